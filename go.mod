@@ -1,0 +1,3 @@
+module github.com/tensmith/tensmith
+
+go 1.26
