@@ -1,0 +1,52 @@
+package pickle
+
+import (
+	"errors"
+	"fmt"
+	"io"
+)
+
+// ErrMalformed is the cause of an [Error] about bytes that CPython refuses
+// too. Where they end early, io.ErrUnexpectedEOF is a cause as well.
+var ErrMalformed = errors.New("malformed pickle")
+
+// ErrLimit is the cause of an [Error] about a file that asks for more than
+// [Limits] gives; it may be a well-formed one. [LimitError] tells which limit.
+var ErrLimit = errors.New("over the limit")
+
+var errShort = fmt.Errorf("%w: %w", ErrMalformed, io.ErrUnexpectedEOF)
+
+// An Error says where a pickle could not be read further, and why. Its cause
+// is [ErrMalformed], a [*LimitError], or the error of the reader or of a hook.
+type Error struct {
+	Offset int64 // of the opcode in the input
+	Op     Op    // 0 if there was no opcode to read
+	Err    error
+}
+
+func (e *Error) Error() string {
+	if e.Op == 0 {
+		return fmt.Sprintf("byte %d: %v", e.Offset, e.Err)
+	}
+	return fmt.Sprintf("byte %d: %v: %v", e.Offset, e.Op, e.Err)
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// A LimitError names the field of [Limits] that was reached. It matches
+// [ErrLimit].
+type LimitError struct {
+	Limit string
+	Max   int64
+}
+
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("%v %s = %d", ErrLimit, e.Limit, e.Max)
+}
+
+// Is makes every limit match [ErrLimit].
+func (e *LimitError) Is(target error) bool { return target == ErrLimit }
+
+func malformed(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,60 @@
+package pickle
+
+// Limits bounds what one [Decoder] does for its input, over all pickles it
+// reads. A field that is zero stands for the default.
+type Limits struct {
+	Memory  int64 // bytes of values, stack and memo together; default: the input's size and 64 MiB
+	Opcodes int64 // executed; default 1<<30
+	Memo    int64 // entries of the memo; default 1<<24
+	Stack   int64 // values on the stack; default 1<<24
+	Marks   int64 // open marks; default 1<<22
+	// String is the length in bytes from which strings and bytes are left in
+	// the file and represented by a [Range]. A name, a line with a number or
+	// a binary integer that long is an error. Default 16 MiB.
+	String int64
+	Digits int64 // decimal digits of an integer in text; default 4300, as in CPython
+}
+
+func (l Limits) withDefaults(size int64) Limits {
+	set := func(p *int64, def int64) {
+		if *p <= 0 {
+			*p = def
+		}
+	}
+	set(&l.Memory, size+64<<20)
+	set(&l.Opcodes, 1<<30)
+	set(&l.Memo, 1<<24)
+	set(&l.Stack, 1<<24)
+	set(&l.Marks, 1<<22)
+	set(&l.String, 16<<20)
+	set(&l.Digits, 4300)
+	return l
+}
+
+// What a node costs, in bytes: the size class the Go runtime rounds it to.
+const (
+	costValue  = 16 // an interface: an element, a stack slot, a memo entry
+	costNumber = 8
+	costString = 32 // header, rounding of the bytes
+	costList   = 24
+	costDict   = 24
+	costSet    = 32
+	costTuple  = 32
+	costNode   = 64  // Object
+	costMore   = 144 // the part of an Object that most have not
+	costSymbol = 112
+	costRef    = 48 // Persistent, Extension, Range
+	costMemo   = 80 // an entry of the memo's map, with the map's slack
+)
+
+// budget counts what decoding keeps. It only ever grows: memory that has
+// become garbage stays counted, which errs on the safe side.
+type budget struct{ used, max int64 }
+
+func (b *budget) take(n int64) error {
+	if n > b.max-b.used {
+		return &LimitError{"Memory", b.max}
+	}
+	b.used += n
+	return nil
+}
