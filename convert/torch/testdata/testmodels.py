@@ -1,0 +1,24 @@
+"""Classes the whole-module and wrapper files refer to by name."""
+import torch
+
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(2, 3, 2)
+        self.bn = torch.nn.BatchNorm2d(3)
+        self.fc = torch.nn.Linear(3, 4)
+        self.register_buffer("table", torch.arange(6, dtype=torch.int32))
+        self.register_buffer("scratch", torch.zeros(2), persistent=False)
+
+    def forward(self, x):
+        return self.fc(self.bn(self.conv(x)).mean((2, 3))) + torch.tensor([1.0, 2.0, 3.0, 4.0])
+
+
+class Tagged(torch.Tensor):
+    """A tensor subclass without data of its own."""
+
+
+class Callback:
+    def __init__(self):
+        self.best = 0.5
