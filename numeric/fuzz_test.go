@@ -1,0 +1,155 @@
+package numeric
+
+import (
+	"bytes"
+	"errors"
+	"math"
+	"testing"
+
+	"github.com/tensmith/tensmith/safetensors"
+)
+
+// FuzzCodecs decodes bytes as a type and states what holds of any codec here:
+// values go back to their bytes, a chunk of one group decodes as the same group
+// in a bulk call, float32 and float64 agree, and the order of numbers and their
+// signs survive rounding.
+func FuzzCodecs(f *testing.F) {
+	for d := safetensors.Bool; d <= safetensors.U64; d++ {
+		f.Add(uint8(d), []byte("\x00\x01\x7f\x80\xff\xfe\x3c\x00\x7c\x00\xfc\x01\x80\x7f\x80\xff\xc0\x7f\x00\x00\x80\x3f\x55\xaa"), 1.5, -0.1)
+	}
+	f.Fuzz(func(t *testing.T, kind uint8, src []byte, x, y float64) {
+		d := safetensors.DType(kind)
+		if d.Bits() == 0 {
+			if err := Decode(make([]float64, 1), d, src); !errors.Is(err, safetensors.ErrDType) {
+				t.Fatal(err)
+			}
+			return
+		}
+		group := 24 // bytes: whole elements of every type
+		src = src[:len(src)/group*group]
+		if len(src) == 0 {
+			return
+		}
+		for len(src) < 2*tableWorth && d.Bits() <= 8 {
+			src = bytes.Repeat(src, 2) // reach the bulk path
+		}
+		numbers := len(src) * 8 / d.Bits()
+		if d == safetensors.C64 {
+			numbers *= 2
+		}
+		wide, narrow := make([]float64, numbers), make([]float32, numbers)
+		if err := errors.Join(Decode(wide, d, src), Decode(narrow, d, src)); err != nil {
+			t.Fatal(err)
+		}
+		for i := range wide {
+			if !same32(float32(wide[i]), narrow[i]) && d.Bits() < 64 {
+				t.Fatalf("%s %d: float64 %v, float32 %v", d, i, wide[i], narrow[i])
+			}
+		}
+		checkGroups(t, d, src, wide, group)
+		checkBack(t, d, src, wide)
+		if _, ok := LimitsOf(d); ok && x == x && y == y {
+			checkOrder(t, d, x, y)
+		}
+	})
+}
+
+// checkGroups decodes src one group at a time.
+func checkGroups(t *testing.T, d safetensors.DType, src []byte, wide []float64, group int) {
+	each := group * len(wide) / len(src)
+	part := make([]float64, each)
+	for i := 0; i*group < len(src); i++ {
+		if err := Decode(part, d, src[i*group:(i+1)*group]); err != nil {
+			t.Fatal(err)
+		}
+		for j, v := range part {
+			if math.Float64bits(v) != math.Float64bits(wide[i*each+j]) {
+				t.Fatalf("%s %d: bulk %v, group %v", d, i*each+j, wide[i*each+j], v)
+			}
+		}
+	}
+}
+
+// checkBack encodes what was decoded; a NaN has to stay one.
+func checkBack(t *testing.T, d safetensors.DType, src []byte, wide []float64) {
+	out := make([]byte, len(src))
+	if _, ok := wholeRange(d); ok {
+		checkWhole(t, d, src)
+		return
+	}
+	if err := Encode(out, d, wide, ToSpecial); err != nil {
+		t.Fatal(err)
+	}
+	again := make([]float64, len(wide))
+	if err := Decode(again, d, out); err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range wide {
+		if math.Float64bits(v) != math.Float64bits(again[i]) && (v == v || again[i] == again[i]) {
+			t.Fatalf("%s %d: %v became %v", d, i, v, again[i])
+		}
+		if v != v {
+			wide[i] = 0
+		}
+	}
+	if bytes.Equal(src, out) {
+		return
+	}
+	// Bytes may differ in the payloads of NaN only. One value a code means that
+	// equal values are equal codes, so that the comparison above has shown it.
+	for _, v := range again {
+		if v != v {
+			return
+		}
+	}
+	t.Fatalf("%s: %x became %x without a NaN", d, src, out)
+}
+
+func checkWhole(t *testing.T, d safetensors.DType, src []byte) {
+	out := make([]byte, len(src))
+	signed, unsigned := make([]int64, len(src)*8/d.Bits()), make([]uint64, len(src)*8/d.Bits())
+	one, two := DecodeInt(signed, d, src), DecodeInt(unsigned, d, src)
+	if one != nil && two != nil {
+		t.Fatal(one, two)
+	}
+	var err error
+	if one == nil {
+		err = EncodeInt(out, d, signed)
+	} else {
+		err = EncodeInt(out, d, unsigned)
+	}
+	if d == safetensors.Bool && errors.Is(err, ErrRange) {
+		return
+	}
+	if err != nil || !bytes.Equal(src, out) {
+		t.Fatalf("%s: %x became %x, %v", d, src, out, err)
+	}
+}
+
+func checkOrder(t *testing.T, d safetensors.DType, x, y float64) {
+	for _, mode := range []Overflow{ToSpecial, Saturate} {
+		in := []float64{x, y, -x, -y}
+		out := make([]byte, 4*d.Bits()/8/parts(d))
+		got := make([]float64, 4)
+		if err := errors.Join(Encode(out, d, in, mode), Decode(got, d, out)); err != nil {
+			t.Fatal(err)
+		}
+		ordered := got[0] == got[0] && got[1] == got[1]
+		if ordered && (x < y && got[0] > got[1] || x > y && got[0] < got[1]) {
+			t.Fatalf("%s: %v, %v became %v, %v", d, x, y, got[0], got[1])
+		}
+		if l, _ := LimitsOf(d); l.Signed && (got[0] != -got[2] || got[1] != -got[3]) && ordered {
+			t.Fatalf("%s: %v became %v", d, in, got)
+		}
+		if mode == Saturate && !ordered && d != safetensors.F8E8M0 {
+			t.Fatalf("%s: saturated %v became %v", d, in, got)
+		}
+	}
+}
+
+func parts(d safetensors.DType) int {
+	if d == safetensors.C64 {
+		return 2
+	}
+	return 1
+}
