@@ -47,11 +47,25 @@ func Encode[T float32 | float64](dst []byte, d safetensors.DType, src []T, mode 
 		}
 	case safetensors.F8E5M2, safetensors.F8E4M3, safetensors.F8E4M3FNUZ, safetensors.F8E5M2FNUZ:
 		l, _ := layoutOf(d)
+		if narrow, ok := any(src).([]float32); ok {
+			r := newRounder(l, mode)
+			for i, v := range narrow {
+				dst[i] = uint8(r.round(v))
+			}
+			return nil
+		}
 		for i, v := range src {
 			dst[i] = uint8(l.code(float64(v), mode))
 		}
 	case safetensors.F16, safetensors.BF16:
 		l, _ := layoutOf(d)
+		if narrow, ok := any(src).([]float32); ok {
+			r := newRounder(l, mode)
+			for i, v := range narrow {
+				binary.LittleEndian.PutUint16(dst[2*i:], uint16(r.round(v)))
+			}
+			return nil
+		}
 		for i, v := range src {
 			binary.LittleEndian.PutUint16(dst[2*i:], uint16(l.code(float64(v), mode)))
 		}

@@ -2,6 +2,7 @@ package numeric
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"math"
 	"testing"
@@ -48,10 +49,31 @@ func FuzzCodecs(f *testing.F) {
 		}
 		checkGroups(t, d, src, wide, group)
 		checkBack(t, d, src, wide)
+		checkTwins(t, d, src)
 		if _, ok := LimitsOf(d); ok && x == x && y == y {
 			checkOrder(t, d, x, y)
 		}
 	})
+}
+
+// checkTwins reads src as float32 and as float64 and rounds them by all ways.
+func checkTwins(t *testing.T, d safetensors.DType, src []byte) {
+	l, ok := layoutOf(d)
+	if !ok || d.Bits() > 16 {
+		return
+	}
+	for i := 0; i+4 <= len(src); i += 4 {
+		x := math.Float32frombits(binary.LittleEndian.Uint32(src[i:]))
+		if x != x && l.special == finite {
+			continue
+		}
+		for _, mode := range []Overflow{ToSpecial, Saturate} {
+			r := newRounder(l, mode)
+			if one, two := r.round(x), l.code(float64(x), mode); one != two {
+				t.Fatalf("%s of %v, mode %d: %#x by rounder, %#x by layout", d, x, mode, one, two)
+			}
+		}
+	}
 }
 
 // checkGroups decodes src one group at a time.
