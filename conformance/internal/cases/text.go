@@ -1,0 +1,98 @@
+package cases
+
+import "strings"
+
+// text: JSON that is none, and JSON of another kind than an object.
+func text() []Case {
+	with := func(old, new string) []byte { return file(strings.Replace(oneF32, old, new, 1), 4) }
+	return []Case{
+		refuse("type", "top-array", file("[]", 0), "the header is an object"),
+		refuse("type", "top-null", file("null", 0), "decoders that make null an empty map take it"),
+		refuse("type", "top-true", file("true", 0), "the header is an object"),
+		refuse("type", "top-string", file(`"{}"`, 0), "the header is an object"),
+		refuse("type", "top-number", file("0", 0), "the header is an object"),
+		refuse("json", "two-objects", file("{}{}", 0), "one text, no more"),
+		refuse("json", "garbage-behind", file("{} x", 0), "only whitespace may follow"),
+		refuse("json", "brace-behind", file(oneF32+"}", 4), "only whitespace may follow"),
+		refuse("json", "open-brace-alone", file("{", 0), "the text ends early"),
+		refuse("json", "cut-in-key", file(`{"a`, 0), "the text ends inside a string"),
+		refuse("json", "cut-behind-colon", file(`{"a":`, 0), "the text ends before a value"),
+		refuse("json", "cut-in-array", file(`{"a":{"dtype":"F32","shape":[1`, 0), "the text ends inside an array"),
+		refuse("json", "cut-behind-escape", file(`{"a\`, 0), "the text ends behind a backslash"),
+		refuse("json", "comma-trailing-object", with("]}}", "]},}"), "no comma behind the last member"),
+		refuse("json", "comma-trailing-tensor", with("]}}", "],}}"), "no comma behind the last field"),
+		refuse("json", "comma-trailing-array", with("[1]", "[1,]"), "no comma behind the last element"),
+		refuse("json", "comma-leading-object", with(`{"a"`, `{,"a"`), "no comma before the first member"),
+		refuse("json", "comma-leading-array", with("[1]", "[,1]"), "no comma before the first element"),
+		refuse("json", "comma-double", with(`"F32",`, `"F32",,`), "one comma between two members"),
+		refuse("json", "comma-missing-object", with(`"F32",`, `"F32" `), "members are parted by a comma"),
+		refuse("json", "comma-missing-array", with("[0,4]", "[0 4]"), "elements are parted by a comma"),
+		refuse("json", "semicolon-for-comma", with(`"F32",`, `"F32";`), "members are parted by a comma"),
+		refuse("json", "colon-missing", with(`"a":`, `"a" `), "key and value are parted by a colon"),
+		refuse("json", "colon-double", with(`"a":`, `"a"::`), "one colon"),
+		refuse("json", "equals-for-colon", with(`"a":`, `"a"=`), "key and value are parted by a colon"),
+		refuse("json", "brackets-crossed", with("[1]", "[1}"), "an array ends in ]"),
+		refuse("json", "comment-block", with("{", "{/* x */"), "JSON has no comments"),
+		refuse("json", "comment-line", file("{}//x", 0), "JSON has no comments"),
+		refuse("json", "single-quotes", file("{'a':1}", 0), "strings take double quotes"),
+		refuse("json", "key-bare", with(`"a"`, `a`), "keys are strings"),
+		refuse("json", "key-number", with(`"a"`, `1`), "keys are strings"),
+		refuse("json", "key-null", with(`"a"`, `null`), "keys are strings"),
+		refuse("json", "value-missing", file(`{"a":}`, 0), "a member has a value"),
+		refuse("json", "literal-upper-case", file(`{"__metadata__":NULL}`, 0), "null is lower case"),
+		refuse("json", "literal-cut", file(`{"__metadata__":nul}`, 0), "null has four letters"),
+		refuse("json", "literal-undefined", file(`{"__metadata__":undefined}`, 0), "not a JSON value"),
+		refuse("json", "python-dict", file(`{'a': {'dtype': 'F32', 'shape': (1,), 'data_offsets': (0, 4)}}`, 4), "a printed Python value, not JSON"),
+	}
+}
+
+// stringsAndUTF8: what a string may hold. Metadata values carry it, because
+// every reader has to decode them.
+func stringsAndUTF8() []Case {
+	value := func(v string) []byte { return file(`{"__metadata__":{"k":"`+v+`"}}`, 0) }
+	return []Case{
+		accept("string-all-short-escapes", value(`\"\\\/\b\f\n\r\t`), "the eight short escapes, \\/ among them"),
+		accept("string-unicode-escape-cases", value(`\u00e9\u00E9\u00Ff`), "hexadecimal digits of either case"),
+		accept("string-escaped-nul", value(`a\u0000b`), "U+0000 may stand as an escape"),
+		accept("string-delete-raw", value("a\x7fb"), "U+007F is no control character to JSON"),
+		accept("string-line-separators-raw", value("a\u2028b\u2029c"), "U+2028 and U+2029 may stand raw"),
+		accept("string-c1-control-raw", value("a\u0085b"), "U+0080 to U+009F may stand raw"),
+		accept("string-noncharacters-raw", value("\uffff\ufdd0\U0010ffff"), "noncharacters are characters here"),
+		accept("string-surrogate-pair", value(`\ud83d\ude00`), "a pair of escapes is one character"),
+		accept("string-four-byte-raw", value("\U0001f600"), "four bytes of UTF-8"),
+		accept("string-byte-order-mark-inside", value("\ufeff"), "U+FEFF inside a string is a character"),
+		accept("string-empty", value(""), "an empty value"),
+		accept("string-escaped-noncharacter", value(`\uffff`), "noncharacters may be escaped"),
+		refuse("json", "string-control-raw", value("a\x01b"), "U+0001 must be escaped"),
+		refuse("json", "string-nul-raw", value("a\x00b"), "U+0000 must be escaped"),
+		refuse("json", "string-line-feed-raw", value("a\nb"), "a line feed must be escaped"),
+		refuse("json", "string-tab-raw", value("a\tb"), "a tab must be escaped"),
+		refuse("json", "string-unit-separator-raw", value("a\x1fb"), "U+001F, the last that must be escaped"),
+		refuse("json", "string-lone-high-surrogate", value(`\ud800`), "half a pair is no character"),
+		refuse("json", "string-lone-low-surrogate", value(`\udc00`), "half a pair is no character"),
+		refuse("json", "string-high-surrogate-then-text", value(`\ud800abcdef`), "half a pair is no character"),
+		refuse("json", "string-two-high-surrogates", value(`\ud800\ud800`), "the second half must be a low one"),
+		refuse("json", "string-swapped-surrogates", value(`\udc00\ud800`), "the high half comes first"),
+		refuse("json", "string-escape-x", value(`\x41`), "not an escape of JSON"),
+		refuse("json", "string-escape-quote-single", value(`\'`), "not an escape of JSON"),
+		refuse("json", "string-escape-zero", value(`\0`), "not an escape of JSON"),
+		refuse("json", "string-escape-unicode-upper", value(`\U0041`), "the u is lower case"),
+		refuse("json", "string-escape-unicode-short", value(`\u12`), "four digits"),
+		refuse("json", "string-escape-unicode-not-hex", value(`\u12g4`), "hexadecimal digits"),
+		refuse("json", "string-escape-unicode-braces", value(`\u{41}`), "four digits, no braces"),
+		refuse("utf8", "utf8-byte-ff", value("\xff"), "FF is in no UTF-8"),
+		refuse("utf8", "utf8-continuation-alone", value("\x80"), "80 cannot come first"),
+		refuse("utf8", "utf8-overlong-nul", value("\xc0\x80"), "two bytes for U+0000"),
+		refuse("utf8", "utf8-overlong-slash", value("\xe0\x80\xaf"), "three bytes for /"),
+		refuse("utf8", "utf8-surrogate", value("\xed\xa0\x80"), "a surrogate in UTF-8"),
+		refuse("utf8", "utf8-beyond-10ffff", value("\xf4\x90\x80\x80"), "above U+10FFFF"),
+		refuse("utf8", "utf8-cut-in-string", value("\xe2\x82"), "a character of three bytes lacks one"),
+		refuse("utf8", "utf8-latin-1", value("caf\xe9"), "Latin-1, not UTF-8"),
+		refuse("utf8", "utf8-utf-16", file("{\x00}\x00\xff\xfe", 0), "UTF-16 with its mark"),
+		refuse("utf8", "utf8-in-key", file("{\"\xff\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4), "names are UTF-8 too"),
+		refuse("utf8", "utf8-in-unknown-field", file("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4],\"x\":\"\xff\"}}", 4), "what is ignored is UTF-8 too"),
+		refuse("utf8", "utf8-in-padding", file("{}  \xff", 0), "the padding belongs to the header"),
+		refuse("utf8", "utf8-cut-at-end", file("{}\xe2\x82", 0), "a character of three bytes lacks one"),
+		refuse("utf8", "utf8-before-json", file("{\xff", 0), "UTF-8 is checked before JSON"),
+	}
+}
