@@ -106,10 +106,8 @@ func subByte() []Case {
 		accept("f4-empty", one("F4", "[0]", "[0,0]", 0), "nothing fills nothing"),
 		accept("f4-2x1", one("F4", "[2,1]", "[0,1]", 1), "a row may end inside a byte"),
 		accept("f4-3x2", one("F4", "[3,2]", "[0,3]", 3), "24 bits"),
-		accept("f6-e2m3-4", one("F6_E2M3", "[4]", "[0,3]", 3), "4 elements in 3 bytes"),
 		accept("f6-e3m2-2x2", one("F6_E3M2", "[2,2]", "[0,3]", 3), "4 elements in 3 bytes"),
 		accept("f4-between", file(object(entry("a", "F4", "[2]", "[0,1]"), entry("b", "U8", "[1]", "[1,2]")), 2), "packed tight before another dtype"),
 		refuse("size", "f4-2-in-2", one("F4", "[2]", "[0,2]", 2), "the shape counts elements, not bytes"),
-		refuse("size", "f6-4-in-4", one("F6_E2M3", "[4]", "[0,4]", 4), "elements are packed, not a byte each"),
 	}
 }

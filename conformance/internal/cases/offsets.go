@@ -104,7 +104,6 @@ func writers() []Case {
 		accept("writer-ascii-escapes", file(`{"\u5c42":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, 4), "as json.dumps escapes beyond ASCII"),
 		refuse("json", "writer-0-4-metadata-only", file(`{},"__metadata__":{"key":"value"}}   `, 0), "as release 0.4 of the reference wrote metadata without tensors"),
 		refuse("file-size", "writer-4-stray-bytes", two("[0,4]", "[4,8]", 12), "4 bytes too many, as in a file that was passed around widely"),
-		refuse("type", "writer-nil-shape", one("F32", "null", "[0,4]", 4), "a scalar's shape written as null"),
 		refuse("dtype", "writer-framework-dtype", one("float32", "[1]", "[0,4]", 4), "a dtype by its name in a framework"),
 		refuse("offset", "writer-aligned-to-64", two("[0,4]", "[64,68]", 68), "tensors padded to 64 bytes"),
 		refuse("file-size", "writer-data-padded", one("F32", "[1]", "[0,4]", 8), "data padded to 8 bytes at its end"),
