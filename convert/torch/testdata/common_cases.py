@@ -1,9 +1,10 @@
 """The cases both an old and a current torch can write."""
-import argparse, bz2, collections, gzip, io, lzma, os, pickle, zlib
+import argparse, bz2, collections, datetime, gzip, io, lzma, os, pathlib, pickle, uuid, zlib
 
+import numpy as np
 import torch
 
-from testmodels import Callback, Net, Tagged
+from testmodels import Callback, Level, Mode, Net, Tagged
 
 
 def seq(*shape, dtype=torch.float32, start=0, step=0.5):
@@ -77,6 +78,15 @@ def containers(s):
             obj=None)
     attempt(s, "torchscript_traced.pt", "torchscript",
             lambda: torch.jit.trace(m, torch.zeros(1, 2, 4, 4)).save(s.path("torchscript_traced.pt")))
+    attempt(s, "torchscript_lite.ptl", "torchscript",
+            lambda: torch.jit.script(m)._save_for_lite_interpreter(s.path("torchscript_lite.ptl")))
+
+    def package():
+        from torch.package import PackageExporter
+        with PackageExporter(s.path("package.pt")) as e:
+            e.extern("**")
+            e.save_pickle("model", "model.pkl", m)
+    attempt(s, "package.pt", "torch-package", package, obj=m, note="torch.package: contains code; expected is the state_dict of the pickled module")
 
 
 def save(s, name, obj, legacy=True, **kw):
@@ -177,6 +187,15 @@ def wrappers(s):
         "model.diffusion_model.input_blocks.0.0.weight": seq(2, 2, 3, 3), "first_stage_model.encoder.conv_in.weight": seq(2, 3, 3, 3),
         "cond_stage_model.transformer.text_model.embeddings.position_ids": torch.arange(5)}}, root="state_dict")
     save(s, "ema", {"params": {"w": seq(2, 2)}, "params_ema": {"w": seq(2, 2, start=1)}}, root="params_ema")
+    save(s, "plain_objects", {
+        "state_dict": {"w": seq(2, 2)}, "mode": Mode.FAST, "level": Level.HIGH, "path": pathlib.PurePosixPath("/data/x"),
+        "when": datetime.datetime(2024, 1, 2, 3, 4, 5), "id": uuid.UUID(int=5), "set": {1, 2}, "frozen": frozenset([3]),
+        "complex": 1 + 2j, "slice": slice(1, 2), "bytes": b"raw", "bytearray": bytearray(b"xy"), "big": 2**200, "neg": -1,
+        "default": collections.defaultdict(list, a=[1]), "counter": collections.Counter("aab"), "deque": collections.deque([1, 2]),
+        "device": torch.device("cpu"), "dtype": torch.float16, "size": torch.Size([2, 3]), "np_scalar": np.float64(0.5),
+        "np_array": np.arange(3.0), "none": None, "text": "\u00e4\U0001f600"}, root="state_dict")
+    save(s, "numpy_arrays", {"f8": np.arange(6.0).reshape(2, 3), "fortran": np.asfortranarray(np.arange(6, dtype=np.int16).reshape(2, 3)),
+                             "big": np.arange(3, dtype=">f4"), "bool": np.array([True, False]), "t": seq(2)})
     save(s, "module", net(), note="a whole nn.Module; expected is its state_dict()")
     save(s, "module_sequential", torch.nn.Sequential(collections.OrderedDict(a=net().fc, b=net().bn)), note="a whole nn.Module")
 

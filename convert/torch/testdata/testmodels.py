@@ -1,4 +1,6 @@
 """Classes the whole-module and wrapper files refer to by name."""
+import enum
+
 import torch
 
 
@@ -22,3 +24,12 @@ class Tagged(torch.Tensor):
 class Callback:
     def __init__(self):
         self.best = 0.5
+
+
+class Mode(enum.Enum):
+    """Pickled by early Python 3.11 (Debian's 3.11.2) as builtins.getattr(Mode, 'FAST')."""
+    FAST = 1
+
+
+class Level(enum.IntEnum):
+    HIGH = 3
