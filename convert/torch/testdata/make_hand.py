@@ -213,7 +213,7 @@ def good(s):
     yield "zip_mixed_top.pt", "torch-zip", make_zip(records(top="My Model-v1.0 ü")), "another top folder"
     yield "zip_bad_crc.pt", "torch-zip", make_zip(records(), bad_crc=True), "torch does not check CRCs"
     yield "zip_records_reversed.pt", "torch-zip", make_zip(records()[::-1]), "data.pkl last"
-    yield "zip_bool_values.pt", "torch-zip", make_zip(records(bool_obj, data={"0": bytes([0, 1, 2, 255])})), "bool bytes other than 0 and 1, as torch keeps them"
+    yield "zip_bool_values.pt", "torch-zip", make_zip(records(bool_obj, data={"0": bytes([0, 1, 2, 255])})), "bool bytes other than 0 and 1: expected are the stored bytes, torch.clone would make them 1"
     yield "zip_dtype_views.pt", "torch-zip", make_zip(records(
         {"f32": t3("float32", (4, 3), (3, 1)), "i32": t3("int32", (12,), (1,)), "u16": t3("uint16", (3,), (2,), 5),
          "u8": t3("uint8", (48,), (1,))}, data={"0": raw(A)})), "one untyped storage under four dtypes (numel counts bytes, offsets elements)"
