@@ -1,0 +1,129 @@
+package safetensors
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// rewriteAlign is where the data begins after an edit that had to move it:
+// the padding leaves room for later edits.
+const rewriteAlign = 4096
+
+// EditMetadata replaces the metadata of the named file, or removes it if
+// metadata is nil. Nothing else of the header changes, and nothing of the
+// data. If the new header fits the place of the old one it is written there,
+// and inPlace is true; else the whole file is written anew, as
+// [Encoder.WriteFile] would, with padding for later edits.
+//
+// An edit in place is one write, synced, of the header alone. A crash of the
+// system in the middle of it can leave a header that is no JSON.
+func EditMetadata(ctx context.Context, name string, metadata map[string]string) (inPlace bool, err error) {
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return false, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "edit", Path: name, Err: fs.ErrInvalid}
+	}
+	if err != nil {
+		f.Close()
+		return false, err
+	}
+	file, err := openFile(f, name)
+	if err != nil {
+		return false, err
+	}
+	defer func() {
+		if e := file.Close(); err == nil {
+			err = e
+		}
+	}()
+	if err := checkMetadata(metadata); err != nil {
+		return false, err
+	}
+	text := file.h.splice(metadata)
+	if len(text) > MaxHeaderLen {
+		return false, fmt.Errorf("%w: header of %d bytes", ErrHeaderTooLarge, len(text))
+	}
+	if len(text) <= len(file.h.text) {
+		if err := ctx.Err(); err != nil {
+			return true, context.Cause(ctx)
+		}
+		text = pad(text, len(file.h.text))
+		if _, err := f.WriteAt(text, prefixLen); err != nil {
+			return true, err
+		}
+		return true, f.Sync()
+	}
+
+	size := prefixLen + len(text)
+	size += (rewriteAlign - size%rewriteAlign) % rewriteAlign
+	if size-prefixLen > MaxHeaderLen {
+		size = prefixLen + MaxHeaderLen
+	}
+	prefix := binary.LittleEndian.AppendUint64(make([]byte, 0, size), uint64(size-prefixLen))
+	prefix = pad(append(prefix, text...), size)
+	data := io.NewSectionReader(f, file.DataOffset(), file.size-file.DataOffset())
+	p := &plan{prefix: prefix, size: data.Size(), entries: []placed{{
+		Entry: &Entry{Data: section{data}}, size: data.Size(),
+	}}}
+	out, err := createAtomic(name)
+	if err != nil {
+		return false, err
+	}
+	defer out.abort()
+	if err := p.write(ctx, out.File, nil); err != nil {
+		return false, fmt.Errorf("%s: %w", name, err)
+	}
+	return false, out.commit()
+}
+
+// A section is a SectionReader as the data of an entry.
+type section struct{ *io.SectionReader }
+
+func (s section) WriteTo(w io.Writer) (int64, error) { return copyAt(w, s, s.Size()) }
+
+// splice returns the header's text with other metadata and without padding.
+// Whatever else it holds stays as it is spelled.
+func (h *header) splice(metadata map[string]string) []byte {
+	s := scanner{text: h.text}
+	end := len(h.text)
+	for end > 0 && s.space(end-1) == len(h.text) {
+		end--
+	}
+	first := s.space(0) + 1 // behind the brace
+	from, to := h.metaKey.from, h.metaKey.to
+	if to == 0 {
+		from, to = first, first
+	}
+	text := append(make([]byte, 0, end+64), h.text[:from]...)
+	next := s.space(to)
+	switch {
+	case metadata != nil:
+		text = appendMetadata(text, metadata)
+		if h.metaKey.to == 0 && h.text[next] != '}' {
+			text = append(text, ',')
+		}
+	case h.metaKey.to == 0:
+		// There was none.
+	case h.text[next] == ',':
+		to = next + 1
+	case s.space(first) < from:
+		// The last of several members takes the comma before it along.
+		text = text[:bytes.LastIndexByte(text, ',')]
+	}
+	return append(text, h.text[to:end]...)
+}
+
+func pad(text []byte, size int) []byte {
+	for len(text) < size {
+		text = append(text, ' ')
+	}
+	return text
+}

@@ -1,0 +1,58 @@
+package safetensors
+
+import (
+	"bytes"
+	"hash/maphash"
+)
+
+// A keySet is a set of keys of one text that costs 4 bytes a slot, since a
+// text may hold millions of them: it keeps where a key stands, not the key.
+type keySet struct {
+	*scanner
+	seed  maphash.Seed
+	slots []uint32 // offset of the key, behind its quote; 0 is free
+	n     int
+}
+
+// add adds key and reports whether it is new.
+func (k *keySet) add(key token) bool {
+	if k.n >= len(k.slots)*3/4 {
+		old := k.slots
+		k.slots = make([]uint32, max(16, 2*len(old)))
+		for _, pos := range old {
+			if pos != 0 {
+				t, _ := k.str(int(pos) - 1)
+				i, _ := k.find(t)
+				k.slots[i] = pos
+			}
+		}
+	}
+	i, found := k.find(key)
+	if !found {
+		k.slots[i] = uint32(key.pos)
+		k.n++
+	}
+	return !found
+}
+
+// find returns the slot that holds key or is free for it.
+func (k *keySet) find(key token) (int, bool) {
+	want := k.bytes(key)
+	mask := len(k.slots) - 1
+	i := int(maphash.Bytes(k.seed, want)>>1) & mask
+	for ; k.slots[i] != 0; i = (i + 1) & mask {
+		t, _ := k.str(int(k.slots[i]) - 1)
+		if bytes.Equal(k.bytes(t), want) {
+			return i, true
+		}
+	}
+	return i, false
+}
+
+// bytes returns the value of t.
+func (k *keySet) bytes(t token) []byte {
+	if t.escaped {
+		return k.unescape(nil, t)
+	}
+	return k.text[t.pos : t.pos+t.len]
+}

@@ -1,0 +1,514 @@
+package safetensors
+
+import (
+	"cmp"
+	"fmt"
+	"hash/maphash"
+	"math/bits"
+	"slices"
+	"unicode/utf8"
+)
+
+// parseHeader reads a header's text and the layout it gives to dataLen bytes.
+// It hands every error to report, and what is legal but unusual ([NoteField],
+// [NoteNull]) too, and gives up when report says so or when there is no way
+// to go on; then, and when there was an error, it returns nil.
+func parseHeader(text []byte, dataLen uint64, report func(*FormatError) bool) *header {
+	return parseWith(&parser{}, text, dataLen, report)
+}
+
+func parseWith(p *parser, text []byte, dataLen uint64, report func(*FormatError) bool) *header {
+	p.text, p.report, p.inOrder = text, report, true
+	p.h = &header{text: text, seed: maphash.MakeSeed()}
+	ok := p.object()
+	if e := p.err; e != nil && !p.stopped {
+		p.problem(int(e.Offset)-prefixLen, token{}, e.Err, e.Detail)
+	}
+	// Outside of strings the grammar lets nothing through that is not ASCII.
+	ok = ok && !(p.nonASCII && !p.failed && !p.utf8())
+	if !ok || !p.index() || !p.layout(dataLen) {
+		return nil
+	}
+	return p.h
+}
+
+// A parser builds a header.
+type parser struct {
+	scanner
+	h       *header
+	report  func(*FormatError) bool
+	failed  bool   // an error was reported
+	stopped bool   // report wants no more
+	broken  bool   // an entry is missing from h for its errors
+	inOrder bool   // so far each tensor begins where the one before it ends
+	next    uint64 // where that is
+	scratch []byte
+	slow    bool // without canonical, to test it
+}
+
+// problem reports an error at offset i of the text.
+func (p *parser) problem(i int, tensor token, err error, detail string) {
+	if !p.failed && !p.utf8() {
+		return // a text that is no text is the cause of whatever else it is
+	}
+	p.failed = true
+	p.say(int64(i), tensor, err, detail)
+}
+
+func (p *parser) say(i int64, tensor token, err error, detail string) {
+	e := &FormatError{Offset: i + prefixLen, Err: err, Detail: detail}
+	if tensor.pos > 0 {
+		e.Tensor = string(p.unescape(nil, tensor))
+	}
+	p.stopped = p.stopped || !p.report(e)
+}
+
+// utf8 reports the first byte that is not UTF-8, and ends the parse there.
+func (p *parser) utf8() bool {
+	if utf8.Valid(p.text) {
+		return true
+	}
+	i := 0
+	for {
+		r, n := utf8.DecodeRune(p.text[i:])
+		if r == utf8.RuneError && n == 1 {
+			p.failed, p.err = true, nil
+			p.say(int64(i), token{}, ErrUTF8, quoteByte(p.text[i]))
+			p.stopped = true
+			return false
+		}
+		i += n
+	}
+}
+
+// object reads the header's object. It returns false when it cannot go on:
+// with p.err set if the text is at fault, without if report wants no more.
+func (p *parser) object() bool {
+	i := p.space(0)
+	switch c := p.at(i); c {
+	case '{':
+	case '"', '[', '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 't', 'f', 'n':
+		if p.value(i, 0) >= 0 {
+			p.fail(i, ErrType, "the header is "+jsonKind(c)+", not an object")
+		}
+		return false
+	default:
+		p.unexpected(i, "'{'")
+		return false
+	}
+	i = p.space(i + 1)
+	if p.at(i) == '}' {
+		i++
+	} else {
+		for {
+			if !p.slow {
+				i = p.canonical(i)
+			}
+			if i = p.entry(i); i < 0 {
+				return false
+			}
+			i = p.space(i)
+			if c := p.at(i); c == '}' {
+				i++
+				break
+			} else if c != ',' {
+				p.unexpected(i, "',' or '}'")
+				return false
+			}
+			i = p.space(i + 1)
+		}
+	}
+	if i = p.space(i); i < len(p.text) {
+		p.fail(i, ErrSyntax, "found "+quoteByte(p.text[i])+" behind the object")
+		return false
+	}
+	return true
+}
+
+// entry reads one key and its value at offset i.
+func (p *parser) entry(i int) int {
+	key, v := p.member(i)
+	switch {
+	case v < 0:
+		return -1
+	case p.is(key, reservedName):
+		return p.metadata(i, key, v)
+	}
+	end := p.value(v, 1)
+	switch {
+	case end < 0:
+		return -1
+	case !p.tensor(key, v):
+		if p.stopped {
+			return -1
+		}
+		p.broken = true
+	}
+	return end
+}
+
+// A fields is what an entry's object says, as offsets of values; 0 is absent.
+type fields struct{ dtype, shape, offsets int }
+
+// tensor reads the value of a tensor's entry at offset v of the text, which
+// the grammar has accepted, and adds it to the header if there is no error.
+func (p *parser) tensor(key token, v int) bool {
+	switch c := p.text[v]; c {
+	case '{':
+	case '[':
+		p.problem(v, key, ErrForm, "the tensor is an array, not an object")
+		return false
+	default:
+		p.problem(v, key, ErrType, "the tensor is "+jsonKind(c)+", not an object")
+		return false
+	}
+	var f fields
+	for i := p.space(v + 1); p.text[i] != '}'; {
+		name, j := p.member(i)
+		field := (*int)(nil)
+		switch {
+		case p.is(name, "dtype"):
+			field = &f.dtype
+		case p.is(name, "shape"):
+			field = &f.shape
+		case p.is(name, "data_offsets"):
+			field = &f.offsets
+		default:
+			if p.say(int64(i), key, NoteField, quote(string(p.unescape(nil, name)))); p.stopped {
+				return false
+			}
+		}
+		if field != nil {
+			if *field != 0 {
+				p.problem(i, key, ErrDuplicate, "field "+string(p.unescape(nil, name)))
+				return false
+			}
+			*field = j
+		}
+		if i = p.space(p.value(j, 2)); p.text[i] == ',' {
+			i = p.space(i + 1)
+		}
+	}
+	switch {
+	case f.dtype == 0:
+		p.problem(v, key, ErrType, "dtype is missing")
+		return false
+	case f.shape == 0:
+		p.problem(v, key, ErrType, "shape is missing")
+		return false
+	case f.offsets == 0:
+		p.problem(v, key, ErrType, "data_offsets is missing")
+		return false
+	}
+	return p.typed(key, f)
+}
+
+// typed reads the values of the three fields.
+func (p *parser) typed(key token, f fields) bool {
+	e := entry{
+		name: uint32(key.pos), nameLen: uint32(key.len),
+		shape: uint32(f.shape + 1), offsets: uint32(f.offsets),
+	}
+	switch c := p.text[f.dtype]; c {
+	case '"':
+		t, _ := p.str(f.dtype)
+		s := string(p.unescape(nil, t))
+		if e.dtype = lookupDType(s); e.dtype == 0 {
+			p.problem(f.dtype, key, ErrDType, quote(s))
+			return false
+		}
+	case '{':
+		p.problem(f.dtype, key, ErrForm, "the dtype is an object, not a string")
+		return false
+	default:
+		p.problem(f.dtype, key, ErrType, "the dtype is "+jsonKind(c)+", not a string")
+		return false
+	}
+
+	elements, wraps := uint64(1), false
+	_, ok := p.integers(f.shape, func(n uint64) bool {
+		hi, lo := bits.Mul64(elements, n)
+		elements, wraps = lo, wraps || hi != 0
+		return true
+	})
+	if !ok {
+		return p.wrongField(key, "shape", f.shape)
+	}
+	var pair [2]uint64
+	count, ok := 0, false
+	if _, ok = p.integers(f.offsets, func(n uint64) bool {
+		if count < 2 {
+			pair[count] = n
+		}
+		count++
+		return true
+	}); !ok {
+		return p.wrongField(key, "data_offsets", f.offsets)
+	}
+	if count != 2 {
+		p.problem(f.offsets, key, ErrType, fmt.Sprintf("data_offsets has %d numbers, not 2", count))
+		return false
+	}
+	e.begin, e.end = pair[0], pair[1]
+	e.flags = checkSize(e.dtype, elements, wraps, e.end-e.begin)
+	name := p.text[key.pos : key.pos+key.len]
+	if key.escaped {
+		e.flags |= nameEscaped
+		p.scratch = p.unescape(p.scratch[:0], key)
+		name = p.scratch
+	}
+	e.hash = p.h.hash(name)
+	p.add(e)
+	return true
+}
+
+// wrongField reports that a field holds no array of integers.
+func (p *parser) wrongField(key token, field string, i int) bool {
+	detail := field + " is " + jsonKind(p.text[i]) + ", not an array of integers"
+	if p.err != nil {
+		i, detail = int(p.err.Offset)-prefixLen, field+": "+p.err.Detail
+		p.err = nil
+	}
+	p.problem(i, key, ErrType, detail)
+	return false
+}
+
+// integers calls yield for each number of the array at offset i of a text
+// that the grammar has accepted. It fails if there is none there or if it
+// holds anything but integers, then with p.err set.
+func (s *scanner) integers(i int, yield func(uint64) bool) (int, bool) {
+	if s.text[i] != '[' {
+		return i, false
+	}
+	for i = s.space(i + 1); s.text[i] != ']'; {
+		var n uint64
+		if n, i = s.uint(i); i < 0 {
+			return i, false
+		}
+		if !yield(n) {
+			return i, true
+		}
+		if i = s.space(i); s.text[i] == ',' {
+			i = s.space(i + 1)
+		}
+	}
+	return i + 1, true
+}
+
+// checkSize compares the size of a tensor with the length of its data.
+func checkSize(d DType, elements uint64, wraps bool, length uint64) uint8 {
+	hi, size := bits.Mul64(elements, uint64(dtypes[d].bits))
+	switch {
+	case wraps || hi != 0:
+		return overflows
+	case size%8 != 0:
+		return misaligned
+	case size/8 != length:
+		return wrongSize
+	}
+	return 0
+}
+
+// add appends e, letting the table grow by what the text read so far
+// promises, and never beyond what the rest has room for.
+func (p *parser) add(e entry) {
+	h := p.h
+	if n := len(h.entries); n == cap(h.entries) {
+		const shortest = 49 // "":{"dtype":"U8","shape":[],"data_offsets":[0,1]}
+		read := int(e.name)
+		guess := max(64, n+n/2)
+		if n > 0 {
+			guess = max(guess, int(int64(n)*int64(len(p.text))/int64(read)*17/16))
+		}
+		guess = min(guess, n+1+(len(p.text)-read)/shortest)
+		h.entries = slices.Grow(h.entries, guess-n)
+	}
+	p.inOrder = p.inOrder && e.begin == p.next && e.end >= e.begin && e.flags&sizeFlags == 0
+	p.next = e.end
+	h.entries = append(h.entries, e)
+}
+
+// metadata reads the value of __metadata__ at offset v.
+func (p *parser) metadata(i int, key token, v int) int {
+	h := p.h
+	if h.metaKey.to != 0 {
+		if p.problem(i, token{}, ErrDuplicate, reservedName); p.stopped {
+			return -1
+		}
+		return p.value(v, 1)
+	}
+	end := -1
+	switch c := p.at(v); c {
+	case '{':
+		set := keySet{scanner: &p.scanner, seed: h.seed}
+		end = p.strings(v, func(k, value token) bool {
+			if !set.add(k) {
+				p.problem(k.pos-1, token{}, ErrDuplicate, "metadata key "+quote(string(p.unescape(nil, k))))
+			}
+			return !p.stopped
+		})
+	case 'n':
+		if end = p.literal(v, "null"); end > 0 {
+			p.say(int64(v), token{}, NoteNull, "")
+		}
+	default:
+		if end = p.value(v, 1); end > 0 {
+			p.problem(v, token{}, ErrType, reservedName+" is "+jsonKind(c)+", not an object of strings")
+		}
+	}
+	if p.stopped {
+		return -1
+	}
+	h.meta, h.metaKey = span{v, end}, span{i, end}
+	return end
+}
+
+// strings reads the object of strings at offset i and calls yield for each
+// member. Values of another type are reported.
+func (p *parser) strings(i int, yield func(key, value token) bool) int {
+	i = p.space(i + 1)
+	if p.at(i) == '}' {
+		return i + 1
+	}
+	for {
+		key, v := p.member(i)
+		if v < 0 {
+			return -1
+		}
+		if c := p.at(v); c == '"' {
+			var value token
+			if value, i = p.str(v); i < 0 || !yield(key, value) {
+				return -1
+			}
+		} else {
+			if i = p.value(v, 2); i < 0 {
+				return -1
+			}
+			detail := "value of key " + quote(string(p.unescape(nil, key))) + " is " + jsonKind(c) + ", not a string"
+			if p.problem(v, token{}, ErrType, detail); p.stopped {
+				return -1
+			}
+		}
+		i = p.space(i)
+		switch p.at(i) {
+		case '}':
+			return i + 1
+		case ',':
+			i = p.space(i + 1)
+		default:
+			return p.unexpected(i, "',' or '}'")
+		}
+	}
+}
+
+// index fills the slots and reports names that come twice.
+func (p *parser) index() bool {
+	h := p.h
+	if !p.inOrder {
+		slices.SortFunc(h.entries, func(a, b entry) int {
+			return cmp.Or(cmp.Compare(a.begin, b.begin), cmp.Compare(a.end, b.end), cmp.Compare(a.name, b.name))
+		})
+	}
+	if len(h.entries) == 0 {
+		return true
+	}
+	h.slots = make([]slot, 1<<bits.Len(uint(len(h.entries)*4/3)))
+	mask := uint32(len(h.slots) - 1)
+	for n := range h.entries {
+		e := &h.entries[n]
+		i := e.hash & mask
+		for ; h.slots[i].entry != 0; i = (i + 1) & mask {
+			if h.slots[i].hash != e.hash {
+				continue
+			}
+			first := &h.entries[h.slots[i].entry-1]
+			if h.name(first) == h.name(e) {
+				at := max(first.name, e.name)
+				if p.problem(int(at)-1, h.token(e), ErrDuplicate, "tensor name"); p.stopped {
+					return false
+				}
+				break
+			}
+		}
+		if h.slots[i].entry == 0 {
+			h.slots[i] = slot{e.hash, uint32(n + 1)}
+		}
+	}
+	return true
+}
+
+// layout checks that the tensors' data stand one behind the other, without a
+// gap, and fill dataLen bytes.
+func (p *parser) layout(dataLen uint64) bool {
+	end := p.next
+	if !p.inOrder {
+		end = 0
+		for i := range p.h.entries {
+			e := &p.h.entries[i]
+			if p.place(e, end); p.stopped {
+				return false
+			}
+			if e.end >= e.begin {
+				end = max(end, e.end)
+			}
+		}
+	}
+	at := int64(len(p.text))
+	switch {
+	case end > dataLen:
+		p.failed = true
+		p.say(at+int64(dataLen), token{}, ErrTruncated, fmt.Sprintf("%d bytes of data, %d missing", dataLen, end-dataLen))
+	case end < dataLen && !p.broken:
+		p.failed = true
+		p.say(at+int64(end), token{}, ErrTrailing, fmt.Sprintf("%d of them", dataLen-end))
+	}
+	return !p.failed
+}
+
+// place reports what is wrong with the place and size of e's data, where the
+// data of the tensors before it ends at end.
+func (p *parser) place(e *entry, end uint64) {
+	key := p.h.token(e)
+	wrong := func(err error, format string, args ...any) {
+		p.problem(int(e.offsets), key, err, fmt.Sprintf("data_offsets [%d,%d] ", e.begin, e.end)+fmt.Sprintf(format, args...))
+	}
+	shape := func() string { return e.dtype.String() + " " + p.h.shapeText(e) }
+	switch {
+	case e.end < e.begin:
+		wrong(ErrOffset, "run backwards")
+		return
+	case e.begin < end:
+		wrong(ErrOffset, "overlap the data before, which ends at %d", end)
+	case e.begin > end && !p.broken: // else the gap may be another's
+		wrong(ErrOffset, "leave a gap of %d bytes", e.begin-end)
+	}
+	switch {
+	case p.stopped:
+	case e.flags&overflows != 0:
+		p.problem(int(e.shape)-1, key, ErrOverflow, shape())
+	case e.flags&misaligned != 0:
+		p.problem(int(e.shape)-1, key, ErrMisaligned, shape())
+	case e.flags&wrongSize != 0:
+		elements := uint64(1)
+		p.integers(int(e.shape)-1, func(n uint64) bool { elements *= n; return true })
+		need := elements * uint64(dtypes[e.dtype].bits) / 8
+		wrong(ErrSize, "are %d bytes, %s takes %d", e.end-e.begin, shape(), need)
+	}
+}
+
+// jsonKind names the type of value that begins with c.
+func jsonKind(c byte) string {
+	switch c {
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	case '"':
+		return "a string"
+	case 't', 'f':
+		return "a boolean"
+	case 'n':
+		return "null"
+	}
+	return "a number"
+}

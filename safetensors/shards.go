@@ -1,0 +1,136 @@
+package safetensors
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// WriteShards writes the entries, in the order they are given, to as many
+// files as it takes for none to hold more than size bytes of data; only a
+// tensor that is larger stands alone in a larger one. For the name
+// "model.safetensors" the files are model-00001-of-00003.safetensors and so
+// on, and model.safetensors.index.json; if one is enough it is
+// model.safetensors. All files are complete before the first gets its name,
+// and the index gets its own last. WriteShards returns the names of the files
+// it wrote, without the index.
+func (e *Encoder) WriteShards(ctx context.Context, name string, size int64, entries []Entry) ([]string, error) {
+	base, ok := strings.CutSuffix(name, suffix)
+	if !ok {
+		return nil, fmt.Errorf("%w: the name %s does not end in %s", ErrEntry, quote(name), suffix)
+	}
+	if size <= 0 {
+		return nil, fmt.Errorf("%w: a limit of %d bytes", ErrEntry, size)
+	}
+	if twin, twice := duplicate(entries); twice {
+		return nil, entryError(twin, ErrDuplicate)
+	}
+	shards, total, err := split(entries, size)
+	if err != nil {
+		return nil, err
+	}
+	if len(shards) == 1 {
+		return []string{name}, e.WriteFile(ctx, name, entries)
+	}
+
+	plans := make([]*plan, len(shards))
+	names := make([]string, len(shards))
+	weights := make(map[string]string, len(entries))
+	for i, shard := range shards {
+		if plans[i], err = e.plan(shard); err != nil {
+			return nil, err
+		}
+		names[i] = fmt.Sprintf("%s-%05d-of-%05d%s", base, i+1, len(shards), suffix)
+		for _, entry := range shard {
+			weights[entry.Name] = filepath.Base(names[i])
+		}
+	}
+	var files []*atomicFile
+	defer func() {
+		for _, f := range files {
+			f.abort()
+		}
+	}()
+	written := int64(0)
+	for i, plan := range plans {
+		f, err := createAtomic(names[i])
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+		var progress func(int64)
+		if e.Progress != nil {
+			progress = func(n int64) { e.Progress(written + n) }
+		}
+		if err := plan.write(ctx, f.File, progress); err != nil {
+			return nil, fmt.Errorf("%s: %w", names[i], err)
+		}
+		if err := f.finish(); err != nil {
+			return nil, err
+		}
+		written += plan.size
+	}
+	index, err := createAtomic(base + indexSuffix)
+	if err != nil {
+		return nil, err
+	}
+	files = append(files, index)
+	if _, err := index.Write(indexText(total, weights)); err != nil {
+		return nil, err
+	}
+	if err := index.finish(); err != nil {
+		return nil, err
+	}
+	for _, f := range files {
+		if err := f.publish(); err != nil {
+			return nil, err
+		}
+	}
+	return names, nil
+}
+
+// split cuts entries into shards and returns their size all together.
+func split(entries []Entry, limit int64) (shards [][]Entry, total int64, err error) {
+	first, sum := 0, int64(0)
+	for i := range entries {
+		size, err := entries[i].check()
+		if err != nil {
+			return nil, 0, entryError(entries[i].Name, err)
+		}
+		if i > first && size > limit-sum {
+			shards = append(shards, entries[first:i])
+			first, sum = i, 0
+		}
+		sum += size
+		if total += size; total < 0 || sum < 0 {
+			return nil, 0, entryError(entries[i].Name, ErrOverflow)
+		}
+	}
+	return append(shards, entries[first:]), total, nil
+}
+
+// indexText returns an index as the libraries of the Hub write it: sorted,
+// indented by two.
+func indexText(total int64, weights map[string]string) []byte {
+	b := append([]byte(nil), "{\n  \"metadata\": {\n    \"total_size\": "...)
+	b = strconv.AppendInt(b, total, 10)
+	b = append(b, "\n  },\n  \"weight_map\": {"...)
+	names := make([]string, 0, len(weights))
+	for name := range weights {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for i, name := range names {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, "\n    "...)
+		b = appendString(b, name)
+		b = append(b, ": "...)
+		b = appendString(b, weights[name])
+	}
+	return append(b, "\n  }\n}\n"...)
+}
