@@ -36,6 +36,7 @@ const (
 	costValue  = 16 // an interface: an element, a stack slot, a memo entry
 	costNumber = 8
 	costString = 32 // header, rounding of the bytes
+	costBig    = 96 // a big.Int beside its digits, with the room it leaves
 	costList   = 24
 	costDict   = 24
 	costSet    = 32

@@ -173,7 +173,7 @@ func (s *scanner) binaryLong(o *operand, kind argKind) error {
 		return err
 	}
 	if o.n, o.big = decodeLong(o.data); o.big != nil {
-		return s.mem.take(int64(n))
+		return s.mem.take(int64(n) + costBig)
 	}
 	return nil
 }
@@ -232,7 +232,7 @@ func (s *scanner) textLine(o *operand, kind argKind) error {
 		return err
 	}
 	if o.big != nil {
-		return s.mem.take(int64(len(line)))
+		return s.mem.take(int64(len(line)) + costBig)
 	}
 	return nil
 }
