@@ -28,7 +28,11 @@ func (d *Decoder) newTuple(items []Value) (*Tuple, error) {
 	if len(items) == 0 {
 		return d.empty, nil
 	}
-	if err := d.mem.take(costTuple + int64(len(items))*costValue); err != nil {
+	cost := costHeader + int64(len(items))*costValue
+	if len(items) <= 4 {
+		cost += 8 // of the one allocation
+	}
+	if err := d.mem.take(cost); err != nil {
 		return nil, err
 	}
 	var t *Tuple
@@ -75,7 +79,7 @@ func (d *Decoder) collect() error {
 	switch d.o.op {
 	case opList:
 		l := &List{}
-		if err := d.mem.take(costList); err != nil {
+		if err := d.mem.take(costHeader); err != nil {
 			return err
 		}
 		l.Items, err = d.extend(nil, items)
@@ -92,7 +96,7 @@ func (d *Decoder) collect() error {
 		v = s
 	case opDict:
 		dict := &Dict{}
-		if err := d.mem.take(costDict); err != nil {
+		if err := d.mem.take(costHeader); err != nil {
 			return err
 		}
 		if err := checkPairs(items, true); err != nil {
@@ -120,7 +124,7 @@ func (d *Decoder) extend(dst, items []Value) ([]Value, error) {
 func (d *Decoder) extendPairs(dst []Pair, items []Value) ([]Pair, error) {
 	n := len(items) / 2
 	if n > cap(dst)-len(dst) {
-		size := max(len(dst)+n, len(dst)+len(dst)/2)
+		size := grownSize(len(dst), n)
 		if err := d.mem.take(int64(size-cap(dst)) * 2 * costValue); err != nil {
 			return nil, err
 		}

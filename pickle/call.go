@@ -46,7 +46,7 @@ func (d *Decoder) object() error {
 	case opBuild:
 		return d.build()
 	case opPersid:
-		return d.persistent(string(o.data), int64(len(o.data))+costString)
+		return d.persistent(string(o.data), costValue+rounded(len(o.data)))
 	case opBinpersid:
 		id, err := d.pop()
 		if err != nil {
@@ -60,7 +60,7 @@ func (d *Decoder) object() error {
 // symbol makes the node of an imported name. It is reported before anything
 // else can fail: to import is to run.
 func (d *Decoder) symbol(module, name string) (*Symbol, error) {
-	if err := d.mem.take(costSymbol + int64(len(module)+len(name))); err != nil {
+	if err := d.mem.take(costSymbol + rounded(len(module)) + rounded(len(name))); err != nil {
 		return nil, err
 	}
 	s := &Symbol{WrittenModule: module, WrittenName: name, Offset: d.o.off, Op: d.o.op, Protocol: d.proto}

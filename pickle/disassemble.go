@@ -37,10 +37,10 @@ func Disassemble(r io.ReaderAt, offset, end int64, lim Limits) iter.Seq2[Instruc
 	return func(yield func(Instruction, error) bool) {
 		end := max(end, offset)
 		lim := lim.withDefaults(end - offset)
-		for s := (scanner{r: r, base: offset, end: end, lim: lim}); s.left() > 0; {
-			// Nothing is kept, so the budget is one operand's.
-			s.mem = &budget{max: lim.Memory}
-			var o operand
+		s := scanner{r: r, base: offset, end: end, lim: lim, mem: &budget{max: lim.Memory}}
+		var o operand
+		for s.left() > 0 {
+			s.mem.used = 0 // nothing is kept, so the budget is one operand's
 			err := s.next(&o)
 			if err != nil {
 				yield(Instruction{Offset: o.off, Op: o.op}, &Error{Offset: o.off, Op: o.op, Err: err})

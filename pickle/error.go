@@ -20,7 +20,7 @@ var errShort = fmt.Errorf("%w: %w", ErrMalformed, io.ErrUnexpectedEOF)
 // is [ErrMalformed], a [*LimitError], or the error of the reader or of a hook.
 type Error struct {
 	Offset int64 // of the opcode in the input
-	Op     Op    // 0 if there was no opcode to read
+	Op     Op    // 0 if what stands there is no opcode, or nothing
 	Err    error
 }
 

@@ -35,18 +35,32 @@ func (l Limits) withDefaults(size int64) Limits {
 const (
 	costValue  = 16 // an interface: an element, a stack slot, a memo entry
 	costNumber = 8
-	costString = 32 // header, rounding of the bytes
+	costHeader = 24 // of a slice in an interface, List, Dict, ByteArray
 	costBig    = 96 // a big.Int beside its digits, with the room it leaves
-	costList   = 24
-	costDict   = 24
 	costSet    = 32
-	costTuple  = 32
 	costNode   = 64  // Object
 	costMore   = 144 // the part of an Object that most have not
-	costSymbol = 112
-	costRef    = 48 // Persistent, Extension, Range
+	costSymbol = 96
+	costRef    = 32 // Persistent, Extension, Range
 	costMemo   = 80 // an entry of the memo's map, with the map's slack
 )
+
+// rounded returns what n bytes take. The classes stand closer than this at
+// some sizes, never further apart.
+func rounded(n int) int64 {
+	step := 8
+	switch {
+	case n > 1024:
+		step = n / 8
+	case n > 512:
+		step = 128
+	case n > 256:
+		step = 32
+	case n > 32:
+		step = 16
+	}
+	return int64((n + step - 1) / step * step)
+}
 
 // budget counts what decoding keeps. It only ever grows: memory that has
 // become garbage stays counted, which errs on the safe side.

@@ -43,7 +43,8 @@ type Decoder struct {
 	stack []Value
 	marks []int
 	memo  memo
-	empty *Tuple // the one () of Python
+	empty *Tuple    // the one () of Python
+	ints  [64]Value // boxed integers to use again
 
 	first    int64 // offset of the pickle
 	proto    uint8 // that PROTO said last
@@ -197,9 +198,9 @@ func (d *Decoder) step() error {
 	case opEmptyTuple:
 		return d.push(d.empty)
 	case opEmptyList:
-		return d.pushNode(&List{}, costList)
+		return d.pushNode(&List{}, costHeader)
 	case opEmptyDict:
-		return d.pushNode(&Dict{}, costDict)
+		return d.pushNode(&Dict{}, costHeader)
 	case opEmptySet:
 		return d.pushNode(&Set{}, costSet)
 	case opNone:
@@ -405,7 +406,15 @@ func (d *Decoder) pushInt() error {
 	case uint64(d.o.n) < 256:
 		return d.push(d.o.n) // Go has these boxed
 	}
-	return d.pushNode(d.o.n, costNumber)
+	// A checkpoint repeats few numbers many times: the sizes of its layers.
+	box := &d.ints[uint64(d.o.n)%uint64(len(d.ints))]
+	if *box != Value(d.o.n) {
+		if err := d.mem.take(costNumber); err != nil {
+			return err
+		}
+		*box = d.o.n
+	}
+	return d.push(*box)
 }
 
 func (d *Decoder) pushString() error {
@@ -418,14 +427,14 @@ func (o *operand) stringValue() (Value, int64) {
 	if o.long.Op != 0 {
 		return o.long, costRef
 	}
-	cost := int64(len(o.data) + len(o.data)/8 + costString)
+	cost := costValue + rounded(len(o.data))
 	switch o.op {
 	case opString, opBinstring, opShortBinstring:
 		return ByteString(o.data), cost
 	case opBinbytes, opShortBinbytes, opBinbytes8:
-		return bytes.Clone(o.data), cost
+		return bytes.Clone(o.data), cost + costHeader - costValue
 	case opBytearray8:
-		return &ByteArray{bytes.Clone(o.data)}, cost
+		return &ByteArray{bytes.Clone(o.data)}, cost + costHeader - costValue
 	}
 	return string(o.data), cost
 }

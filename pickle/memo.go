@@ -75,11 +75,21 @@ func grow(items []Value, n int, mem *budget) ([]Value, error) {
 	if n <= cap(items)-len(items) {
 		return items, nil
 	}
-	size := max(len(items)+n, len(items)+len(items)/2)
+	size := grownSize(len(items), n)
 	if err := mem.take(int64(size-cap(items)) * costValue); err != nil {
 		return items, err
 	}
 	grown := make([]Value, len(items), size)
 	copy(grown, items)
 	return grown, nil
+}
+
+// grownSize returns how much room to make for n more than have: generous
+// while it is little.
+func grownSize(have, n int) int {
+	extra := have / 2
+	if have > 4096 {
+		extra /= 2
+	}
+	return have + max(n, extra)
 }

@@ -32,10 +32,10 @@ func (s *scanner) next(o *operand) error {
 	}
 	op := Op(s.buf[s.pos])
 	info := &opcodes[op]
-	o.op = op
 	if info.name == "" {
-		return malformed("no such opcode")
+		return malformed("no opcode 0x%02x", byte(op))
 	}
+	o.op = op
 	s.pos++
 	if info.arg != argNone {
 		if err := s.operand(o, info.arg); err != nil {
