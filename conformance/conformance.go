@@ -73,9 +73,13 @@ type Vector struct {
 	file func() []byte
 }
 
-// Tensor is one tensor of an accepted vector. SHA256 is the digest of its bytes
-// in lower-case hexadecimal; an empty Shape is a scalar's.
-type Tensor = cases.Tensor
+// Tensor is one tensor of an accepted vector.
+type Tensor struct {
+	Name   string
+	DType  string   // one of the 22, as the header spells it
+	Shape  []uint64 // empty for a scalar, never nil
+	SHA256 string   // of its bytes, in lower-case hexadecimal
+}
 
 // Bytes gives the file. That of a large vector is made anew by every call, and
 // may be over 100 MB.
@@ -123,8 +127,14 @@ func load(name string) Vector {
 	}
 	v := Vector{
 		Name: name, Why: d.Why, Accept: d.Verdict == "accept", Class: Class(d.Class),
-		Tensors: d.Tensors, Reference: d.Reference,
-		file: func() []byte { return read(name + ".safetensors") },
+		Reference: d.Reference,
+		file:      func() []byte { return read(name + ".safetensors") },
+	}
+	if v.Accept {
+		v.Tensors = make([]Tensor, len(d.Tensors))
+	}
+	for i, t := range d.Tensors {
+		v.Tensors[i] = Tensor(t)
 	}
 	if d.Metadata != nil {
 		v.Metadata = *d.Metadata
