@@ -1,0 +1,3 @@
+// Package convert tells foreign model formats apart and turns them into
+// safetensors.
+package convert
