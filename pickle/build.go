@@ -22,47 +22,17 @@ func (d *Decoder) markedTuple() error {
 	return d.tuple(m)
 }
 
-// newTuple copies items. Short tuples, of which checkpoints are full, are one
-// allocation.
+// newTuple copies items.
 func (d *Decoder) newTuple(items []Value) (*Tuple, error) {
 	if len(items) == 0 {
 		return d.empty, nil
 	}
-	cost := costHeader + int64(len(items))*costValue
-	if len(items) <= 4 {
-		cost += 8 // of the one allocation
-	}
-	if err := d.mem.take(cost); err != nil {
+	t, err := d.tuples.one(costHeader, &d.mem)
+	if err != nil {
 		return nil, err
 	}
-	var t *Tuple
-	switch len(items) {
-	case 1:
-		b := &struct {
-			Tuple
-			room [1]Value
-		}{}
-		t, b.Items = &b.Tuple, b.room[:]
-	case 2:
-		b := &struct {
-			Tuple
-			room [2]Value
-		}{}
-		t, b.Items = &b.Tuple, b.room[:]
-	case 3:
-		b := &struct {
-			Tuple
-			room [3]Value
-		}{}
-		t, b.Items = &b.Tuple, b.room[:]
-	case 4:
-		b := &struct {
-			Tuple
-			room [4]Value
-		}{}
-		t, b.Items = &b.Tuple, b.room[:]
-	default:
-		t = &Tuple{make([]Value, len(items))}
+	if t.Items, err = d.values.take(len(items), costValue, &d.mem); err != nil {
+		return nil, err
 	}
 	copy(t.Items, items)
 	return t, nil

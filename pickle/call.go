@@ -129,10 +129,11 @@ func (d *Decoder) call(fn, args, kwargs Value) error {
 	if _, ok := args.(*Tuple); !ok && !opaque(args) {
 		return malformed("arguments are %s, not a tuple", typeName(args))
 	}
-	if err := d.mem.take(costNode); err != nil {
+	obj, err := d.objects.one(costNode, &d.mem)
+	if err != nil {
 		return err
 	}
-	obj := &Object{Callable: fn, Args: args, Offset: d.o.off, Op: d.o.op}
+	*obj = Object{Callable: fn, Args: args, Offset: d.o.off, Op: d.o.op}
 	if kwargs != nil {
 		more, err := d.moreOf(obj)
 		if err != nil {
@@ -176,10 +177,14 @@ func (d *Decoder) instance(fn Value, at, args int) error {
 }
 
 func (d *Decoder) persistent(id Value, cost int64) error {
-	if err := d.mem.take(costRef + cost); err != nil {
+	if err := d.mem.take(cost); err != nil {
 		return err
 	}
-	p := &Persistent{ID: id, Offset: d.o.off, Op: d.o.op}
+	p, err := d.refs.one(costRef, &d.mem)
+	if err != nil {
+		return err
+	}
+	*p = Persistent{ID: id, Offset: d.o.off, Op: d.o.op}
 	d.emit(KindPersistent, p, nil)
 	return d.push(p)
 }

@@ -31,14 +31,14 @@ func (l Limits) withDefaults(size int64) Limits {
 	return l
 }
 
-// What a node costs, in bytes: the size class the Go runtime rounds it to.
+// What a node costs, in bytes, as the Go runtime lays it out.
 const (
 	costValue  = 16 // an interface: an element, a stack slot, a memo entry
 	costNumber = 8
 	costHeader = 24 // of a slice in an interface, List, Dict, ByteArray
 	costBig    = 96 // a big.Int beside its digits, with the room it leaves
 	costSet    = 32
-	costNode   = 64  // Object
+	costNode   = 56  // Object
 	costMore   = 144 // the part of an Object that most have not
 	costSymbol = 96
 	costRef    = 32 // Persistent, Extension, Range
@@ -51,7 +51,7 @@ func rounded(n int) int64 {
 	step := 8
 	switch {
 	case n > 1024:
-		step = n / 8
+		return int64(n) + int64(n/8)
 	case n > 512:
 		step = 128
 	case n > 256:

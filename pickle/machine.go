@@ -46,6 +46,11 @@ type Decoder struct {
 	empty *Tuple    // the one () of Python
 	ints  [64]Value // boxed integers to use again
 
+	tuples  slab[Tuple]
+	values  slab[Value]
+	objects slab[Object]
+	refs    slab[Persistent]
+
 	first    int64 // offset of the pickle
 	proto    uint8 // that PROTO said last
 	tooNew   bool  // an opcode of a later protocol was reported
