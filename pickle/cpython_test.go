@@ -188,9 +188,12 @@ func quoted(s string) string {
 
 // renderer writes a value as make.py does: containers are numbered when first
 // met and named by number after that. It recurses: for tests only.
-type renderer struct{ seen map[any]int }
+type renderer struct {
+	seen     map[any]int
+	asPython bool // of equal keys one, a str of Python 2 as Latin-1
+}
 
-func render(v Value) string { return (&renderer{map[any]int{}}).text(v) }
+func render(v Value) string { return (&renderer{seen: map[any]int{}}).text(v) }
 
 func (r *renderer) text(v Value) string {
 	switch v := v.(type) {
@@ -213,6 +216,9 @@ func (r *renderer) text(v Value) string {
 	case string:
 		return "u" + quoted(v)
 	case ByteString:
+		if r.asPython {
+			return "u" + quoted(latin1(string(v)))
+		}
 		return "s" + quoted(string(v))
 	case []byte:
 		return "b" + quoted(string(v))
@@ -244,7 +250,11 @@ func (r *renderer) container(v Value) string {
 	case *Tuple:
 		return "(" + r.many(v.Items) + ")"
 	case *Dict:
-		return "{" + r.pairs(v.Pairs) + "}"
+		pairs := v.Pairs
+		if r.asPython {
+			pairs = lastWins(pairs)
+		}
+		return "{" + r.pairs(pairs) + "}"
 	case *Set:
 		var parts []string
 		for _, item := range v.Items {
@@ -281,6 +291,29 @@ func (r *renderer) container(v Value) string {
 		return out
 	}
 	return fmt.Sprintf("<%T>", v)
+}
+
+// lastWins does to pairs what a dict does, for keys that are scalars.
+func lastWins(pairs []Pair) []Pair {
+	var out []Pair
+	at := map[string]int{}
+	for _, p := range pairs {
+		key := render(p.Key)
+		switch key {
+		case "True", "f3ff0000000000000":
+			key = "1"
+		case "False", "f0000000000000000", "f8000000000000000":
+			key = "0"
+		}
+		i, ok := at[key]
+		if !ok {
+			at[key] = len(out)
+			out = append(out, p)
+			continue
+		}
+		out[i].Value = p.Value
+	}
+	return out
 }
 
 func (r *renderer) many(vs []Value) string {

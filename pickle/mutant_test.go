@@ -1,0 +1,49 @@
+package pickle
+
+import (
+	"compress/gzip"
+	"encoding/base64"
+	"encoding/json"
+	"os"
+	"testing"
+)
+
+// TestMutants compares what is accepted, and what it means, with CPython's C
+// machine on thousands of broken pickles; see testdata/mutate.py.
+func TestMutants(t *testing.T) {
+	f, err := os.Open("testdata/mutants.json.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases [][2]*string
+	if err := json.NewDecoder(z).Decode(&cases); err != nil {
+		t.Fatal(err)
+	}
+	if len(cases) < 5000 {
+		t.Fatalf("only %d cases", len(cases))
+	}
+	for _, c := range cases {
+		data, err := base64.StdEncoding.DecodeString(*c[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := Unmarshal(data)
+		if err != nil {
+			if c[1] != nil {
+				t.Errorf("%q: %v, and CPython reads %s", data, err, *c[1])
+			}
+			continue
+		}
+		r := renderer{seen: map[any]int{}, asPython: true}
+		if got := r.text(v); c[1] == nil {
+			t.Errorf("%q: got %s, which CPython refuses", data, got)
+		} else if got != *c[1] {
+			t.Errorf("%q: got %s, want %s", data, got, *c[1])
+		}
+	}
+}
