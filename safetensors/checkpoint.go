@@ -44,10 +44,27 @@ func OpenCheckpoint(name string) (*Checkpoint, error) {
 	if info, err := os.Stat(name); err != nil {
 		return nil, err
 	} else if info.IsDir() {
-		return OpenCheckpointFS(os.DirFS(name), ".")
+		return openIn(name, ".")
 	}
 	dir, base := filepath.Split(name)
-	return OpenCheckpointFS(os.DirFS(filepath.Join(dir, ".")), base)
+	return openIn(filepath.Join(dir, "."), base)
+}
+
+// openIn is OpenCheckpointFS in a directory of the system, whose name the
+// files and the errors bear too.
+func openIn(dir, name string) (*Checkpoint, error) {
+	c, err := OpenCheckpointFS(os.DirFS(dir), name)
+	if e, ok := errors.AsType[*FormatError](err); ok && e.File != "" {
+		e.File = filepath.Join(dir, filepath.FromSlash(e.File))
+	} else if e, ok := errors.AsType[*fs.PathError](err); ok && !filepath.IsAbs(e.Path) {
+		e.Path = filepath.Join(dir, filepath.FromSlash(e.Path))
+	}
+	if c != nil {
+		for _, p := range c.parts {
+			p.file.name = filepath.Join(dir, filepath.FromSlash(p.file.name))
+		}
+	}
+	return c, err
 }
 
 // OpenCheckpointFS is [OpenCheckpoint] for a file system. Files are read as
@@ -248,6 +265,15 @@ func (o *opener) directory(dir, prefix string) (int, error) {
 	leave := func(name, why string) {
 		o.report(&FormatError{File: path.Join(dir, name), Offset: -1, Err: NoteFile, Detail: why})
 	}
+	indexes = slices.DeleteFunc(indexes, func(name string) bool {
+		m := indexName.FindStringSubmatchIndex(name)
+		whole := name[:m[0]] + suffix
+		if m[2] >= 0 && slices.Contains(files, whole) {
+			leave(name, "a variant of "+whole)
+			return true
+		}
+		return false
+	})
 	if len(indexes) > 0 {
 		// The shortest name is the one without a variant in it.
 		main := slices.MinFunc(indexes, func(a, b string) int { return len(a) - len(b) })
@@ -256,7 +282,16 @@ func (o *opener) directory(dir, prefix string) (int, error) {
 				leave(name, "the directory has another index, "+main)
 			}
 		}
-		return 1, o.index(path.Join(dir, main), prefix)
+		before := len(o.c.parts)
+		if err := o.index(path.Join(dir, main), prefix); err != nil || o.failed || o.stopped {
+			return 1, err
+		}
+		for _, name := range files {
+			if full := path.Join(dir, name); !slices.ContainsFunc(o.c.parts[before:], func(p part) bool { return p.file.name == full }) {
+				leave(name, main+" does not name it")
+			}
+		}
+		return 1, nil
 	}
 	all := slices.Clone(files)
 	files = slices.DeleteFunc(files, func(name string) bool {

@@ -39,11 +39,7 @@ func EditMetadata(ctx context.Context, name string, metadata map[string]string) 
 	if err != nil {
 		return false, err
 	}
-	defer func() {
-		if e := file.Close(); err == nil {
-			err = e
-		}
-	}()
+	defer file.Close() // what was written is synced, and its errors known
 	if err := checkMetadata(metadata); err != nil {
 		return false, err
 	}
@@ -81,7 +77,14 @@ func EditMetadata(ctx context.Context, name string, metadata map[string]string) 
 	if err := p.write(ctx, out.File, nil); err != nil {
 		return false, fmt.Errorf("%s: %w", name, err)
 	}
-	return false, out.commit()
+	if err := out.finish(); err != nil {
+		return false, err
+	}
+	// Windows renames nothing to a name that is open.
+	if err := file.Close(); err != nil {
+		return false, err
+	}
+	return false, out.publish()
 }
 
 // A section is a SectionReader as the data of an entry.
@@ -93,11 +96,8 @@ func (s section) WriteTo(w io.Writer) (int64, error) { return copyAt(w, s, s.Siz
 // Whatever else it holds stays as it is spelled.
 func (h *header) splice(metadata map[string]string) []byte {
 	s := scanner{text: h.text}
-	end := len(h.text)
-	for end > 0 && s.space(end-1) == len(h.text) {
-		end--
-	}
-	first := s.space(0) + 1 // behind the brace
+	end := bytes.LastIndexByte(h.text, '}') + 1 // behind it the grammar lets only whitespace stand
+	first := s.space(0) + 1                     // behind the brace
 	from, to := h.metaKey.from, h.metaKey.to
 	if to == 0 {
 		from, to = first, first

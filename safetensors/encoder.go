@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"maps"
 	"math/bits"
 	"slices"
 	"strconv"
@@ -143,7 +144,7 @@ func (e *Encoder) plan(entries []Entry) (*plan, error) {
 		b = append(b, ' ')
 	}
 	if len(b)-prefixLen > MaxHeaderLen {
-		return nil, fmt.Errorf("%w: header of %d bytes", ErrHeaderTooLarge, len(b)-prefixLen)
+		return nil, fmt.Errorf("header of %d bytes %w: %w", len(b)-prefixLen, ErrEntry, ErrHeaderTooLarge)
 	}
 	binary.LittleEndian.PutUint64(b, uint64(len(b)-prefixLen))
 	p.prefix = b
@@ -152,8 +153,8 @@ func (e *Encoder) plan(entries []Entry) (*plan, error) {
 
 // checkMetadata refuses what a header cannot hold.
 func checkMetadata(metadata map[string]string) error {
-	for key, value := range metadata {
-		if !utf8.ValidString(key) || !utf8.ValidString(value) {
+	for _, key := range slices.Sorted(maps.Keys(metadata)) {
+		if !utf8.ValidString(key) || !utf8.ValidString(metadata[key]) {
 			return fmt.Errorf("metadata key %s %w: %w", quote(key), ErrEntry, errUTF8)
 		}
 	}
@@ -266,13 +267,8 @@ func appendMetadata(b []byte, metadata map[string]string) []byte {
 
 // appendObject appends an object of strings, its keys sorted.
 func appendObject(b []byte, object map[string]string) []byte {
-	keys := make([]string, 0, len(object))
-	for key := range object {
-		keys = append(keys, key)
-	}
-	slices.Sort(keys)
 	b = append(b, '{')
-	for i, key := range keys {
+	for i, key := range slices.Sorted(maps.Keys(object)) {
 		if i > 0 {
 			b = append(b, ',')
 		}

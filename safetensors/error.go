@@ -64,7 +64,12 @@ type FormatError struct {
 func (e *FormatError) Error() string {
 	var b strings.Builder
 	if e.File != "" {
-		b.WriteString(e.File)
+		// An index may name a shard as it likes.
+		if strings.ContainsFunc(e.File, func(r rune) bool { return !strconv.IsGraphic(r) }) {
+			b.WriteString(quote(e.File))
+		} else {
+			b.WriteString(e.File)
+		}
 		b.WriteString(": ")
 	}
 	if e.Offset >= 0 {

@@ -64,7 +64,7 @@ func (h *header) name(e *entry) string {
 	}
 	if e.flags&nameEscaped != 0 {
 		s := scanner{text: h.text}
-		return string(s.unescape(nil, h.token(e)))
+		return s.string(h.token(e))
 	}
 	return unsafe.String(&h.text[e.name], int(e.nameLen)) // text never changes
 }
@@ -115,6 +115,6 @@ func (h *header) metadata(yield func(key, value string) bool) {
 	}
 	p := parser{scanner: scanner{text: h.text}}
 	p.strings(h.meta.from, func(key, value token) bool {
-		return yield(string(p.unescape(nil, key)), string(p.unescape(nil, value)))
+		return yield(p.string(key), p.string(value))
 	})
 }

@@ -2,10 +2,12 @@ package safetensors
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -21,25 +23,34 @@ func (o *opener) index(name, prefix string) error {
 	if err != nil {
 		return err
 	}
-	fail := func(i int, tensor string, err error, detail string) {
-		o.report(&FormatError{File: name, Offset: int64(i), Tensor: tensor, Err: err, Detail: detail})
+	// A byte order mark, which some editors leave, is no part of the text.
+	text, marked := bytes.CutPrefix(text, []byte(byteOrderMark))
+	base := int64(0)
+	if marked {
+		base = int64(len(byteOrderMark))
+	}
+	failed := false
+	report := func(e *FormatError) bool {
+		e.File, e.Offset = name, e.Offset+base
+		failed = failed || !e.isNote()
+		o.report(e)
+		return !o.stopped
 	}
 	weights := map[string]string{}
 	x := indexParser{parser: parser{scanner: scanner{text: text}}}
 	x.report = func(e *FormatError) bool {
-		e.File, e.Offset = name, e.Offset-prefixLen
-		o.report(e)
-		return !o.stopped
+		e.Offset -= prefixLen // which a header has before it, and an index has not
+		return report(e)
 	}
 	x.parse(func(key, file token) {
-		tensor, shard := string(x.unescape(nil, key)), string(x.unescape(nil, file))
+		tensor, shard := x.string(key), x.string(file)
 		if !fs.ValidPath(shard) || strings.ContainsAny(shard, `\:`) || shard == "." {
-			fail(file.pos, tensor, ErrPath, quote(shard))
+			report(&FormatError{Offset: int64(file.pos - 1), Tensor: tensor, Err: ErrPath, Detail: quote(shard)})
 			return
 		}
 		weights[tensor] = shard
 	})
-	if o.failed || o.stopped {
+	if failed || o.stopped {
 		return nil
 	}
 
@@ -51,8 +62,11 @@ func (o *opener) index(name, prefix string) error {
 	open := map[string]*File{}
 	for _, shard := range slices.Compact(shards) {
 		full := path.Join(path.Dir(name), shard)
-		if _, err := fs.Stat(o.fsys, full); err != nil {
+		if _, err := fs.Stat(o.fsys, full); errors.Is(err, fs.ErrNotExist) {
+			open[shard] = nil
 			o.report(&FormatError{File: full, Offset: -1, Err: ErrShard, Detail: "named by " + path.Base(name)})
+		} else if err != nil {
+			return err
 		} else if open[shard], err = o.file(full, prefix); err != nil {
 			return err
 		}
@@ -60,12 +74,15 @@ func (o *opener) index(name, prefix string) error {
 			return nil
 		}
 	}
-	o.compare(name, weights, open, x)
+	o.compare(name, weights, open)
+	if x.total.pos > 0 && !o.stopped {
+		x.checkTotal(open, report)
+	}
 	return nil
 }
 
 // compare reports where an index and the shards it opened disagree.
-func (o *opener) compare(name string, weights map[string]string, open map[string]*File, x indexParser) {
+func (o *opener) compare(name string, weights map[string]string, open map[string]*File) {
 	missing := []string{}
 	for tensor, shard := range weights {
 		if f := open[shard]; f != nil && f.h.find(tensor) == nil {
@@ -79,15 +96,13 @@ func (o *opener) compare(name string, weights map[string]string, open map[string
 			return
 		}
 	}
-	var total uint64
-	for shard, f := range open {
+	for _, shard := range slices.Sorted(maps.Keys(open)) {
+		f := open[shard]
 		if f == nil {
-			return // reported; the rest would only follow from it
+			continue // reported
 		}
 		for i := range f.h.entries {
-			e := &f.h.entries[i]
-			total += e.end - e.begin
-			tensor := f.h.name(e)
+			tensor := f.h.name(&f.h.entries[i])
 			if mapped, ok := weights[tensor]; !ok {
 				o.report(&FormatError{File: f.name, Offset: -1, Tensor: tensor, Err: NoteIndex, Detail: "the index does not list the tensor"})
 			} else if mapped != shard {
@@ -98,17 +113,30 @@ func (o *opener) compare(name string, weights map[string]string, open map[string
 			}
 		}
 	}
-	if x.total.pos > 0 {
-		text := string(x.text[x.total.pos : x.total.pos+x.total.len])
-		if n, err := strconv.ParseFloat(text, 64); err != nil || n != float64(total) {
-			o.report(&FormatError{File: name, Offset: int64(x.total.pos), Err: NoteIndex,
-				Detail: fmt.Sprintf("total_size is %s, the tensors take %d bytes", quote(text), total)})
+}
+
+// checkTotal notes a total_size that is not the size of the tensors. Old
+// writers spell it as a float or a string.
+func (x *indexParser) checkTotal(open map[string]*File, report func(*FormatError) bool) {
+	var total uint64
+	for _, f := range open {
+		if f == nil {
+			return // reported; nobody knows the size
 		}
+		for i := range f.h.entries {
+			total += f.h.entries[i].end - f.h.entries[i].begin
+		}
+	}
+	text := string(x.text[x.total.pos : x.total.pos+x.total.len])
+	if n, err := strconv.ParseFloat(text, 64); err != nil || n != float64(total) {
+		report(&FormatError{Offset: int64(x.total.pos), Err: NoteIndex,
+			Detail: fmt.Sprintf("total_size is %s, the tensors take %d bytes", quote(text), total)})
 	}
 }
 
-// readIndex returns the text of an index, without the byte order mark that
-// some editors leave.
+const byteOrderMark = "\xef\xbb\xbf"
+
+// readIndex returns the text of an index.
 func readIndex(fsys fs.FS, name string) ([]byte, error) {
 	f, err := fsys.Open(name)
 	if err != nil {
@@ -122,7 +150,7 @@ func readIndex(fsys fs.FS, name string) ([]byte, error) {
 	if len(text) > MaxHeaderLen {
 		return nil, fmt.Errorf("%s: %w", name, ErrHeaderTooLarge)
 	}
-	return bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")), nil
+	return text, nil
 }
 
 // An indexParser reads an index with the scanner of headers.

@@ -12,6 +12,8 @@ type keySet struct {
 	seed  maphash.Seed
 	slots []uint32 // offset of the key, behind its quote; 0 is free
 	n     int
+
+	wanted, met []byte // values of escaped keys
 }
 
 // add adds key and reports whether it is new.
@@ -37,22 +39,23 @@ func (k *keySet) add(key token) bool {
 
 // find returns the slot that holds key or is free for it.
 func (k *keySet) find(key token) (int, bool) {
-	want := k.bytes(key)
+	want := k.bytes(key, &k.wanted)
 	mask := len(k.slots) - 1
 	i := int(maphash.Bytes(k.seed, want)>>1) & mask
 	for ; k.slots[i] != 0; i = (i + 1) & mask {
 		t, _ := k.str(int(k.slots[i]) - 1)
-		if bytes.Equal(k.bytes(t), want) {
+		if bytes.Equal(k.bytes(t, &k.met), want) {
 			return i, true
 		}
 	}
 	return i, false
 }
 
-// bytes returns the value of t.
-func (k *keySet) bytes(t token) []byte {
+// bytes returns the value of t, in scratch if it is not in the text.
+func (k *keySet) bytes(t token, scratch *[]byte) []byte {
 	if t.escaped {
-		return k.unescape(nil, t)
+		*scratch = k.unescape((*scratch)[:0], t)
+		return *scratch
 	}
 	return k.text[t.pos : t.pos+t.len]
 }

@@ -309,7 +309,9 @@ func (o *output) copy(pieces []source) error {
 				}
 				if err != nil {
 					mu.Lock()
-					failed = errors.Join(failed, err)
+					if failed == nil { // the others say the same
+						failed = err
+					}
 					mu.Unlock()
 				}
 			}

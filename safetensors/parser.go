@@ -21,6 +21,14 @@ func parseWith(p *parser, text []byte, dataLen uint64, report func(*FormatError)
 	p.text, p.report, p.inOrder = text, report, true
 	p.h = &header{text: text, seed: maphash.MakeSeed()}
 	ok := p.object()
+	if p.unknown > 0 && !p.stopped {
+		detail := quote(p.string(p.unknownKey))
+		if p.unknown > 1 {
+			detail += fmt.Sprintf(", the first of %d", p.unknown)
+		}
+		p.say(int64(p.unknownAt), p.unknownIn, NoteField, detail)
+		ok = ok && !p.stopped
+	}
 	if e := p.err; e != nil && !p.stopped {
 		p.problem(int(e.Offset)-prefixLen, token{}, e.Err, e.Detail)
 	}
@@ -43,7 +51,13 @@ type parser struct {
 	inOrder bool   // so far each tensor begins where the one before it ends
 	next    uint64 // where that is
 	scratch []byte
-	slow    bool // without canonical, to test it
+
+	// Unknown fields make one note, the first with the count of them all: a
+	// note for each could cost many times the text.
+	unknown               int
+	unknownAt             int
+	unknownKey, unknownIn token
+	slow                  bool // without canonical, to test it
 }
 
 // problem reports an error at offset i of the text.
@@ -58,7 +72,7 @@ func (p *parser) problem(i int, tensor token, err error, detail string) {
 func (p *parser) say(i int64, tensor token, err error, detail string) {
 	e := &FormatError{Offset: i + prefixLen, Err: err, Detail: detail}
 	if tensor.pos > 0 {
-		e.Tensor = string(p.unescape(nil, tensor))
+		e.Tensor = p.string(tensor)
 	}
 	p.stopped = p.stopped || !p.report(e)
 }
@@ -174,13 +188,14 @@ func (p *parser) tensor(key token, v int) bool {
 		case p.is(name, "data_offsets"):
 			field = &f.offsets
 		default:
-			if p.say(int64(i), key, NoteField, quote(string(p.unescape(nil, name)))); p.stopped {
-				return false
+			if p.unknown == 0 {
+				p.unknownAt, p.unknownKey, p.unknownIn = i, name, key
 			}
+			p.unknown++
 		}
 		if field != nil {
 			if *field != 0 {
-				p.problem(i, key, ErrDuplicate, "field "+string(p.unescape(nil, name)))
+				p.problem(i, key, ErrDuplicate, "field "+p.string(name))
 				return false
 			}
 			*field = j
@@ -212,7 +227,7 @@ func (p *parser) typed(key token, f fields) bool {
 	switch c := p.text[f.dtype]; c {
 	case '"':
 		t, _ := p.str(f.dtype)
-		s := string(p.unescape(nil, t))
+		s := p.string(t)
 		if e.dtype = lookupDType(s); e.dtype == 0 {
 			p.problem(f.dtype, key, ErrDType, quote(s))
 			return false
@@ -343,7 +358,7 @@ func (p *parser) metadata(i int, key token, v int) int {
 		set := keySet{scanner: &p.scanner, seed: h.seed}
 		end = p.strings(v, func(k, value token) bool {
 			if !set.add(k) {
-				p.problem(k.pos-1, token{}, ErrDuplicate, "metadata key "+quote(string(p.unescape(nil, k))))
+				p.problem(k.pos-1, token{}, ErrDuplicate, "metadata key "+quote(p.string(k)))
 			}
 			return !p.stopped
 		})
@@ -384,7 +399,7 @@ func (p *parser) strings(i int, yield func(key, value token) bool) int {
 			if i = p.value(v, 2); i < 0 {
 				return -1
 			}
-			detail := "value of key " + quote(string(p.unescape(nil, key))) + " is " + jsonKind(c) + ", not a string"
+			detail := "value of key " + quote(p.string(key)) + " is " + jsonKind(c) + ", not a string"
 			if p.problem(v, token{}, ErrType, detail); p.stopped {
 				return -1
 			}

@@ -4,9 +4,11 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
+	"slices"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // maxDepth is how many arrays and objects may be open at once, the header's
@@ -179,6 +181,7 @@ func (s *scanner) hex4(i int) rune {
 
 // unescape appends the value of t, which str has accepted, to dst.
 func (s *scanner) unescape(dst []byte, t token) []byte {
+	dst = slices.Grow(dst, t.len) // at once: a name may be as long as the text
 	for i, end := t.pos, t.pos+t.len; i < end; {
 		if s.text[i] == '\\' {
 			var r rune
@@ -196,6 +199,12 @@ func (s *scanner) unescape(dst []byte, t token) []byte {
 	return dst
 }
 
+// string returns the value of t.
+func (s *scanner) string(t token) string {
+	b := s.unescape(nil, t)
+	return unsafe.String(unsafe.SliceData(b), len(b)) // nobody else has b
+}
+
 // is reports whether t spells want.
 func (s *scanner) is(t token, want string) bool {
 	raw := s.text[t.pos : t.pos+t.len]
@@ -203,7 +212,7 @@ func (s *scanner) is(t token, want string) bool {
 		return string(raw) == want
 	}
 	// An escape takes up to six bytes for one of want's.
-	return len(raw) <= 6*len(want) && string(s.unescape(nil, t)) == want
+	return len(raw) <= 6*len(want) && s.string(t) == want
 }
 
 // value checks one value of any type at offset i, which has open arrays and

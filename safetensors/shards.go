@@ -33,7 +33,10 @@ func (e *Encoder) WriteShards(ctx context.Context, name string, size int64, entr
 		return nil, err
 	}
 	if len(shards) == 1 {
-		return []string{name}, e.WriteFile(ctx, name, entries)
+		if err := e.WriteFile(ctx, name, entries); err != nil {
+			return nil, err
+		}
+		return []string{name}, nil
 	}
 
 	plans := make([]*plan, len(shards))

@@ -152,11 +152,7 @@ func (s *Slice) WriteTo(w io.Writer) (int64, error) { return copyAt(w, s, s.size
 
 // Bytes returns the slice in new memory.
 func (s *Slice) Bytes() ([]byte, error) {
-	p := make([]byte, s.size)
-	if n, err := s.ReadAt(p, 0); n < len(p) {
-		return nil, err
-	}
-	return p, nil
+	return readAll(s, s.Name, s.size)
 }
 
 // ReadAt reads from offset off of the slice. It implements [io.ReaderAt].
@@ -205,11 +201,12 @@ func (s *Slice) read(p []byte, off int64) (int, error) {
 	want := min(rest, (skip+int64(len(p))+s.run-1)/s.run)
 	window := (want-1)*stride + s.run - skip
 	if window > int64(len(buf)) {
-		fit := (int64(len(buf)) + skip - s.run) / stride
-		if fit < 0 { // a run longer than the buffer
+		spare := int64(len(buf)) - (s.run - skip)
+		if spare < 0 { // a run longer than the buffer
 			return s.t.ReadAt(p[:min(int64(len(p)), s.run-skip)], at+skip)
 		}
-		rest, window = fit+1, fit*stride+s.run-skip
+		rest = spare/stride + 1
+		window = (rest-1)*stride + s.run - skip
 	} else {
 		rest = want
 	}

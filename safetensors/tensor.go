@@ -3,6 +3,7 @@ package safetensors
 import (
 	"fmt"
 	"io"
+	"math"
 	"math/bits"
 	"sync"
 )
@@ -90,8 +91,16 @@ func (t *Tensor) Bytes() ([]byte, error) {
 	if t.file.mapped != nil {
 		return t.file.mapped[t.begin:t.end:t.end], nil
 	}
-	p := make([]byte, t.Size())
-	if n, err := t.ReadAt(p, 0); n < len(p) {
+	return readAll(t, t.Name, t.Size())
+}
+
+// readAll returns the size bytes of r in new memory.
+func readAll(r io.ReaderAt, name string, size int64) ([]byte, error) {
+	if size > math.MaxInt {
+		return nil, fmt.Errorf("tensor %s: %d bytes are more than fit an address space: %w", quote(name), size, ErrOverflow)
+	}
+	p := make([]byte, size)
+	if n, err := r.ReadAt(p, 0); n < len(p) {
 		return nil, err
 	}
 	return p, nil
