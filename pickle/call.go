@@ -233,24 +233,14 @@ func (d *Decoder) build() error {
 	return d.raw(obj, more)
 }
 
-// emptyState tells whether load_build does nothing for a state.
+// emptyState tells whether load_build sets nothing for a state: None, or None
+// with an empty dict of slots. An empty dict is looked for a place already.
 func emptyState(state Value) bool {
 	if t, ok := state.(*Tuple); ok && len(t.Items) == 2 {
-		return emptyPart(t.Items[0]) && emptyPart(t.Items[1])
+		slots, ok := t.Items[1].(*Dict)
+		return t.Items[0] == nil && ok && len(slots.Pairs) == 0
 	}
-	return emptyPart(state)
-}
-
-func emptyPart(state Value) bool {
-	switch s := state.(type) {
-	case nil:
-		return true
-	case *Dict:
-		return len(s.Pairs) == 0
-	case *Tuple:
-		return len(s.Items) == 0
-	}
-	return false
+	return state == nil
 }
 
 // raw lets the caller claim the bytes that follow.
