@@ -61,8 +61,9 @@ var layout = []struct {
 		"the kit grades this module too, so it does not share its code"},
 	{"conformance/*", []string{"conformance/internal/..."}, nil,
 		"the table of vectors and its generator, independent like the kit"},
-	{"cmd/tensmith", []string{"safetensors", "numeric", "pickle", "convert", "convert/...", "scan", "sign", "sign/...", "source", "source/...", "serve", "conformance"}, nil,
-		"flags and printing over everything"},
+	{"cmd/tensmith", []string{"safetensors", "numeric", "pickle", "convert", "convert/...", "scan", "sign", "sign/...", "source", "source/...", "serve", "conformance"},
+		[]string{"github.com/spf13/cobra/...", "golang.org/x/term"},
+		"flags and printing over everything; cobra for flags, completion and man pages"},
 	{"interop", nil, nil,
 		"tests that run other programs; no code"},
 }
