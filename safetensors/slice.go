@@ -129,7 +129,12 @@ func (t *Tensor) Slice(ranges ...Range) (*Slice, error) {
 		default:
 			stride := r.step * block
 			aligned = aligned && stride%8 == 0
-			reversed = append(reversed, axis{int64(n), int64(stride / 8)})
+			a := axis{int64(n), int64(stride / 8)}
+			if last := len(reversed) - 1; last >= 0 && a.stride == reversed[last].count*reversed[last].stride {
+				reversed[last].count *= a.count // the rows go on where they end
+			} else {
+				reversed = append(reversed, a)
+			}
 		}
 		block *= t.Shape[d]
 	}
