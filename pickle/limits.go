@@ -8,7 +8,7 @@ type Limits struct {
 	Memo    int64 // entries of the memo; default 1<<24
 	Stack   int64 // values on the stack; default 1<<24
 	Marks   int64 // open marks; default 1<<22
-	// String is the length in bytes from which strings and bytes are left in
+	// String is the length in bytes over which strings and bytes are left in
 	// the file and represented by a [Range]. A name, a line with a number or
 	// a binary integer that long is an error. Default 16 MiB.
 	String int64

@@ -3,7 +3,6 @@ package pickle
 import (
 	"bytes"
 	"io"
-	"math/big"
 )
 
 // Unmarshal reads the pickle at the beginning of data. What follows it is
@@ -425,32 +424,4 @@ func (d *Decoder) pushInt() error {
 func (d *Decoder) pushString() error {
 	v, cost := d.o.stringValue()
 	return d.pushNode(v, cost)
-}
-
-// stringValue returns the string or bytes of the operand, and its cost.
-func (o *operand) stringValue() (Value, int64) {
-	if o.long.Op != 0 {
-		return o.long, costRef
-	}
-	cost := costValue + rounded(len(o.data))
-	switch o.op {
-	case opString, opBinstring, opShortBinstring:
-		return ByteString(o.data), cost
-	case opBinbytes, opShortBinbytes, opBinbytes8:
-		return bytes.Clone(o.data), cost + costHeader - costValue
-	case opBytearray8:
-		return &ByteArray{bytes.Clone(o.data)}, cost + costHeader - costValue
-	}
-	return string(o.data), cost
-}
-
-// intValue returns the integer or boolean of the operand.
-func (o *operand) intValue() Value {
-	if o.bool {
-		return o.n != 0
-	}
-	if o.big != nil {
-		return new(big.Int).Set(o.big)
-	}
-	return o.n
 }

@@ -340,6 +340,43 @@ func TestLongStringsStayInTheFile(t *testing.T) {
 	}
 }
 
+// TestHugeFile reads a file of 1 GiB, most of which is one string of bytes,
+// without holding it.
+func TestHugeFile(t *testing.T) {
+	const size, body = 1 << 30, 1<<30 - 10
+	r := hugeReader{size: size, head: binary.LittleEndian.AppendUint64([]byte{byte(opBinbytes8)}, body)}
+	d := NewDecoder(r, 0, size)
+	v, err := d.Decode()
+	if want := (Range{opBinbytes8, 9, body}); err != nil || v != Value(want) {
+		t.Errorf("got %v, %v, want %v", v, err, want)
+	}
+	if d.Offset() != size || d.mem.used > 1<<20 {
+		t.Errorf("ends at %d, %d bytes accounted", d.Offset(), d.mem.used)
+	}
+}
+
+// hugeReader is a file with a head, nothing, and a STOP at its end.
+type hugeReader struct {
+	head []byte
+	size int64
+}
+
+func (r hugeReader) ReadAt(p []byte, off int64) (int, error) {
+	for i := range p {
+		switch at := off + int64(i); {
+		case at < int64(len(r.head)):
+			p[i] = r.head[at]
+		case at == r.size-1:
+			p[i] = byte(opStop)
+		case at >= r.size:
+			return i, io.EOF
+		default:
+			p[i] = 0
+		}
+	}
+	return len(p), nil
+}
+
 // TestResources are the bombs: each has to be read, or refused, in no time
 // and within the budget.
 func TestResources(t *testing.T) {

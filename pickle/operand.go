@@ -1,9 +1,11 @@
 package pickle
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math"
 	"math/big"
+	"unicode/utf8"
 )
 
 // operand is an opcode with what stands behind it in the file. Its slices
@@ -194,7 +196,7 @@ func (s *scanner) names(o *operand) error {
 		return malformed("empty name") // CPython: "pickle data was truncated"
 	}
 	for _, b := range [...][]byte{o.first, name} {
-		if o.op == opInst && !ascii(b) || !validStrictUTF8(b) {
+		if o.op == opInst && !ascii(b) || !utf8.Valid(b) {
 			return malformed("name is not text")
 		}
 	}
@@ -235,4 +237,32 @@ func (s *scanner) textLine(o *operand, kind argKind) error {
 		return s.mem.take(int64(len(line)) + costBig)
 	}
 	return nil
+}
+
+// stringValue returns the string or bytes of the operand, and its cost.
+func (o *operand) stringValue() (Value, int64) {
+	if o.long.Op != 0 {
+		return o.long, costRef
+	}
+	cost := costValue + rounded(len(o.data))
+	switch o.op {
+	case opString, opBinstring, opShortBinstring:
+		return ByteString(o.data), cost
+	case opBinbytes, opShortBinbytes, opBinbytes8:
+		return bytes.Clone(o.data), cost + costHeader - costValue
+	case opBytearray8:
+		return &ByteArray{bytes.Clone(o.data)}, cost + costHeader - costValue
+	}
+	return string(o.data), cost
+}
+
+// intValue returns the integer or boolean of the operand.
+func (o *operand) intValue() Value {
+	if o.bool {
+		return o.n != 0
+	}
+	if o.big != nil {
+		return new(big.Int).Set(o.big)
+	}
+	return o.n
 }

@@ -15,8 +15,6 @@ func ascii(b []byte) bool {
 	return true
 }
 
-func validStrictUTF8(b []byte) bool { return utf8.Valid(b) }
-
 // validUTF8 accepts what Python's "surrogatepass" does: surrogates in three
 // bytes are let through.
 func validUTF8(b []byte) bool {
