@@ -213,6 +213,10 @@ func (f *File) Name() string { return f.name }
 // Size returns the size of the whole file in bytes.
 func (f *File) Size() int64 { return f.size }
 
+// ReadAt reads from offset off of the file, header included. It implements
+// [io.ReaderAt].
+func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.r.ReadAt(p, off) }
+
 // DataOffset returns the offset in bytes at which the header ends and the
 // data of the first tensor begins.
 func (f *File) DataOffset() int64 { return prefixLen + int64(len(f.h.text)) }
