@@ -1,0 +1,66 @@
+package main
+
+import (
+	"regexp"
+	"strings"
+)
+
+// A globs matches names against patterns. Of none, every name matches.
+type globs []*regexp.Regexp
+
+// parseGlobs reads patterns: * is any text, ? any character, [ab] one of
+// those, {a,b} either; the rest stands for itself. They match whole names.
+func parseGlobs(patterns []string) (globs, error) {
+	var all globs
+	for _, p := range patterns {
+		var b strings.Builder
+		b.WriteString(`(?s)^`)
+		depth := 0
+		for i := 0; i < len(p); i++ {
+			switch c := p[i]; {
+			case c == '*':
+				b.WriteString(`.*`)
+			case c == '?':
+				b.WriteByte('.')
+			case c == '{':
+				b.WriteString(`(?:`)
+				depth++
+			case c == ',' && depth > 0:
+				b.WriteByte('|')
+			case c == '}' && depth > 0:
+				b.WriteByte(')')
+				depth--
+			case c == '[':
+				end := strings.IndexByte(p[i+1:], ']')
+				if end < 1 {
+					b.WriteString(`\[`)
+					continue
+				}
+				class := p[i+1 : i+1+end]
+				if class[0] == '!' {
+					class = "^" + class[1:]
+				}
+				b.WriteString("[" + strings.ReplaceAll(class, `\`, `\\`) + "]")
+				i += end + 1
+			default:
+				b.WriteString(regexp.QuoteMeta(string(c)))
+			}
+		}
+		b.WriteByte('$')
+		re, err := regexp.Compile(b.String())
+		if err != nil {
+			return nil, usagef("pattern %q: %v", p, err)
+		}
+		all = append(all, re)
+	}
+	return all, nil
+}
+
+func (g globs) match(name string) bool {
+	for _, re := range g {
+		if re.MatchString(name) {
+			return true
+		}
+	}
+	return len(g) == 0
+}

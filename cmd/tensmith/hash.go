@@ -1,0 +1,365 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tensmith/tensmith/safetensors"
+)
+
+// A hashKind is what the digests are of.
+type hashKind struct{ tensors, payload bool }
+
+func hashCommand(a *app) *cobra.Command {
+	var kind hashKind
+	var list string
+	cmd := &cobra.Command{
+		Use:   "hash [flags] MODEL…",
+		Short: "print SHA-256 digests of files, data or tensors, or check them",
+		Long: `Print the SHA-256 of each file of a model; with --payload, of all bytes behind
+the header, which editing metadata does not change; with --tensors, of each
+tensor's bytes, in the order of names, which re-sharding does not change.
+
+-c LIST checks such a list: of files by itself, of tensors or payloads with
+the same flag; tensors need the MODEL, too. Exit status 1 says that a digest
+differs or that something listed is missing.`,
+		Example: `  tensmith hash model.safetensors > SHA256SUMS
+  tensmith hash -c SHA256SUMS
+  tensmith hash --tensors model/ > tensors.txt
+  tensmith hash --tensors -c tensors.txt resharded/`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			switch {
+			case kind.tensors && kind.payload:
+				return usagef("--tensors and --payload exclude each other")
+			case list != "":
+				return a.hashCheck(ctx, list, kind, args)
+			case len(args) == 0:
+				return usagef("MODEL is missing")
+			}
+			for _, address := range args {
+				jobs, done, err := a.hashJobs(address, kind)
+				if err != nil {
+					return err
+				}
+				err = a.hash(ctx, jobs, func(j *hashJob) error { return a.printHash(j, kind) })
+				if err := errors.Join(err, done()); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&kind.tensors, "tensors", false, "digests of tensors")
+	cmd.Flags().BoolVar(&kind.payload, "payload", false, "digests of the data behind the header")
+	cmd.Flags().StringVarP(&list, "check", "c", "", "check the digests of this `LIST`")
+	return cmd
+}
+
+// A hashJob is one digest to be computed.
+type hashJob struct {
+	name string
+	size int64
+	data io.ReaderAt // nil for the file called name
+	sum  string
+	err  error
+}
+
+// hashJobs lists the digests of a model.
+func (a *app) hashJobs(address string, kind hashKind) ([]*hashJob, func() error, error) {
+	if !kind.tensors && !kind.payload {
+		if info, err := os.Stat(address); err == nil && info.Mode().IsRegular() {
+			// Any file has a digest, sound or not.
+			return []*hashJob{{name: address, size: info.Size()}}, func() error { return nil }, nil
+		}
+	}
+	c, err := a.open(address)
+	if err != nil {
+		return nil, nil, err
+	}
+	var jobs []*hashJob
+	if kind.tensors {
+		for t := range c.All() {
+			jobs = append(jobs, &hashJob{name: t.Name, size: t.Size(), data: t})
+		}
+		slices.SortFunc(jobs, func(x, y *hashJob) int { return strings.Compare(x.name, y.name) })
+		return jobs, c.Close, nil
+	}
+	p, _ := locate(address)
+	for _, f := range c.Files() {
+		j := &hashJob{name: p.path(f.Name()), size: f.Size(), data: f}
+		if kind.payload {
+			j.data = io.NewSectionReader(f, f.DataOffset(), f.Size()-f.DataOffset())
+			j.size = f.Size() - f.DataOffset()
+		}
+		jobs = append(jobs, j)
+	}
+	return jobs, c.Close, nil
+}
+
+// hash computes digests with several workers and hands them on in order.
+func (a *app) hash(ctx context.Context, jobs []*hashJob, done func(*hashJob) error) error {
+	total := int64(0)
+	for _, j := range jobs {
+		total += j.size
+	}
+	m := a.meter("hashing", total)
+	defer m.end()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	queue := make(chan *hashJob)
+	ready := make([]chan struct{}, len(jobs))
+	for i := range ready {
+		ready[i] = make(chan struct{})
+	}
+	index := make(map[*hashJob]int, len(jobs))
+	for i, j := range jobs {
+		index[j] = i
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	for range min(a.jobs, len(jobs)) {
+		wg.Go(func() {
+			buf := make([]byte, 1<<20)
+			for j := range queue {
+				j.run(ctx, buf, m)
+				close(ready[index[j]])
+			}
+		})
+	}
+	wg.Go(func() {
+		defer close(queue)
+		for _, j := range jobs {
+			select {
+			case queue <- j:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	for i, j := range jobs {
+		select {
+		case <-ready[i]:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if err := done(j); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (j *hashJob) run(ctx context.Context, buf []byte, m *meter) {
+	if j.data == nil {
+		f, err := os.Open(j.name)
+		if j.err = err; err != nil {
+			return
+		}
+		defer f.Close()
+		j.data = f
+	}
+	h := sha256.New()
+	for off := int64(0); off < j.size; {
+		if ctx.Err() != nil {
+			j.err = context.Cause(ctx)
+			return
+		}
+		p := buf[:min(int64(len(buf)), j.size-off)]
+		n, err := j.data.ReadAt(p, off)
+		if n < len(p) {
+			if j.err = err; err == io.EOF {
+				j.err = io.ErrUnexpectedEOF
+			}
+			return
+		}
+		h.Write(p)
+		off += int64(n)
+		m.add(int64(n))
+	}
+	j.sum = hex.EncodeToString(h.Sum(nil))
+}
+
+func (a *app) printHash(j *hashJob, kind hashKind) error {
+	if j.err != nil {
+		return fmt.Errorf("%s: %w", safe(j.name), j.err)
+	}
+	switch a.format {
+	case "json", "jsonl":
+		of := "file"
+		if kind.tensors {
+			of = "tensor"
+		} else if kind.payload {
+			of = "payload"
+		}
+		b := *a
+		b.format = "jsonl" // one digest a line: there may be a million
+		return b.printJSON(map[string]any{"schema": "tensmith.hash/1", "of": of, "name": j.name, "sha256": j.sum, "bytes": j.size})
+	case "tsv":
+		_, err := fmt.Fprintf(a.stdout, "%s\t%s\n", j.sum, safe(j.name))
+		return err
+	}
+	_, err := fmt.Fprintln(a.stdout, sumLine(j.sum, j.name))
+	return err
+}
+
+// sumLine is a line of sha256sum, which marks names that it has to escape.
+func sumLine(sum, name string) string {
+	escaped := strings.NewReplacer(`\`, `\\`, "\n", `\n`, "\r", `\r`).Replace(name)
+	if escaped != name {
+		sum = `\` + sum
+	}
+	return sum + "  " + escaped
+}
+
+// parseSumLine reads what sumLine writes.
+func parseSumLine(line string) (sum, name string, ok bool) {
+	line, escaped := strings.CutPrefix(line, `\`)
+	sum, name, ok = strings.Cut(line, "  ")
+	if !ok {
+		sum, name, ok = strings.Cut(line, " *") // sha256sum --binary
+	}
+	if _, err := hex.DecodeString(sum); !ok || err != nil || len(sum) != 2*sha256.Size {
+		return "", "", false
+	}
+	if escaped {
+		name = strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\r`, "\r").Replace(name)
+	}
+	return strings.ToLower(sum), name, true
+}
+
+// hashCheck compares a list of digests with what there is.
+func (a *app) hashCheck(ctx context.Context, list string, kind hashKind, models []string) error {
+	want, order, err := a.readSums(list)
+	if err != nil {
+		return err
+	}
+	have := map[string]*hashJob{}
+	var jobs []*hashJob
+	add := func(j *hashJob) {
+		if _, listed := want[j.name]; listed {
+			jobs = append(jobs, j)
+		}
+		have[j.name] = j
+	}
+	if kind.tensors || len(models) > 0 {
+		if len(models) == 0 {
+			return usagef("--tensors -c needs the MODEL whose tensors are listed")
+		}
+		for _, address := range models {
+			all, done, err := a.hashJobs(address, kind)
+			if err != nil {
+				return err
+			}
+			defer done()
+			for _, j := range all {
+				add(j)
+			}
+		}
+	} else {
+		for _, name := range order {
+			all, done, err := a.hashJobs(name, kind)
+			if errors.Is(err, os.ErrNotExist) {
+				continue // reported as missing below
+			}
+			if err != nil {
+				return err
+			}
+			defer done()
+			for _, j := range all {
+				add(j)
+			}
+		}
+	}
+	var bad []string
+	err = a.hash(ctx, jobs, func(j *hashJob) error {
+		if j.err != nil {
+			return fmt.Errorf("%s: %w", safe(j.name), j.err)
+		}
+		if j.sum != want[j.name] {
+			bad = append(bad, "differs: "+safe(j.name))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, name := range order {
+		if have[name] == nil {
+			bad = append(bad, "missing: "+safe(name))
+		}
+	}
+	for name := range have {
+		if _, listed := want[name]; !listed && kind.tensors {
+			bad = append(bad, "not listed: "+safe(name))
+		}
+	}
+	slices.Sort(bad)
+	if a.format == "json" || a.format == "jsonl" {
+		err := a.printJSON(map[string]any{"schema": "tensmith.hash-check/1", "checked": len(order), "same": len(bad) == 0, "problems": append([]string{}, bad...)})
+		if err != nil {
+			return err
+		}
+	} else {
+		for _, line := range bad {
+			fmt.Fprintln(a.stdout, a.paint(red, line))
+		}
+		if len(bad) == 0 {
+			a.words("%s: all %d digests agree", list, len(order))
+		}
+	}
+	if len(bad) > 0 {
+		return errNo
+	}
+	return nil
+}
+
+// readSums reads a list of digests. "-" is standard input.
+func (a *app) readSums(list string) (sums map[string]string, order []string, err error) {
+	in := a.stdin
+	if list != "-" {
+		f, err := os.Open(list)
+		if err != nil {
+			return nil, nil, simplify(list, err)
+		}
+		defer f.Close()
+		in = f
+	}
+	sums = map[string]string{}
+	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, safetensors.MaxHeaderLen)
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSuffix(lines.Text(), "\r")
+		if line == "" {
+			continue
+		}
+		sum, name, ok := parseSumLine(line)
+		if !ok {
+			return nil, nil, fmt.Errorf("%s: line %d is no digest and name", list, n)
+		}
+		if _, twice := sums[name]; twice {
+			return nil, nil, fmt.Errorf("%s: line %d lists %s again", list, n, safe(name))
+		}
+		sums[name] = sum
+		order = append(order, name)
+	}
+	if err := lines.Err(); err != nil {
+		return nil, nil, simplify(list, err)
+	}
+	if len(order) == 0 {
+		return nil, nil, fmt.Errorf("%s: no digests to check", list)
+	}
+	return sums, order, nil
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A meter shows on standard error how far long work has come. Its zero is not
+// ready for use: see app.meter.
+type meter struct {
+	a     *app
+	what  string
+	total int64
+	kind  string // bar, plain, json or none
+
+	mu    sync.Mutex
+	start time.Time
+	shown time.Time
+	done  int64
+	drawn bool
+}
+
+// meter returns a meter of total bytes.
+func (a *app) meter(what string, total int64) *meter {
+	m := &meter{a: a, what: what, total: total, kind: a.progress, start: time.Now()}
+	if m.kind == "auto" {
+		m.kind = "none"
+		if _, ok := terminal(a.stderr); ok && !a.quiet {
+			m.kind = "bar"
+		}
+	}
+	m.shown = m.start
+	return m
+}
+
+// set tells how many bytes are done in all.
+func (m *meter) set(done int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.done = done
+	wait := 100 * time.Millisecond
+	if !m.drawn {
+		wait = 300 * time.Millisecond // short work needs no bar
+	}
+	if m.kind == "plain" {
+		wait = 2 * time.Second
+	}
+	if m.kind == "none" || time.Since(m.shown) < wait {
+		return
+	}
+	m.shown, m.drawn = time.Now(), true
+	m.draw()
+}
+
+// add tells that n more bytes are done.
+func (m *meter) add(n int64) {
+	m.mu.Lock()
+	done := m.done + n
+	m.mu.Unlock()
+	m.set(done)
+}
+
+func (m *meter) draw() {
+	elapsed := time.Since(m.start).Seconds()
+	rate := float64(m.done) / max(elapsed, 1e-3)
+	share := 1.0
+	if m.total > 0 {
+		share = min(1, float64(m.done)/float64(m.total))
+	}
+	left := "--"
+	if rate > 0 && m.total >= m.done {
+		left = (time.Duration(float64(m.total-m.done)/rate) * time.Second).Round(time.Second).String()
+	}
+	switch m.kind {
+	case "json":
+		fmt.Fprintf(m.a.stderr, `{"schema":"tensmith.progress/1","what":%q,"done":%d,"total":%d,"seconds":%.1f}`+"\n", m.what, m.done, m.total, elapsed)
+	case "plain":
+		fmt.Fprintf(m.a.stderr, "%s: %3.0f%%  %s of %s  %s/s  %s left\n", m.what, 100*share, size(m.done), size(m.total), size(int64(rate)), left)
+	case "bar":
+		width, _ := terminal(m.a.stderr)
+		words := fmt.Sprintf(" %3.0f%%  %s/s  %s left ", 100*share, size(int64(rate)), left)
+		room := max(5, min(40, width-len(words)-len(m.what)-4))
+		full := int(share * float64(room))
+		line := m.what + " " + strings.Repeat("█", full) + strings.Repeat("░", room-full) + words
+		fmt.Fprintf(m.a.stderr, "\r\x1b[K%s", line)
+	}
+}
+
+// end removes the bar.
+func (m *meter) end() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.kind == "bar" && m.drawn {
+		fmt.Fprint(m.a.stderr, "\r\x1b[K")
+	}
+	m.kind = "none"
+}

@@ -1,0 +1,306 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tensmith/tensmith/convert"
+	"github.com/tensmith/tensmith/safetensors"
+)
+
+// The exit codes, a contract with scripts.
+const (
+	exitYes         = 0   // yes, clean, same, done
+	exitNo          = 1   // a negative answer
+	exitTrouble     = 2   // unreadable, refused, nothing to look at
+	exitUsage       = 64  // the command line is wrong
+	exitInterrupted = 130 // as a shell reports SIGINT
+)
+
+// errNo is a negative answer that has been printed already.
+var errNo = errors.New("negative answer")
+
+// A usageError is a mistake of the command line.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// A hinted is an error that comes with advice.
+type hinted struct {
+	error
+	hint string
+}
+
+func (e hinted) Unwrap() error { return e.error }
+
+// An app is one run of the command: its streams and its global flags.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+
+	format   string
+	json     bool
+	quiet    bool
+	color    string
+	progress string
+	jobs     int
+}
+
+// verbs is every verb, in the order of the help.
+var verbs = []struct {
+	group string
+	make  []func(*app) *cobra.Command
+}{
+	{"Look", []func(*app) *cobra.Command{lsCommand, headerCommand}},
+	{"Judge", []func(*app) *cobra.Command{checkCommand, explainCommand, hashCommand}},
+	{"Other", []func(*app) *cobra.Command{versionCommand, completionCommand, manCommand}},
+}
+
+// run is the command without a process around it.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	root := a.root()
+	root.SetArgs(args)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitYes
+	}
+	verb := strings.TrimPrefix(cmd.CommandPath(), "tensmith ")
+	switch {
+	case errors.Is(err, errNo):
+		return exitNo
+	case ctx.Err() != nil:
+		fmt.Fprintln(stderr, "tensmith: interrupted")
+		return exitInterrupted
+	case errors.Is(err, syscall.EPIPE):
+		return exitYes // the reader has seen enough, as `head` does
+	case isUsage(err):
+		a.fail(verb, err)
+		return exitUsage
+	}
+	a.fail(verb, err)
+	return exitTrouble
+}
+
+// isUsage also knows the errors that cobra makes of a command line itself.
+func isUsage(err error) bool {
+	var usage usageError
+	return errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command")
+}
+
+// fail prints an error in one line, and its hint in another.
+func (a *app) fail(verb string, err error) {
+	if verb == "tensmith" {
+		verb = ""
+	} else {
+		verb += ": "
+	}
+	message, rest, _ := strings.Cut(err.Error(), "\n")
+	fmt.Fprintf(a.stderr, "tensmith: %s%s\n", verb, message)
+	hint := strings.TrimSpace(rest)
+	if h, ok := errors.AsType[hinted](err); ok {
+		hint = h.hint
+	} else if isUsage(err) && hint == "" {
+		hint = "`tensmith " + strings.TrimSuffix(verb, ": ") + " --help` shows how"
+		if verb == "" {
+			hint = "`tensmith --help` lists the verbs"
+		}
+	}
+	if hint != "" {
+		fmt.Fprintf(a.stderr, "hint: %s\n", strings.Join(strings.Fields(hint), " "))
+	}
+}
+
+const about = `tensmith says what a file of model weights is and whether it is sound,
+and turns weights of other formats into safetensors. It runs nothing that
+a file contains.
+
+  tensmith info MODEL            what is this?
+  tensmith check MODEL           is it sound, and if not, why?
+  tensmith ls MODEL              list its tensors
+  tensmith show MODEL NAME       look at values
+
+MODEL is a file, an index of shards or a directory.
+` + "`tensmith --help`" + ` lists all verbs.
+`
+
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "tensmith VERB [flags] MODEL…",
+		Short:         "look at, check and change files of model weights",
+		Long:          strings.TrimSuffix(about, "`tensmith --help` lists all verbs.\n"),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return a.unknownVerb(cmd, args[0])
+			}
+			_, err := io.WriteString(a.stdout, about)
+			return err
+		},
+		PersistentPreRunE: func(cmd *cobra.Command, args []string) error { return a.settle() },
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
+	}
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.format, "format", "auto", "output: auto, human, json, jsonl or tsv")
+	flags.BoolVar(&a.json, "json", false, "short for --format json")
+	flags.BoolVarP(&a.quiet, "quiet", "q", false, "print no words, only data")
+	flags.StringVar(&a.color, "color", "auto", "colour: auto, always or never")
+	flags.StringVar(&a.progress, "progress", "auto", "progress on standard error: auto, bar, plain, json or none")
+	flags.IntVarP(&a.jobs, "jobs", "j", runtime.GOMAXPROCS(0), "how many workers")
+	flags.SortFlags = false
+	for _, group := range verbs {
+		root.AddGroup(&cobra.Group{ID: group.group, Title: group.group + ":"})
+		for _, make := range group.make {
+			cmd := make(a)
+			cmd.GroupID = group.group
+			cmd.DisableFlagsInUseLine = true
+			cmd.Flags().SortFlags = false
+			root.AddCommand(cmd)
+		}
+	}
+	root.SetHelpCommandGroupID("Other")
+	return root
+}
+
+// unknownVerb also notices the commonest slip, a file without a verb.
+func (a *app) unknownVerb(cmd *cobra.Command, word string) error {
+	err := usagef("there is no verb %q", word)
+	if _, e := os.Stat(word); e == nil {
+		return hinted{err, fmt.Sprintf("`tensmith info %s` looks at the file", word)}
+	}
+	if near := cmd.SuggestionsFor(word); len(near) > 0 {
+		return hinted{err, "did you mean " + strings.Join(near, " or ") + "?"}
+	}
+	return err
+}
+
+// settle checks the global flags and works out what auto means.
+func (a *app) settle() error {
+	if a.json {
+		a.format = "json"
+	}
+	if a.format == "auto" {
+		a.format = "human"
+	}
+	for _, flag := range []struct {
+		name, value string
+		of          []string
+	}{
+		{"format", a.format, []string{"human", "json", "jsonl", "tsv"}},
+		{"color", a.color, []string{"auto", "always", "never"}},
+		{"progress", a.progress, []string{"auto", "bar", "plain", "json", "none"}},
+	} {
+		if !slices.Contains(flag.of, flag.value) {
+			return usagef("--%s is %q, not one of %s", flag.name, flag.value, strings.Join(flag.of, ", "))
+		}
+	}
+	if a.jobs < 1 {
+		return usagef("-j is %d, and must be at least 1", a.jobs)
+	}
+	return nil
+}
+
+// args is a check of how many arguments a verb gets; most < 0 is no limit.
+func args(least, most int, what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		switch {
+		case len(args) < least:
+			return usagef("%s is missing", what)
+		case most >= 0 && len(args) > most:
+			return usagef("too many arguments: %s", strings.Join(args[most:], " "))
+		}
+		return nil
+	}
+}
+
+// A place is where an address leads: a name in a file system, and how to call
+// the files of it when talking to the user.
+type place struct {
+	fsys fs.FS
+	name string
+	dir  string
+}
+
+// locate finds what an address leads to.
+func locate(address string) (place, error) {
+	info, err := os.Stat(address)
+	if err != nil {
+		return place{}, simplify(address, err)
+	}
+	if info.IsDir() {
+		return place{os.DirFS(address), ".", address}, nil
+	}
+	dir, base := filepath.Split(address)
+	return place{os.DirFS(filepath.Clean(dir + ".")), base, dir}, nil
+}
+
+// path returns what to call a file of the place.
+func (p place) path(name string) string {
+	if name == "" {
+		name = p.name
+	}
+	return filepath.Join(p.dir, filepath.FromSlash(name))
+}
+
+// simplify takes the system call's name and the temporary path out of err:
+// the user knows which file it is about.
+func simplify(address string, err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		err = e.Err
+	}
+	return fmt.Errorf("%s: %w", address, err)
+}
+
+// open opens a model for reading.
+func (a *app) open(address string) (*safetensors.Checkpoint, error) {
+	p, err := locate(address)
+	if err != nil {
+		return nil, err
+	}
+	c, err := safetensors.OpenCheckpointFS(p.fsys, p.name)
+	if err == nil {
+		return c, nil
+	}
+	e, ok := errors.AsType[*safetensors.FormatError](err)
+	if !ok {
+		return nil, simplify(address, err)
+	}
+	e.File = p.path(e.File)
+	return nil, hinted{e, p.advice(e)}
+}
+
+// advice is the hint for a file that the format forbids.
+func (p place) advice(e *safetensors.FormatError) string {
+	if f, err := os.Open(e.File); err == nil {
+		defer f.Close()
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			switch format, _ := convert.Detect(f, info.Size()); format {
+			case convert.Safetensors, convert.Unknown, convert.JSON:
+			case convert.LFSPointer:
+				return "the file is " + format.String() + ": run `git lfs pull`"
+			default:
+				return "the file is " + format.String()
+			}
+		}
+	}
+	return "`tensmith check " + e.File + "` lists every problem"
+}
