@@ -50,6 +50,8 @@ const (
 func rounded(n int) int64 {
 	step := 8
 	switch {
+	case n > 32<<10:
+		step = 8 << 10
 	case n > 1024:
 		return int64(n) + int64(n/8)
 	case n > 512:
@@ -62,8 +64,8 @@ func rounded(n int) int64 {
 	return int64((n + step - 1) / step * step)
 }
 
-// budget counts what decoding keeps. It only ever grows: memory that has
-// become garbage stays counted, which errs on the safe side.
+// budget counts what decoding keeps. What has become garbage stays counted,
+// which errs on the safe side, but for the copies of long strings.
 type budget struct{ used, max int64 }
 
 func (b *budget) take(n int64) error {

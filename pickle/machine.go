@@ -423,5 +423,11 @@ func (d *Decoder) pushInt() error {
 
 func (d *Decoder) pushString() error {
 	v, cost := d.o.stringValue()
-	return d.pushNode(v, cost)
+	if err := d.pushNode(v, cost); err != nil {
+		return err
+	}
+	if _, isText := v.(string); isText && d.o.own {
+		d.mem.used -= rounded(len(d.o.data)) // v is a copy
+	}
+	return nil
 }

@@ -377,6 +377,23 @@ func (r hugeReader) ReadAt(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
+// TestManyLongStrings holds that bytes which stand in the pickle are not
+// accounted twice.
+func TestManyLongStrings(t *testing.T) {
+	for _, op := range []string{"B", "X"} {
+		data := []byte(strings.Repeat(op+"\x00\x00\xa0\x00"+strings.Repeat("x", 10<<20)+"0", 12) + "N.")
+		if op == "X" {
+			data = append([]byte("]"), bytes.ReplaceAll(data[:len(data)-2], []byte("x0"), []byte("xa"))...)
+			data = append(data, '.')
+		}
+		d := NewDecoder(bytes.NewReader(data), 0, int64(len(data)))
+		if _, err := d.Decode(); err != nil {
+			t.Errorf("%s: %v", op, err)
+		}
+		t.Logf("%d bytes, %d accounted", len(data), d.mem.used)
+	}
+}
+
 // TestResources are the bombs: each has to be read, or refused, in no time
 // and within the budget.
 func TestResources(t *testing.T) {

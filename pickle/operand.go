@@ -9,7 +9,7 @@ import (
 )
 
 // operand is an opcode with what stands behind it in the file. Its slices
-// belong to the scanner, until the next call of next.
+// belong to the scanner, until the next call of next, unless own is set.
 type operand struct {
 	op    Op
 	off   int64
@@ -17,6 +17,7 @@ type operand struct {
 	big   *big.Int // integer that does not fit n
 	f     float64
 	data  []byte // string, decoded; the name of a pair of lines
+	own   bool   // data was allocated, and accounted, for this operand alone
 	first []byte // the module of a pair of lines
 	long  Range  // in place of data, if its Op is not 0
 	bool  bool   // INT 00 or 01: n is a boolean
@@ -248,10 +249,18 @@ func (o *operand) stringValue() (Value, int64) {
 	switch o.op {
 	case opString, opBinstring, opShortBinstring:
 		return ByteString(o.data), cost
-	case opBinbytes, opShortBinbytes, opBinbytes8:
-		return bytes.Clone(o.data), cost + costHeader - costValue
-	case opBytearray8:
-		return &ByteArray{bytes.Clone(o.data)}, cost + costHeader - costValue
+	case opBinbytes, opShortBinbytes, opBinbytes8, opBytearray8:
+		data := o.data
+		if o.own {
+			cost = costHeader
+		} else {
+			data = bytes.Clone(data)
+			cost += costHeader - costValue
+		}
+		if o.op == opBytearray8 {
+			return &ByteArray{data}, cost
+		}
+		return data, cost
 	}
 	return string(o.data), cost
 }

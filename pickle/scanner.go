@@ -96,10 +96,10 @@ func (s *scanner) counted(o *operand, n uint64) error {
 		o.data = s.buf[s.pos : s.pos+int(n)]
 		s.pos += int(n)
 	default:
-		if err := s.mem.take(int64(n)); err != nil {
+		if err := s.mem.take(rounded(int(n))); err != nil {
 			return err
 		}
-		o.data = make([]byte, n)
+		o.data, o.own = make([]byte, n), true
 		off := s.offset()
 		if k, err := s.r.ReadAt(o.data, off); k < len(o.data) {
 			return readError(err)
