@@ -161,6 +161,10 @@ func (p *plan) sources() []source {
 }
 
 func (s *source) fail(err error) error {
+	switch s.data.(type) {
+	case *Tensor, *Slice:
+		return err // which names the tensor
+	}
 	if s.name == "" {
 		return err
 	}
@@ -171,8 +175,10 @@ func (s *source) fail(err error) error {
 func (s *source) writeTo(w io.Writer) error {
 	size := s.end - s.begin
 	if s.at != nil {
-		_, err := copyAt(w, s.at, size)
-		return err
+		if _, err := copyAt(w, s.at, size); err != nil {
+			return s.fail(err)
+		}
+		return nil
 	}
 	exact := &exactWriter{w: w, left: size}
 	if _, err := s.data.WriteTo(exact); err != nil {
