@@ -1,0 +1,120 @@
+package pickle
+
+import "strings"
+
+// A Verdict says what it means that a pickle names something. The order is
+// that of severity.
+type Verdict uint8
+
+// The verdicts of [Judge].
+const (
+	Allowed    Verdict = iota // builds data, and checkpoints need it
+	Suspicious                // unknown, or known to be data of some program
+	Dangerous                 // can run code, open files or reach a network
+)
+
+// String returns a short name that will not change.
+func (v Verdict) String() string {
+	switch v {
+	case Allowed:
+		return "allowed"
+	case Suspicious:
+		return "suspicious"
+	}
+	return "dangerous"
+}
+
+// Judge judges an imported name and says why. It is the mere name that is
+// judged: whether it is called does not matter, for it can be handed to
+// something that calls it. What no table knows is [Suspicious], never
+// [Allowed], and so is a name with dots below a module whose own names are
+// allowed. The name is judged both as written and as Python 3 renames it.
+func Judge(s *Symbol) (v Verdict, why string) {
+	if s.Computed {
+		return Dangerous, "the name is the result of a call"
+	}
+	v, why = judge(s.Module, s.Name)
+	if s.WrittenModule != s.Module || s.WrittenName != s.Name {
+		if w, reason := judge(s.WrittenModule, s.WrittenName); w == Dangerous && v < w {
+			return w, reason
+		}
+	}
+	return v, why
+}
+
+// EnumMember tells whether a call of builtins.getattr is the form in which
+// early Pythons 3.11 pickle a member of an enumeration: a class that is not
+// dangerous, and a plain name. Judge calls getattr itself Dangerous.
+func EnumMember(o *Object) bool {
+	if !o.Symbol().Is("builtins", "getattr") || o.Op != opReduce {
+		return false
+	}
+	args := o.ArgList()
+	if len(args) != 2 {
+		return false
+	}
+	class, ok := args[0].(*Symbol)
+	name, isText := args[1].(string)
+	if !ok || !isText || name == "" || strings.HasPrefix(name, "_") || strings.Contains(name, ".") {
+		return false
+	}
+	if _, known := coreModules[class.Name]; known {
+		return false
+	}
+	if class.Name == "" || class.Name[0] < 'A' || class.Name[0] > 'Z' {
+		return false // by convention no class: a function or a module
+	}
+	v, _ := Judge(class)
+	return v != Dangerous
+}
+
+func judge(module, name string) (Verdict, string) {
+	path := module + "." + name
+	if _, ok := allowedNames[path]; ok {
+		return Allowed, "a constructor of plain data or tensors"
+	}
+	if module == "numpy.dtypes" &&
+		strings.HasSuffix(name, "DType") && !strings.Contains(name, ".") {
+		return Allowed, "a dtype of NumPy"
+	}
+	if why, ok := dataNames[path]; ok {
+		return Suspicious, why
+	}
+	for _, part := range strings.Split(name, ".") {
+		if strings.HasPrefix(part, "__") {
+			return Dangerous, "reaches into the interpreter through " + part
+		}
+	}
+	// Every dotted prefix: a.b.c is of a, of a.b, and itself.
+	if why, ok := prefixed(path, dangerous); ok {
+		return Dangerous, why
+	}
+	// A module is also an attribute of each module that imports it, as in
+	// pathlib "os.system" and torch.serialization "os".
+	if strings.Contains(name, ".") {
+		for rest := name; rest != ""; {
+			if why, ok := prefixed(rest, dangerous); ok {
+				return Dangerous, why + ", reached through " + module
+			}
+			_, rest, _ = strings.Cut(rest, ".")
+		}
+	} else if _, ok := coreModules[name]; ok {
+		return Dangerous, "the module " + name + ", reached through " + module
+	}
+	for _, row := range dataModules {
+		if module == row.module || strings.HasPrefix(module, row.module+".") {
+			return Suspicious, row.why
+		}
+	}
+	return Suspicious, "an unknown name"
+}
+
+// prefixed looks up path and all its dotted prefixes.
+func prefixed(path string, table map[string]string) (string, bool) {
+	for end := len(path); end > 0; end = strings.LastIndexByte(path[:end], '.') {
+		if why, ok := table[path[:end]]; ok {
+			return why, true
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,103 @@
+package pickle
+
+import "testing"
+
+func TestJudge(t *testing.T) {
+	tests := []struct {
+		module, name string
+		want         Verdict
+	}{
+		{"collections", "OrderedDict", Allowed},
+		{"torch._utils", "_rebuild_tensor_v2", Allowed},
+		{"torch", "FloatStorage", Allowed},
+		{"torch.cuda", "HalfStorage", Allowed},
+		{"numpy.dtypes", "Float32DType", Allowed},
+		{"numpy._core.multiarray", "_reconstruct", Allowed},
+		{"torch.jit._pickle", "build_intlist", Allowed},
+		{"_codecs", "encode", Allowed},
+
+		{"argparse", "Namespace", Suspicious},
+		{"pathlib", "PosixPath", Suspicious},
+		{"uuid", "UUID", Suspicious},
+		{"torch.storage", "_load_from_bytes", Suspicious},
+		{"torch.nn.modules.conv", "Conv2d", Suspicious},
+		{"mycode", "Net", Suspicious},
+		{"__torch__.mycode", "Net", Suspicious},
+		{"osmium", "Reader", Suspicious}, // not below os
+		{"builtins", "print", Suspicious},
+		{"collections", "OrderedDict.fromkeys", Suspicious}, // below an allowed name, not allowed
+
+		{"os", "system", Dangerous},
+		{"os.path", "join", Dangerous},
+		{"posix", "system", Dangerous},
+		{"subprocess", "Popen", Dangerous},
+		{"builtins", "eval", Dangerous},
+		{"builtins", "getattr", Dangerous},
+		{"builtins", "eval.__call__", Dangerous},
+		{"pathlib", "os.system", Dangerous},
+		{"torch.serialization", "os.system", Dangerous},
+		{"torch.serialization", "os", Dangerous},
+		{"torch._utils", "_rebuild_tensor_v2.__globals__", Dangerous},
+		{"numpy", "__builtins__", Dangerous},
+		{"numpy.testing._private.utils", "runstring", Dangerous},
+		{"torch.hub", "load", Dangerous},
+		{"torch", "load", Dangerous},
+		{"torch", "hub.load", Dangerous},
+		{"pkgutil", "resolve_name", Dangerous},
+		{"copyreg", "add_extension", Dangerous},
+		{"functools", "partial", Dangerous},
+		{"pathlib", "Path.unlink", Dangerous},
+		{"uuid", "_get_command_stdout", Dangerous},
+		{"importlib", "import_module", Dangerous},
+		{"asyncio.unix_events", "_UnixSubprocessTransport._start", Dangerous},
+		{"mycode", "helper.os.system", Dangerous},
+		{"", "", Suspicious},
+		{"", "os.system", Dangerous},
+	}
+	for _, tt := range tests {
+		got, why := Judge(&Symbol{Module: tt.module, Name: tt.name, WrittenModule: tt.module, WrittenName: tt.name})
+		if got != tt.want || why == "" {
+			t.Errorf("%s %s: %v (%s), want %v", tt.module, tt.name, got, why, tt.want)
+		}
+	}
+	if v, _ := Judge(&Symbol{Module: "collections", Computed: true}); v != Dangerous {
+		t.Errorf("a computed name is %v", v)
+	}
+}
+
+func TestJudgeRenamed(t *testing.T) {
+	for text, want := range map[string]Verdict{
+		"\x80\x02c__builtin__\nset\n.":         Allowed,
+		"\x80\x02c__builtin__\neval\n.":        Dangerous,
+		"\x80\x02ccommands\ngetoutput\n.":      Dangerous,
+		"\x80\x02ccopy_reg\n_reconstructor\n.": Allowed,
+		"\x80\x04c__builtin__\nset\n.":         Suspicious, // Python 3 knows no such module
+	} {
+		v, err := Unmarshal([]byte(text))
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		if got, why := Judge(v.(*Symbol)); got != want {
+			t.Errorf("%q: %v (%s), want %v", text, got, why, want)
+		}
+	}
+}
+
+func TestEnumMember(t *testing.T) {
+	for text, want := range map[string]bool{
+		"\x80\x04cbuiltins\ngetattr\ncmycode\nMode\n\x8c\x04FAST\x86R.":     true,
+		"\x80\x04cbuiltins\ngetattr\ncmycode\nMode\n\x8c\x08__dict__\x86R.": false,
+		"\x80\x04cbuiltins\ngetattr\ncos\nMode\n\x8c\x06system\x86R.":       false,
+		"\x80\x04cbuiltins\ngetattr\ncmycode\nos\n\x8c\x06system\x86R.":     false,
+		"\x80\x04cbuiltins\ngetattr\n\x8c\x02os\x8c\x06system\x86R.":        false,
+		"\x80\x04cmycode\nMode\n\x8c\x04FAST\x85R.":                         false,
+	} {
+		v, err := Unmarshal([]byte(text))
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		if got := EnumMember(v.(*Object)); got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
+	}
+}
