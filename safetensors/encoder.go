@@ -76,7 +76,6 @@ type plan struct {
 type placed struct {
 	*Entry
 	begin, size int64
-	key         uint64 // the start of what sets its name apart, for sorting
 }
 
 func (p *placed) end() int64 { return p.begin + p.size }
@@ -95,6 +94,7 @@ func (e *Encoder) plan(entries []Entry) (*plan, error) {
 		return nil, err
 	}
 	p := &plan{entries: make([]placed, len(entries))}
+	order := make([]sortItem, len(entries))
 	text := 2 + 8
 	for i := range entries {
 		entry := &entries[i]
@@ -105,25 +105,23 @@ func (e *Encoder) plan(entries []Entry) (*plan, error) {
 		if p.size += size; p.size < 0 {
 			return nil, entryError(entry.Name, fmt.Errorf("%w: all tensors together", ErrOverflow))
 		}
-		p.entries[i] = placed{Entry: entry, size: size}
+		// The dtype that comes first has the lowest rank. With alignment, what
+		// keeps up a larger power of two comes before all that does not.
+		kept := 0
+		if align > 8 {
+			kept = bits.TrailingZeros64(uint64(size) | uint64(align))
+		}
+		order[i] = sortItem{rank: -int32(kept<<8 | int(entry.DType)), index: int32(i), size: size}
 		text += len(entry.Name) + 120
 	}
 	if name, twice := duplicate(entries); twice {
 		return nil, entryError(name, ErrDuplicate)
 	}
-	if align > 8 {
-		sortPlaced(p.entries, func(p *placed) int {
-			// The largest power of two that divides both.
-			kept := bits.TrailingZeros64(uint64(p.size) | uint64(align))
-			return kept<<8 | int(p.DType)
-		})
-	} else {
-		sortPlaced(p.entries, func(p *placed) int { return int(p.DType) })
-	}
+	sortEntries(order, entries)
 	at := int64(0)
-	for i := range p.entries {
-		p.entries[i].begin = at
-		at += p.entries[i].size
+	for i, item := range order {
+		p.entries[i] = placed{Entry: &entries[item.index], begin: at, size: item.size}
+		at += item.size
 	}
 	b := make([]byte, prefixLen, text)
 	b = append(b, '{')
@@ -207,38 +205,6 @@ func duplicate(entries []Entry) (string, bool) {
 		slots[i] = slot{hash, uint32(n + 1)}
 	}
 	return "", false
-}
-
-// sortPlaced sorts by rank, highest first, and by the bytes of the name.
-func sortPlaced(entries []placed, rank func(*placed) int) {
-	if len(entries) == 0 {
-		return
-	}
-	// Names of one model begin alike. What follows their common beginning
-	// decides most comparisons in one step.
-	prefix := entries[0].Name
-	for i := range entries {
-		name := entries[i].Name
-		n := 0
-		for n < len(prefix) && n < len(name) && prefix[n] == name[n] {
-			n++
-		}
-		prefix = prefix[:n]
-	}
-	for i := range entries {
-		var key [8]byte
-		copy(key[:], entries[i].Name[len(prefix):])
-		entries[i].key = binary.BigEndian.Uint64(key[:])
-	}
-	slices.SortFunc(entries, func(a, b placed) int {
-		if a, b := rank(&a), rank(&b); a != b {
-			return b - a
-		}
-		if a.key != b.key {
-			return cmp.Compare(a.key, b.key)
-		}
-		return cmp.Compare(a.Name, b.Name)
-	})
 }
 
 func (p *placed) appendJSON(b []byte) []byte {
