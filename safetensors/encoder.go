@@ -112,16 +112,21 @@ func (e *Encoder) plan(entries []Entry) (*plan, error) {
 			kept = bits.TrailingZeros64(uint64(size) | uint64(align))
 		}
 		order[i] = sortItem{rank: -int32(kept<<8 | int(entry.DType)), index: int32(i), size: size}
-		text += len(entry.Name) + 120
+		text += len(entry.Name) + 90 + 6*len(entry.Shape)
 	}
-	if name, twice := duplicate(entries); twice {
-		return nil, entryError(name, ErrDuplicate)
-	}
-	sortEntries(order, entries)
+	one := sortEntries(order, entries)
 	at := int64(0)
 	for i, item := range order {
 		p.entries[i] = placed{Entry: &entries[item.index], begin: at, size: item.size}
 		at += item.size
+		if one && i > 0 && p.entries[i-1].Name == p.entries[i].Name {
+			return nil, entryError(p.entries[i].Name, ErrDuplicate)
+		}
+	}
+	if !one { // else equal names have become neighbours
+		if name, twice := duplicate(entries); twice {
+			return nil, entryError(name, ErrDuplicate)
+		}
 	}
 	b := make([]byte, prefixLen, text)
 	b = append(b, '{')
@@ -249,14 +254,14 @@ func appendObject(b []byte, object map[string]string) []byte {
 // escapes only what the grammar demands. Package encoding/json escapes more.
 func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
-	plain := 0
-	for i := range len(s) {
+	done := 0
+	for i := plain(s, 0); i < len(s); i = plain(s, i+1) {
 		c := s[i]
-		if c >= 0x20 && c != '"' && c != '\\' {
+		if c >= 0x80 {
 			continue
 		}
-		b = append(b, s[plain:i]...)
-		plain = i + 1
+		b = append(b, s[done:i]...)
+		done = i + 1
 		switch c {
 		case '"', '\\':
 			b = append(b, '\\', c)
@@ -276,6 +281,6 @@ func appendString(b []byte, s string) []byte {
 			b = append(b, hex[c>>4], hex[c&15])
 		}
 	}
-	b = append(b, s[plain:]...)
+	b = append(b, s[done:]...)
 	return append(b, '"')
 }

@@ -1,7 +1,6 @@
 package safetensors
 
 import (
-	"encoding/binary"
 	"math"
 	"math/bits"
 	"slices"
@@ -78,11 +77,11 @@ const (
 // plain returns the offset of the first byte at or after i that ends the
 // plain part of a string: a quote, a backslash, a control character or
 // anything that is not ASCII; len(text) if there is none.
-func plain(text []byte, i int) int {
+func plain[T string | []byte](text T, i int) int {
 	// Eight bytes at a time. A false positive of the borrow trick can only
 	// stand above a true one, so the lowest set bit is exact.
 	for i+8 <= len(text) {
-		x := binary.LittleEndian.Uint64(text[i:])
+		x := load(text, i)
 		quote := x ^ ones*'"'
 		slash := x ^ ones*'\\'
 		hit := ((quote - ones) &^ quote) | ((slash - ones) &^ slash) | (x-ones*0x20)&^x | x
@@ -95,6 +94,14 @@ func plain(text []byte, i int) int {
 		i++
 	}
 	return i
+}
+
+// load reads eight bytes, little-endian, in a form that compilers know to be
+// one instruction for strings as well as slices.
+func load[T string | []byte](s T, i int) uint64 {
+	s = s[i : i+8]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
 // str reads the string whose opening quote stands at offset i.
