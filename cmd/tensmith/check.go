@@ -114,7 +114,7 @@ func (a *app) printCheck(address string, p place, report scan.CheckReport, notes
 	if a.quiet {
 		return nil
 	}
-		for _, f := range report.Findings {
+	for _, f := range report.Findings {
 		st := red
 		if f.Severity == scan.Note {
 			if st = yellow; !notes {

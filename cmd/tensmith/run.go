@@ -64,8 +64,9 @@ var verbs = []struct {
 	group string
 	make  []func(*app) *cobra.Command
 }{
-	{"Look", []func(*app) *cobra.Command{lsCommand, headerCommand}},
-	{"Judge", []func(*app) *cobra.Command{checkCommand, explainCommand, hashCommand}},
+	{"Look", []func(*app) *cobra.Command{lsCommand, treeCommand, headerCommand, showCommand, pickleCommand}},
+	{"Judge", []func(*app) *cobra.Command{checkCommand, explainCommand, diffCommand, hashCommand, conformanceCommand}},
+	{"Change", []func(*app) *cobra.Command{metaCommand, selectCommand, dropCommand, renameCommand, mergeCommand, splitCommand, joinCommand, repackCommand}},
 	{"Other", []func(*app) *cobra.Command{versionCommand, completionCommand, manCommand}},
 }
 

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"archive/zip"
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tensmith/tensmith/pickle"
+)
+
+func pickleCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "pickle FILE",
+		Short: "list the opcodes of a pickle, running nothing",
+		Long: `List the opcodes of a Python pickle as python -m pickletools does, those of
+pickles that follow it, too. Of a zip archive, such as torch.save makes, every
+pickle in it is listed below a heading. Nothing of the file is imported or
+called. A file that is no pickle, or a broken one, is listed as far as it goes;
+the exit status is 2 then.`,
+		Example: `  tensmith pickle pytorch_model.bin | grep GLOBAL
+  tensmith pickle data.pkl --format jsonl`,
+		Args: args(1, 1, "FILE"),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.pickle(cmd.Context(), args[0]) },
+	}
+}
+
+// maxMember is up to how many bytes a compressed pickle is unpacked: torch
+// compresses none, and pickles beyond it are made to fill a disk.
+const maxMember = 256 << 20
+
+func (a *app) pickle(ctx context.Context, name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return simplify(name, err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return simplify(name, err)
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s: is no regular file", name)
+	}
+	out := bufio.NewWriter(a.stdout)
+	l := &lister{a: a, ctx: ctx, out: out}
+	var magic [4]byte
+	if _, err := f.ReadAt(magic[:], 0); err == nil && string(magic[:]) == "PK\x03\x04" {
+		err = l.archive(name, f, info.Size())
+		return errors.Join(err, out.Flush())
+	}
+	if err = l.list("", f, info.Size()); err != nil {
+		err = simplify(name, err)
+	}
+	return errors.Join(err, out.Flush())
+}
+
+// A lister prints opcodes.
+type lister struct {
+	a    *app
+	ctx  context.Context
+	out  *bufio.Writer
+	some bool
+}
+
+// archive lists the pickles of a zip archive.
+func (l *lister) archive(name string, f *os.File, size int64) error {
+	z, err := zip.NewReader(f, size)
+	if err != nil {
+		return simplify(name, err)
+	}
+	found := false
+	var failed error
+	for _, member := range z.File {
+		if !strings.HasSuffix(member.Name, ".pkl") {
+			continue
+		}
+		found = true
+		if err := l.member(f, size, member); err != nil {
+			// The others may be sound, and are what the user came for.
+			failed = errors.Join(failed, fmt.Errorf("%s!%s: %w", name, safe(member.Name), err))
+		}
+		if l.ctx.Err() != nil {
+			return l.ctx.Err()
+		}
+	}
+	if !found {
+		return fmt.Errorf("%s: is a zip archive without a member *.pkl", name)
+	}
+	return failed
+}
+
+func (l *lister) member(f *os.File, length int64, member *zip.File) error {
+	if member.Method == zip.Store {
+		off, err := member.DataOffset()
+		if err != nil {
+			return err
+		}
+		if n := member.UncompressedSize64; n <= uint64(length) && off <= length-int64(n) {
+			return l.list(member.Name, io.NewSectionReader(f, off, int64(n)), int64(n))
+		}
+		return io.ErrUnexpectedEOF
+	}
+	r, err := member.Open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	// What the archive says of its size is a claim.
+	text, err := io.ReadAll(io.LimitReader(r, maxMember+1))
+	if err != nil {
+		return err
+	}
+	if len(text) > maxMember {
+		return fmt.Errorf("more than %s, which no pickle of a model is", size(maxMember))
+	}
+	return l.list(member.Name, strings.NewReader(string(text)), int64(len(text)))
+}
+
+// list lists the pickles of r. Offsets are those in r.
+func (l *lister) list(member string, r io.ReaderAt, size int64) error {
+	switch l.a.format {
+	case "json", "jsonl", "tsv":
+		return l.rows(member, r, size)
+	}
+	if member != "" {
+		if l.some {
+			l.out.WriteByte('\n')
+		}
+		fmt.Fprintln(l.out, l.a.paint(bold, "!"+safe(member)))
+	}
+	l.some = true
+	return pickle.Dump(&stopper{l.ctx, l.out}, r, 0, size, pickle.Limits{})
+}
+
+// rows prints an opcode a line.
+func (l *lister) rows(member string, r io.ReaderAt, size int64) error {
+	type row struct {
+		Schema string `json:"schema"`
+		Member string `json:"member,omitempty"`
+		Offset int64  `json:"offset"`
+		Op     string `json:"op"`
+		Text   string `json:"text"`
+	}
+	b := *l.a
+	b.stdout, b.format = l.out, "jsonl" // a document a line: there may be a billion
+	for in, err := range pickle.Disassemble(r, 0, size, pickle.Limits{}) {
+		if err == nil {
+			err = l.ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		if l.a.format == "tsv" {
+			_, err = fmt.Fprintf(l.out, "%s\t%d\t%s\t%s\n", safe(member), in.Offset, in.Op, safe(in.String()))
+		} else {
+			err = b.printJSON(row{"tensmith.pickle/1", member, in.Offset, in.Op.String(), in.String()})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// A stopper is a writer that ends long work when the user does.
+type stopper struct {
+	ctx context.Context
+	w   io.Writer
+}
+
+func (s *stopper) Write(p []byte) (int, error) {
+	if err := s.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return s.w.Write(p)
+}

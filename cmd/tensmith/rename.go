@@ -1,0 +1,316 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tensmith/tensmith/safetensors"
+)
+
+// A renamed is a tensor's old and new name.
+type renamed struct {
+	Old string `json:"old"`
+	New string `json:"new"`
+}
+
+func renameCommand(a *app) *cobra.Command {
+	var o output
+	var list string
+	cmd := &cobra.Command{
+		Use:   "rename [flags] MODEL s/RE/TEXT/[gi]… -o FILE",
+		Short: "write a model with other names",
+		Long: `Rename tensors as sed would: each expression is applied to each name, in the
+order given. RE is a regular expression of Go; in TEXT, \1 to \9 and & stand
+for what it found. g replaces every match, i ignores case; any character may
+stand for the slash. --map gives pairs of names, one a line with a tab between,
+and comes before the expressions.
+
+Names that would be empty or stand twice are refused. Exit status 1 says that
+no name changed, and then nothing is written.`,
+		Example: `  tensmith rename lora.safetensors 's/^base_model\.model\.//' -o out.safetensors
+  tensmith rename model/ 's/layers\.(\d+)\./blocks.\1./' --dry-run`,
+		Args: args(1, -1, "MODEL"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.rename(cmd.Context(), &o, args[0], list, args[1:])
+		},
+	}
+	cmd.Flags().StringVar(&list, "map", "", "a `FILE` of old and new names")
+	o.flags(cmd, "none", true)
+	return cmd
+}
+
+func (a *app) rename(ctx context.Context, o *output, address, list string, texts []string) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	if len(texts) == 0 && list == "" {
+		return hinted{usagef("an expression is missing"), "write one such as 's/^model\\.//', or --map FILE"}
+	}
+	var expressions []*expression
+	for _, text := range texts {
+		e, err := parseExpression(text)
+		if err != nil {
+			return err
+		}
+		expressions = append(expressions, e)
+	}
+	pairs, err := readPairs(list)
+	if err != nil {
+		return err
+	}
+	in, err := a.openInput(address)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	w := &writing{verb: "rename", entries: in.entries(all), metadata: in.Metadata(), paths: in.paths}
+	found := 0
+	for i := range w.entries {
+		old := w.entries[i].Name
+		name := old
+		if to, ok := pairs[old]; ok {
+			name = to
+			found++
+		}
+		for _, e := range expressions {
+			if name, err = e.apply(name); err != nil {
+				return fmt.Errorf("%s: %s: %w", address, shorten(safe(old), 80), err)
+			}
+		}
+		if name != old {
+			w.entries[i].Name = name
+			w.report.Renamed = append(w.report.Renamed, renamed{old, name})
+		}
+	}
+	if found < len(pairs) {
+		a.words("note: %s of %s are not in the model", plural(len(pairs)-found, "name"), list)
+	}
+	if len(w.report.Renamed) == 0 {
+		a.words("no name changes")
+		return errNo
+	}
+	if err := clashes(address, w.entries, w.report.Renamed); err != nil {
+		return err
+	}
+	if o.dryRun && a.format != "json" && a.format != "jsonl" {
+		tab := table{a: a, give: 0}
+		for _, r := range w.report.Renamed {
+			if a.format == "tsv" {
+				fmt.Fprintf(a.stdout, "%s\t%s\n", safe(r.Old), safe(r.New))
+				continue
+			}
+			tab.row(safe(r.Old), "→", cell{safe(r.New), green})
+		}
+		if err := tab.flush(); err != nil {
+			return err
+		}
+	}
+	w.report.Changes = append(w.report.Changes, "renamed "+plural(len(w.report.Renamed), "tensor"))
+	for _, r := range w.report.Renamed {
+		for _, value := range w.metadata {
+			if value == r.Old {
+				w.report.Changes = append(w.report.Changes, fmt.Sprintf("note: the metadata still calls %s so", shorten(safe(r.Old), 80)))
+				break
+			}
+		}
+		if len(w.report.Changes) > 10 {
+			break
+		}
+	}
+	return a.write(ctx, o, w)
+}
+
+// clashes finds names that cannot be, and tells of a few of them.
+func clashes(address string, entries []safetensors.Entry, changed []renamed) error {
+	old := make(map[string]string, len(changed))
+	for _, r := range changed {
+		old[r.New] = r.Old // the last of several: any two prove the clash
+	}
+	seen := make(map[string]bool, len(entries))
+	var bad []string
+	add := func(format string, args ...any) {
+		bad = append(bad, fmt.Sprintf(format, args...))
+	}
+	for _, e := range entries {
+		was := shorten(safe(old[e.Name]), 80)
+		switch {
+		case e.Name == "" && old[""] != "":
+			add("%s would have no name", was)
+		case e.Name == "__metadata__":
+			add("%s would be called __metadata__, which is reserved", was)
+		case !utf8.ValidString(e.Name):
+			add("%s would have a name that is not UTF-8", was)
+		case seen[e.Name]:
+			add("%s would stand twice", shorten(safe(e.Name), 80))
+		}
+		seen[e.Name] = true
+	}
+	if len(bad) == 0 {
+		return nil
+	}
+	if n := len(bad); n > 5 {
+		bad = append(bad[:5], fmt.Sprintf("and %d more", n-5))
+	}
+	return hinted{fmt.Errorf("%s: %s", address, strings.Join(bad, "; ")), "--dry-run of fewer expressions shows the names on the way"}
+}
+
+// An expression replaces what a regular expression finds, as sed's s does.
+type expression struct {
+	re     *regexp.Regexp
+	with   []piece
+	global bool
+}
+
+// A piece of a replacement is a text, or what a group found.
+type piece struct {
+	text  string
+	group int // -1 for a text
+}
+
+// parseExpression reads s/RE/TEXT/FLAGS.
+func parseExpression(s string) (*expression, error) {
+	bad := func(why string) error {
+		return hinted{usagef("%q is no expression: %s", s, why), "write s/RE/TEXT/, as for sed"}
+	}
+	if len(s) < 2 || s[0] != 's' {
+		return nil, bad("it does not begin with s/")
+	}
+	slash, n := utf8.DecodeRuneInString(s[1:])
+	if slash == '\\' || slash == utf8.RuneError || unicode.IsLetter(slash) || unicode.IsDigit(slash) || unicode.IsSpace(slash) {
+		return nil, bad(fmt.Sprintf("%q cannot stand for the slash", string(slash)))
+	}
+	parts := []string{""}
+	last := func() *string { return &parts[len(parts)-1] }
+	for rest := s[1+n:]; rest != ""; {
+		r, n := utf8.DecodeRuneInString(rest)
+		switch {
+		case r == '\\' && len(rest) > n && len(parts) < 3:
+			next, m := utf8.DecodeRuneInString(rest[n:])
+			if next != slash {
+				*last() += rest[:n+m]
+			} else if len(parts) == 1 && strings.ContainsRune(`.|+*?()[]{}^$`, slash) {
+				*last() += rest[:n+m] // a delimiter that RE knows stands for itself
+			} else {
+				*last() += rest[n : n+m]
+			}
+			rest = rest[n+m:]
+			continue
+		case r == slash && len(parts) < 3:
+			parts = append(parts, "")
+		default:
+			*last() += rest[:n]
+		}
+		rest = rest[n:]
+	}
+	if len(parts) != 3 {
+		return nil, bad(fmt.Sprintf("it needs three times %q", string(slash)))
+	}
+	e := &expression{}
+	pattern := parts[0]
+	for _, flag := range parts[2] {
+		switch flag {
+		case 'g':
+			e.global = true
+		case 'i', 'I':
+			pattern = "(?i)" + pattern
+		default:
+			return nil, bad(fmt.Sprintf("there is no flag %q", string(flag)))
+		}
+	}
+	var err error
+	if e.re, err = regexp.Compile(pattern); err != nil {
+		return nil, usagef("%q: %v", s, err)
+	}
+	text := ""
+	group := func(n int) {
+		e.with = append(e.with, piece{text, -1}, piece{"", n})
+		text = ""
+	}
+	for b := parts[1]; b != ""; b = b[1:] {
+		switch {
+		case b[0] == '&':
+			group(0)
+		case b[0] != '\\' || len(b) == 1:
+			text += b[:1]
+		default:
+			b = b[1:]
+			if b[0] < '0' || b[0] > '9' {
+				text += b[:1]
+				continue
+			}
+			n := int(b[0] - '0')
+			if n > e.re.NumSubexp() {
+				return nil, bad(fmt.Sprintf(`there is no group for \%d`, n))
+			}
+			group(n)
+		}
+	}
+	e.with = append(e.with, piece{text, -1})
+	return e, nil
+}
+
+// apply returns name with what e finds replaced. A name that grows beyond
+// what a header holds is refused: expressions in a row could double it each.
+func (e *expression) apply(name string) (string, error) {
+	times := 1
+	if e.global {
+		times = -1
+	}
+	var b strings.Builder
+	at := 0
+	for _, m := range e.re.FindAllStringSubmatchIndex(name, times) {
+		b.WriteString(name[at:m[0]])
+		for _, p := range e.with {
+			switch {
+			case p.group < 0:
+				b.WriteString(p.text)
+			case m[2*p.group] >= 0:
+				b.WriteString(name[m[2*p.group]:m[2*p.group+1]])
+			}
+			if b.Len() > safetensors.MaxHeaderLen {
+				return "", fmt.Errorf("the new name is longer than a header may be")
+			}
+		}
+		at = m[1]
+	}
+	b.WriteString(name[at:])
+	return b.String(), nil
+}
+
+// readPairs reads old and new names.
+func readPairs(file string) (map[string]string, error) {
+	if file == "" {
+		return nil, nil
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, simplify(file, err)
+	}
+	defer f.Close()
+	pairs := map[string]string{}
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, safetensors.MaxHeaderLen)
+	for n := 1; lines.Scan(); n++ {
+		line := strings.TrimSuffix(lines.Text(), "\r")
+		if line == "" {
+			continue
+		}
+		from, to, ok := strings.Cut(line, "\t")
+		if _, twice := pairs[from]; !ok || twice {
+			return nil, fmt.Errorf("%s: line %d is not a new name with a tab behind it and another name", file, n)
+		}
+		pairs[from] = to
+	}
+	if err := lines.Err(); err != nil {
+		return nil, simplify(file, err)
+	}
+	return pairs, nil
+}

@@ -1,0 +1,291 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tensmith/tensmith/safetensors"
+)
+
+// An output is where a verb that writes puts the tensors: the flags that all
+// of those verbs share.
+type output struct {
+	name     string
+	force    bool
+	inPlace  bool
+	dryRun   bool
+	maxShard string
+	align    int
+}
+
+// flags adds the flags of an output to cmd. shard is the default of
+// --max-shard, "none" for no limit and "" for a verb that has no such flag.
+// inPlace tells whether the verb may be told to write over its input.
+func (o *output) flags(cmd *cobra.Command, shard string, inPlace bool) {
+	f := cmd.Flags()
+	f.StringVarP(&o.name, "output", "o", "", "the `FILE` to write")
+	f.BoolVar(&o.force, "force", false, "replace what exists under that name")
+	if inPlace {
+		f.BoolVar(&o.inPlace, "in-place", false, "replace the input, which must be a single file")
+	}
+	if shard != "" {
+		f.StringVar(&o.maxShard, "max-shard", shard, "cut the output into files of at most this `SIZE`, and an index")
+	}
+	f.IntVar(&o.align, "align", 8, "let the data begin at a multiple of `N` bytes, a power of two")
+	f.BoolVar(&o.dryRun, "dry-run", false, "tell what would be done, and write nothing")
+}
+
+// limit returns the size of a shard, or 0 if there is to be one file.
+func (o *output) limit() (int64, error) {
+	if o.maxShard == "" || o.maxShard == "none" {
+		return 0, nil
+	}
+	return parseSize(o.maxShard)
+}
+
+// check finds what is wrong with the flags themselves.
+func (o *output) check() error {
+	limit, err := o.limit()
+	switch {
+	case err != nil:
+		return err
+	case o.inPlace && o.name != "":
+		return usagef("-o and --in-place exclude each other")
+	case o.inPlace && limit > 0:
+		return usagef("--max-shard and --in-place exclude each other")
+	case o.name == "" && !o.inPlace && !o.dryRun:
+		return hinted{usagef("where to write is missing"), "say -o FILE"}
+	case o.name == "-":
+		return hinted{usagef("-o - is no file"), "/dev/stdout is, where there is one"}
+	case limit > 0 && o.name != "" && !strings.HasSuffix(o.name, ".safetensors"):
+		return hinted{usagef("the name of a sharded model has to end in .safetensors, and %q does not", o.name), "shards are named after it: NAME-00001-of-00002.safetensors"}
+	case o.align < 8 || o.align&(o.align-1) != 0:
+		return usagef("--align is %d, not a power of two from 8 up", o.align)
+	case o.align > safetensors.MaxHeaderLen/2:
+		return usagef("--align is %d, larger than a header may be", o.align)
+	}
+	return nil
+}
+
+// An input is an open model and the names of the files it is read from.
+type input struct {
+	*safetensors.Checkpoint
+	paths []string
+}
+
+func (a *app) openInput(address string) (*input, error) {
+	c, err := a.open(address)
+	if err != nil {
+		return nil, err
+	}
+	p, err := locate(address)
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	in := &input{Checkpoint: c}
+	for _, f := range c.Files() {
+		in.paths = append(in.paths, p.path(f.Name()))
+	}
+	return in, nil
+}
+
+// entries returns the tensors whose names keep returns true for.
+func (in *input) entries(keep func(name string) bool) (list []safetensors.Entry) {
+	for t := range in.All() {
+		if keep(t.Name) {
+			list = append(list, safetensors.Entry{Info: t.Info, Data: t})
+		}
+	}
+	return list
+}
+
+func all(string) bool { return true }
+
+// A writing is what a verb wants written, and what it has to say about it.
+type writing struct {
+	verb     string
+	entries  []safetensors.Entry
+	metadata map[string]string
+	paths    []string // of the inputs, which are never written to
+	report   writeReport
+}
+
+// A writeReport is the JSON of the verbs that write.
+type writeReport struct {
+	Schema  string    `json:"schema"`
+	Output  []string  `json:"output"`
+	Index   string    `json:"index,omitempty"`
+	Tensors int       `json:"tensors"`
+	Bytes   int64     `json:"bytes"`
+	DryRun  bool      `json:"dry_run,omitempty"`
+	Renamed []renamed `json:"renamed,omitempty"`
+	Dropped []string  `json:"dropped,omitempty"`
+	Changes []string  `json:"changes,omitempty"`
+}
+
+// write writes w to o, and reports. Every verb that makes a file of tensors
+// ends here.
+func (a *app) write(ctx context.Context, o *output, w *writing) error {
+	if err := a.produce(ctx, o, w); err != nil {
+		return err
+	}
+	return a.reportWriting(o, w)
+}
+
+func (a *app) reportWriting(o *output, w *writing) error {
+	if a.format == "json" || a.format == "jsonl" {
+		return a.printJSON(w.report)
+	}
+	for _, change := range w.report.Changes {
+		a.words("%s", change)
+	}
+	files, verb := o.name, "wrote"
+	switch n := len(w.report.Output); {
+	case o.dryRun:
+		if verb = "would write"; files == "" {
+			files = "a model"
+		}
+	case n > 1:
+		files = fmt.Sprintf("%s and %d files beside it", w.report.Index, n)
+	case n == 1:
+		files = w.report.Output[0]
+	}
+	a.words("%s %s: %s, %s", verb, files, plural(w.report.Tensors, "tensor"), size(w.report.Bytes))
+	return nil
+}
+
+// produce writes w to o and completes the report.
+func (a *app) produce(ctx context.Context, o *output, w *writing) error {
+	limit, err := o.limit()
+	if err != nil {
+		return err
+	}
+	w.report.Schema, w.report.DryRun, w.report.Output = "tensmith."+w.verb+"/1", o.dryRun, []string{}
+	w.report.Tensors = len(w.entries)
+	for _, e := range w.entries {
+		n, err := e.Size()
+		if err != nil {
+			return err
+		}
+		w.report.Bytes += n
+	}
+	if o.inPlace {
+		if len(w.paths) != 1 {
+			return hinted{fmt.Errorf("the model lies in %d files, which --in-place cannot replace at once", len(w.paths)), "write a new model with -o"}
+		}
+		o.name = w.paths[0]
+	} else if o.name != "" {
+		if err := o.guard(limit > 0, w.paths); err != nil {
+			return err
+		}
+	}
+	if o.dryRun {
+		return nil
+	}
+	m := a.meter("writing", w.report.Bytes)
+	defer m.end()
+	encoder := &safetensors.Encoder{Metadata: w.metadata, Align: o.align, Progress: m.set}
+	if limit == 0 {
+		if err := encoder.WriteFile(ctx, o.name, w.entries); err != nil {
+			return o.explain(err)
+		}
+		w.report.Output = append(w.report.Output, filepath.ToSlash(o.name))
+		return nil
+	}
+	// Natural order keeps a layer's tensors in one shard, which a file's own
+	// order, by dtype first, does not.
+	slices.SortStableFunc(w.entries, func(x, y safetensors.Entry) int { return natural(x.Name, y.Name) })
+	before := o.siblings()
+	names, err := encoder.WriteShards(ctx, o.name, limit, w.entries)
+	if err != nil {
+		return o.explain(err)
+	}
+	for _, name := range names {
+		w.report.Output = append(w.report.Output, filepath.ToSlash(name))
+	}
+	written := names
+	if len(names) > 1 {
+		index := o.index()
+		w.report.Index = filepath.ToSlash(index)
+		written = append(written, index)
+	}
+	m.end()
+	for _, name := range before {
+		if !slices.Contains(written, name) {
+			a.words("note: %s is left of an older model, and may be taken for a part of this one", name)
+		}
+	}
+	return nil
+}
+
+func (o *output) index() string { return o.name + ".index.json" }
+
+var shardSuffix = regexp.MustCompile(`^-[0-9]{5}-of-[0-9]{5}\.safetensors$`)
+
+// siblings returns the files there are that a sharded model of the output's
+// name has, or had.
+func (o *output) siblings() (names []string) {
+	dir, base := filepath.Split(o.name)
+	stem := strings.TrimSuffix(base, ".safetensors")
+	list, err := os.ReadDir(filepath.Clean(dir + "."))
+	if err != nil {
+		return nil // the error comes up again when the file is created
+	}
+	for _, e := range list {
+		rest, ok := strings.CutPrefix(e.Name(), stem)
+		if ok && (e.Name() == base || e.Name() == base+".index.json" || shardSuffix.MatchString(rest)) {
+			names = append(names, dir+e.Name())
+		}
+	}
+	return names
+}
+
+// guard refuses to replace an input, or, without --force, any file.
+func (o *output) guard(sharded bool, inputs []string) error {
+	names := []string{o.name}
+	if sharded {
+		names = append(o.siblings(), o.name)
+	}
+	for _, name := range names {
+		info, err := os.Stat(name)
+		if err != nil {
+			continue // not there, or an error that comes up again
+		}
+		if info.IsDir() {
+			return hinted{fmt.Errorf("%s: is a directory", name), "name the file: -o " + filepath.Join(name, "model.safetensors")}
+		}
+		for _, in := range inputs {
+			other, err := os.Stat(in)
+			sameIndex := name == o.index() && filepath.Clean(filepath.Dir(in)) == filepath.Clean(filepath.Dir(name))
+			if sameIndex || err == nil && os.SameFile(info, other) {
+				return hinted{fmt.Errorf("%s: is a part of the input, which is not written to", name), "write to another name or directory"}
+			}
+		}
+		if info.Mode().IsRegular() && !o.force {
+			return hinted{fmt.Errorf("%s: exists", name), "--force replaces it"}
+		}
+	}
+	return nil
+}
+
+// explain gives an error the name of the output, if it has none.
+func (o *output) explain(err error) error {
+	simple := err
+	if !strings.HasPrefix(err.Error(), o.name+": ") {
+		simple = simplify(o.name, err)
+	}
+	if dir := filepath.Dir(o.name); os.IsNotExist(err) {
+		if _, e := os.Stat(dir); os.IsNotExist(e) {
+			return hinted{simple, "make the directory first: mkdir -p " + dir}
+		}
+	}
+	return simple
+}
