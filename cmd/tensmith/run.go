@@ -64,7 +64,7 @@ var verbs = []struct {
 	group string
 	make  []func(*app) *cobra.Command
 }{
-	{"Look", []func(*app) *cobra.Command{lsCommand, treeCommand, headerCommand, showCommand, pickleCommand}},
+	{"Look", []func(*app) *cobra.Command{infoCommand, lsCommand, treeCommand, headerCommand, showCommand, pickleCommand}},
 	{"Judge", []func(*app) *cobra.Command{checkCommand, explainCommand, diffCommand, hashCommand, conformanceCommand}},
 	{"Change", []func(*app) *cobra.Command{metaCommand, selectCommand, dropCommand, renameCommand, mergeCommand, splitCommand, joinCommand, repackCommand}},
 	{"Other", []func(*app) *cobra.Command{versionCommand, completionCommand, manCommand}},
