@@ -135,6 +135,9 @@ func TestVectors(t *testing.T) {
 }
 
 func TestLargeVectors(t *testing.T) {
+	if safetensors.RaceDetector {
+		t.Skip("large, and nothing in it runs side by side")
+	}
 	for v := range conformance.LargeVectors() {
 		t.Run(v.Name, func(t *testing.T) {
 			file := v.Bytes()

@@ -121,6 +121,9 @@ func allocated(f func()) uint64 {
 // it allocates, the header's own text included, is below four times the
 // header and one MiB.
 func TestMemory(t *testing.T) {
+	if RaceDetector {
+		t.Skip("the race detector allocates, too")
+	}
 	for _, h := range hostiles() {
 		t.Run(h.name, func(t *testing.T) {
 			file := h.make()
@@ -155,6 +158,9 @@ func TestMemoryOfClaims(t *testing.T) {
 }
 
 func TestAllocations(t *testing.T) {
+	if RaceDetector {
+		t.Skip("the race detector allocates, too")
+	}
 	file := heavyHeader(100_000)
 	length := binary.LittleEndian.Uint64(file)
 	parse := func() {

@@ -49,7 +49,11 @@ func randomEntries(rng *rand.Rand) ([]Entry, map[string][]byte) {
 func TestWriteFile(t *testing.T) {
 	rng := rand.New(rand.NewPCG(13, 14))
 	name := filepath.Join(t.TempDir(), "a.safetensors")
-	for range 25 {
+	rounds := 25
+	if RaceDetector {
+		rounds = 5
+	}
+	for range rounds {
 		entries, content := randomEntries(rng)
 		total := int64(0)
 		for _, data := range content {
