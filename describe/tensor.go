@@ -1,0 +1,352 @@
+package describe
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"math/bits"
+	"slices"
+	"strings"
+
+	"github.com/tensmith/tensmith/safetensors"
+)
+
+// A Role is what a tensor is there for.
+type Role uint8
+
+const (
+	Plain     Role = iota // weights, one an element
+	Packed                // weights that need a Companion or unpacking to be read
+	Companion             // scales and the like of a Packed tensor
+	Buffer                // no weights: position ids, masks, statistics, settings
+)
+
+// String returns the role in lower case.
+func (r Role) String() string {
+	if int(r) < len(roles) {
+		return roles[r]
+	}
+	return fmt.Sprintf("Role(%d)", uint8(r))
+}
+
+var roles = [...]string{"plain", "packed", "companion", "buffer"}
+
+// A Tensor is a tensor and its part in the model.
+type Tensor struct {
+	safetensors.Info
+	Role     Role
+	Elements uint64   // parameters it stands for; math.MaxUint64 if there are more
+	Packing  *Packing // of a Packed tensor, else nil
+	Of       string   // name of the Packed tensor whose Companion this is
+	Purpose  string   // of a Companion: one of those that Packing lists
+}
+
+// A Scheme is a way to pack weights.
+type Scheme string
+
+const (
+	GPTQ         Scheme = "GPTQ"               // I32, packed along the input
+	AWQ          Scheme = "AWQ"                // I32, packed along the output in the order 0 2 4 6 1 3 5 7
+	EXL2         Scheme = "EXL2"               // I32, a width for each group of rows
+	EXL3         Scheme = "EXL3"               // I16 trellis in tiles of 16 by 16
+	AQLM         Scheme = "AQLM"               // codes into code books
+	NF4          Scheme = "bitsandbytes nf4"   // U8, two a byte, high half first
+	FP4          Scheme = "bitsandbytes fp4"   // likewise
+	BnB8         Scheme = "bitsandbytes int8"  // I8, rows scaled by SCB/127
+	MXFP4        Scheme = "MXFP4"              // U8, two E2M1 a byte; a power-of-two scale for each 32
+	NVFP4        Scheme = "NVFP4"              // U8, two E2M1 a byte; an F8_E4M3 scale for each 16, and a global one
+	FP8          Scheme = "FP8"                // an F8 type, and scales for the tensor, its rows or its blocks
+	INT8         Scheme = "INT8"               // I8, likewise
+	PackedInt    Scheme = "compressed-tensors" // I32 of pack-quantized, packed along the input, offset binary
+	MLX          Scheme = "MLX"                // U32, packed along the input; scales and biases
+	TorchAO4     Scheme = "torchao"            // U8, two a byte
+	Quanto       Scheme = "Quanto"             // I8 or an F8 type
+	SVDQuant     Scheme = "SVDQuant"           // I8, two a byte, beside a plain low-rank part
+	BitNet       Scheme = "BitNet"             // U8, four ternary weights a byte along the output
+	PackedOpaque Scheme = "packed integers"    // I32 named as in GPTQ and AWQ, laid out in another way
+)
+
+// A Packing is how a tensor stands for weights.
+type Packing struct {
+	Scheme Scheme
+	Bits   int    // width of one weight; 0 if it varies
+	Weight string // name the weight has where it is not packed
+
+	// Shape is the shape of the weight, as the unpacked model has it: output,
+	// input for a linear layer, whichever way the packed tensor lies. It is
+	// nil if it cannot be told.
+	Shape []uint64
+
+	// Block is how many weights share a scale along each dimension of Shape:
+	// {1, 128} for groups of 128, Shape for one scale in all. The last block
+	// may be short. It is nil if scales do not lie in such blocks, or if it
+	// cannot be told.
+	Block []uint64
+
+	// Companions are the tensors that the packed one cannot be read without.
+	// Their purposes are "scale", "global scale", "activation scale", "zero
+	// point", "bias" (added after scaling), "group index", "absmax", "code
+	// book", "quant state", "shape", "nested absmax", "nested code book" and
+	// "transform".
+	Companions []Part
+}
+
+// A Part is a companion as a [Packing] lists it.
+type Part struct{ Name, Purpose string }
+
+// label is the packing in words for people.
+func (p *Packing) label() string {
+	switch {
+	case p.Scheme == PackedInt:
+		return fmt.Sprintf("compressed-tensors pack-quantized %d-bit", p.Bits)
+	case p.Scheme == FP8 || p.Scheme == INT8:
+		return string(p.Scheme) + p.scales()
+	case p.Bits == 0 || slices.Contains([]Scheme{NF4, FP4, BnB8, MXFP4, NVFP4, BitNet}, p.Scheme):
+		return string(p.Scheme)
+	}
+	return fmt.Sprintf("%s %d-bit", p.Scheme, p.Bits)
+}
+
+// scales says what the scales are for.
+func (p *Packing) scales() string {
+	n := len(p.Shape)
+	switch {
+	case p.Block == nil || n == 0:
+		return " with scales"
+	case slices.Equal(p.Block, p.Shape):
+		return " with per-tensor scales"
+	case n >= 2 && p.Block[n-1] == p.Shape[n-1] && p.Block[n-2] == p.Shape[n-2]:
+		return " with per-expert scales" // a stack of matrices
+	case p.Block[n-1] == p.Shape[n-1] && (n < 2 || p.Block[n-2] == 1):
+		return " with per-row scales"
+	case n == 1:
+		return fmt.Sprintf(" with block scales of %d", p.Block[0])
+	}
+	return fmt.Sprintf(" with %d×%d block scales", p.Block[n-2], p.Block[n-1])
+}
+
+// packing puts the packings of all tensors into words, three at most.
+func packing(tensors []Tensor) string {
+	weights := map[string]uint64{}
+	last, label := Packing{}, ""
+	for i := range tensors {
+		p := tensors[i].Packing
+		if p == nil {
+			continue
+		}
+		// The label of one tensor is mostly that of the next.
+		if label == "" || p.Scheme != last.Scheme || p.Bits != last.Bits || p.Scheme == FP8 || p.Scheme == INT8 {
+			last, label = *p, p.label()
+		}
+		if _, ok := weights[label]; ok || len(weights) < 1000 {
+			weights[label] = add(weights[label], tensors[i].Elements)
+		}
+	}
+	labels := make([]string, 0, len(weights))
+	for l := range weights {
+		labels = append(labels, l)
+	}
+	slices.SortFunc(labels, func(a, b string) int {
+		return cmp.Or(cmp.Compare(weights[b], weights[a]), strings.Compare(a, b))
+	})
+	if len(labels) > 3 {
+		labels = append(labels[:3], "others")
+	}
+	return strings.Join(labels, ", ")
+}
+
+// classify gives every tensor its role. The infos are sorted by name.
+func classify(infos []safetensors.Info, cfg config, read func(string) []byte) []Tensor {
+	tensors := make([]Tensor, len(infos))
+	index := make(map[string]int, len(infos))
+	for i, info := range infos {
+		tensors[i] = Tensor{Info: info}
+		index[info.Name] = i
+	}
+	m := matcher{tensors: tensors, index: index, cfg: cfg, read: read}
+	for i := range tensors {
+		if tensors[i].Role == Plain { // not yet a companion
+			m.pack(i)
+		}
+	}
+	for i := range tensors {
+		t := &tensors[i]
+		if t.Role == Plain && isBuffer(t.Info) {
+			t.Role = Buffer
+		}
+		if t.Role == Plain {
+			t.Elements = product(t.Shape)
+		}
+	}
+	return tensors
+}
+
+// A matcher holds a tensor against the table of layouts.
+type matcher struct {
+	tensors []Tensor
+	index   map[string]int
+	cfg     config
+	read    func(name string) []byte
+	key     []byte // scratch
+
+	// What follows is about the tensor and the layout at hand.
+	t     *Tensor
+	base  string
+	lay   *layout
+	found []int // tensor of each companion of the layout, -1 if there is none
+}
+
+// pack tries the layouts on a tensor, and marks it and its companions if one
+// fits.
+func (m *matcher) pack(i int) {
+	m.t = &m.tensors[i]
+	for l := range layouts {
+		m.lay = &layouts[l]
+		if !slices.Contains(m.lay.dtypes, m.t.DType) {
+			continue
+		}
+		base, ok := strings.CutSuffix(m.t.Name, m.lay.suffix)
+		if !ok {
+			continue
+		}
+		m.base = base
+		if !m.companions() {
+			continue
+		}
+		p := &Packing{Scheme: m.lay.scheme, Weight: base + m.lay.weight}
+		elements, ok := m.lay.read(m, p)
+		if !ok {
+			continue
+		}
+		m.t.Role, m.t.Packing, m.t.Elements = Packed, p, elements
+		for c, j := range m.found {
+			if j < 0 {
+				continue
+			}
+			t := &m.tensors[j]
+			t.Role, t.Of, t.Purpose = Companion, m.t.Name, m.lay.companions[c].purpose
+			p.Companions = append(p.Companions, Part{t.Name, t.Purpose})
+		}
+		return
+	}
+}
+
+// companions finds the companions of a layout, and tells whether one that it
+// cannot do without is among them.
+func (m *matcher) companions() bool {
+	m.found = m.found[:0]
+	any := false
+	for _, c := range m.lay.companions {
+		m.key = append(append(m.key[:0], m.base...), c.suffix...)
+		j, ok := m.index[string(m.key)]
+		if ok = ok && m.tensors[j].Role == Plain && &m.tensors[j] != m.t; !ok {
+			j = -1
+		}
+		any = any || ok && c.needed
+		m.found = append(m.found, j)
+	}
+	return any
+}
+
+// part returns the first companion present of a purpose, or nil.
+func (m *matcher) part(purpose string) *safetensors.Info {
+	for c, j := range m.found {
+		if j >= 0 && m.lay.companions[c].purpose == purpose {
+			return &m.tensors[j].Info
+		}
+	}
+	return nil
+}
+
+// buffers are the names of tensors that hold no weights, by their last parts.
+// What else must hold is in the second column; zero asks for nothing.
+var buffers = []struct {
+	suffix string
+	is     func(safetensors.Info) bool
+	why    string
+}{
+	{"position_ids", integers, "0, 1, 2, …"},
+	{"num_batches_tracked", integers, "of batch normalisation"},
+	{"running_mean", nil, "of batch normalisation"},
+	{"running_var", nil, "of batch normalisation"},
+	{"inv_freq", nil, "of rotary embeddings"},
+	{"masked_bias", single, "minus infinity, of GPT-2 and GPT-NeoX"},
+	{"attn.bias", causal, "the causal mask of GPT-2"},
+	{"attention.bias", causal, "the causal mask of GPT-NeoX and GPT-Neo"},
+	{"relative_position_index", integers, "of Swin"},
+	{"attn_mask", nil, "of Swin"},
+	{"alpha", single, "what a LoRA's product is scaled by, times its rank"},
+	{"scaled_fp8", nil, "an empty mark that scale_weight is in use"},
+	{"comfy_quant", nil, "a layer's settings"},
+	{"k_scale", single, "of the cache of keys"},
+	{"v_scale", single, "of the cache of values"},
+	{"q_scale", single, "of attention"},
+	{"prob_scale", single, "of attention"},
+	{"output_scale", single, "of activations"},
+	{"betas", nil, "of the noise schedule"},
+	{"alphas_cumprod", nil, "of the noise schedule"},
+	{"alphas_cumprod_prev", nil, "of the noise schedule"},
+	{"log_one_minus_alphas_cumprod", nil, "of the noise schedule"},
+	{"sqrt_alphas_cumprod", nil, "of the noise schedule"},
+	{"sqrt_one_minus_alphas_cumprod", nil, "of the noise schedule"},
+	{"sqrt_recip_alphas_cumprod", nil, "of the noise schedule"},
+	{"sqrt_recipm1_alphas_cumprod", nil, "of the noise schedule"},
+	{"posterior_mean_coef1", nil, "of the noise schedule"},
+	{"posterior_mean_coef2", nil, "of the noise schedule"},
+	{"posterior_variance", nil, "of the noise schedule"},
+	{"posterior_log_variance_clipped", nil, "of the noise schedule"},
+	{"model_ema.decay", single, "of a moving average"},
+	{"model_ema.num_updates", single, "of a moving average"},
+}
+
+func integers(t safetensors.Info) bool {
+	return t.DType == safetensors.I64 || t.DType == safetensors.I32 || t.DType == safetensors.I16
+}
+
+func single(t safetensors.Info) bool { return product(t.Shape) <= 1 }
+
+func causal(t safetensors.Info) bool {
+	return len(t.Shape) == 4 && t.Shape[0] == 1 && t.Shape[1] == 1 && t.Shape[2] == t.Shape[3]
+}
+
+// isBuffer tells whether a tensor is no weight by its name. The name must end
+// in a row of the table, with a dot before it unless it is all of the name.
+func isBuffer(t safetensors.Info) bool {
+	for i := range buffers {
+		b := &buffers[i]
+		rest, ok := strings.CutSuffix(t.Name, b.suffix)
+		if ok && (rest == "" || rest[len(rest)-1] == '.' || rest[len(rest)-1] == '/') && (b.is == nil || b.is(t)) {
+			return true
+		}
+	}
+	return false
+}
+
+// add is a sum that stays at the largest number.
+func add(a, b uint64) uint64 {
+	if s, carry := bits.Add64(a, b, 0); carry == 0 {
+		return s
+	}
+	return math.MaxUint64
+}
+
+// mul is a product that stays at the largest number.
+func mul(a, b uint64) uint64 {
+	if hi, lo := bits.Mul64(a, b); hi == 0 {
+		return lo
+	}
+	return math.MaxUint64
+}
+
+// product is the number of elements of a shape. A dimension of 0 makes it 0
+// wherever it stands.
+func product(shape []uint64) uint64 {
+	if slices.Contains(shape, 0) {
+		return 0
+	}
+	n := uint64(1)
+	for _, d := range shape {
+		n = mul(n, d)
+	}
+	return n
+}
