@@ -59,14 +59,14 @@ Exit status: 0 conforms, 1 does not.`,
 				return usagef("--exec %q has no {} for the path of the file", command)
 			}
 			grader.Args = words
-			report, err := grader.Grade(cmd.Context())
-			if err != nil {
-				if errors.Is(err, exec.ErrNotFound) {
-					return hinted{err, "--exec runs a program, not a line of shell: sh -c '…' is one"}
+			if _, err := exec.LookPath(words[0]); err != nil && !strings.Contains(words[0], "{}") {
+				if e, ok := errors.AsType[*exec.Error](err); ok {
+					err = e.Err
 				}
-				return err
+				return hinted{simplify(words[0], err), "--exec runs a program, not a line of shell: sh -c '…' is one"}
 			}
-			return a.printGrades(command, report, nil)
+			report, err := grader.Grade(cmd.Context())
+			return a.printGrades(command, report, err)
 		},
 	}
 	f := cmd.Flags()

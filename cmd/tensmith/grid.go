@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -35,22 +36,26 @@ func parseSlice(text string, dims []uint64) ([]axis, error) {
 	bad := func(format string, args ...any) error {
 		return hinted{usagef("%s: "+format, append([]any{text}, args...)...), "write NAME[0:4,-1,::2], as in Python"}
 	}
+	// Well-formed, but not of this tensor.
+	misfit := func(format string, args ...any) error {
+		return fmt.Errorf("%s: "+format, append([]any{text}, args...)...)
+	}
 	parts := strings.Split(strings.TrimSuffix(strings.TrimPrefix(text, "["), "]"), ",")
 	d := 0
 	for i, part := range parts {
 		part = strings.TrimSpace(part)
 		if part == "..." {
 			if d = len(dims) - (len(parts) - 1 - i); d < i {
-				return nil, bad("the tensor has %d dimensions", len(dims))
+				return nil, misfit("the tensor has %s", plural(len(dims), "dimension"))
 			}
 			continue
 		}
 		if d >= len(dims) {
-			return nil, bad("the tensor has %d dimensions", len(dims))
+			return nil, misfit("the tensor has %s", plural(len(dims), "dimension"))
 		}
 		ax, dim := &axes[d], int64(dims[d])
 		if uint64(dim) != dims[d] || dim < 0 {
-			return nil, bad("dimension %d is too large", d)
+			return nil, misfit("dimension %d is too large", d)
 		}
 		d++
 		fields := strings.Split(part, ":")
@@ -75,7 +80,7 @@ func parseSlice(text string, dims []uint64) ([]axis, error) {
 		start, stop, step := numbers[0], numbers[1], numbers[2]
 		if len(fields) == 1 {
 			if start < 0 || start >= dim {
-				return nil, bad("dimension %d has %d indices, and %s is none", d-1, dim, part)
+				return nil, misfit("dimension %d has %d indices, and %s is none of them", d-1, dim, part)
 			}
 			ax.start, ax.n, ax.index = uint64(start), 1, true
 			continue
@@ -322,7 +327,10 @@ func (g *grid) human(width int) error {
 			g.out.WriteByte(' ')
 			at++
 		}
-		pad := max(0, column-utf8.RuneCountInString(text))
+		pad := 0
+		if text != "…" {
+			pad = max(0, column-utf8.RuneCountInString(text))
+		}
 		g.out.WriteString(strings.Repeat(" ", pad) + text)
 		at += pad + utf8.RuneCountInString(text)
 		fresh = false

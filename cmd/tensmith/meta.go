@@ -176,10 +176,7 @@ func (e *edit) apply(old map[string]string) (map[string]string, error) {
 		delete(metadata, key)
 	}
 	for _, set := range e.set {
-		key, value, ok := strings.Cut(set, "=")
-		if !ok {
-			return nil, usagef("--set %q is not KEY=VALUE", set)
-		}
+		key, value, _ := strings.Cut(set, "=")
 		if name, ok := strings.CutPrefix(value, "@"); ok {
 			text, err := readText(name)
 			if err != nil {
@@ -226,8 +223,16 @@ type metaReport struct {
 
 func (a *app) editMeta(ctx context.Context, o *output, address string, e *edit) error {
 	o.align = 8
+	for _, set := range e.set {
+		if !strings.Contains(set, "=") {
+			return usagef("--set %q is not KEY=VALUE", set)
+		}
+	}
+	if o.name == "" && !o.inPlace {
+		return hinted{usagef("where to write is missing"), "say --in-place, or -o FILE"}
+	}
 	if err := o.check(); err != nil {
-		return hinted{err, "say --in-place, or -o FILE"}
+		return err
 	}
 	in, err := a.openInput(address)
 	if err != nil {
@@ -248,7 +253,7 @@ func (a *app) editMeta(ctx context.Context, o *output, address string, e *edit) 
 	case len(in.paths) != 1 && o.inPlace:
 		return hinted{fmt.Errorf("%s: the model lies in %d files", address, len(in.paths)), "edit each of them, or write one file with -o"}
 	case len(in.paths) != 1:
-		w := &writing{verb: "meta", entries: in.entries(all), metadata: metadata, paths: in.paths}
+		w := &writing{verb: "meta", entries: in.entries(all), metadata: metadata, from: address, paths: in.paths}
 		return a.write(ctx, o, w)
 	case o.inPlace && !report.Changed:
 		a.words("%s: the metadata is so already", in.paths[0])

@@ -30,7 +30,7 @@ func near(name string, tensors iter.Seq[*safetensors.Tensor]) []string {
 		other := strings.ToLower(t.Name)
 		if d := edits(plain, other, worth); d <= worth {
 			list = append(list, candidate{t.Name, d})
-		} else if strings.Contains(other, plain) || strings.HasSuffix(plain, "."+other) {
+		} else if len(plain) > 2 && strings.Contains(other, plain) || strings.HasSuffix(plain, "."+other) {
 			list = append(list, candidate{t.Name, 1000 + len(other)})
 		}
 	}

@@ -45,6 +45,9 @@ func (a *app) pickle(ctx context.Context, name string) error {
 	if err != nil {
 		return simplify(name, err)
 	}
+	if info.IsDir() {
+		return hinted{fmt.Errorf("%s: is a directory", name), "name a file in it"}
+	}
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("%s: is no regular file", name)
 	}

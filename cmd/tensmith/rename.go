@@ -71,7 +71,7 @@ func (a *app) rename(ctx context.Context, o *output, address, list string, texts
 		return err
 	}
 	defer in.Close()
-	w := &writing{verb: "rename", entries: in.entries(all), metadata: in.Metadata(), paths: in.paths}
+	w := &writing{verb: "rename", entries: in.entries(all), metadata: in.Metadata(), from: address, paths: in.paths}
 	found := 0
 	for i := range w.entries {
 		old := w.entries[i].Name
@@ -113,7 +113,7 @@ func (a *app) rename(ctx context.Context, o *output, address, list string, texts
 			return err
 		}
 	}
-	w.report.Changes = append(w.report.Changes, "renamed "+plural(len(w.report.Renamed), "tensor"))
+	w.report.Changes = append(w.report.Changes, plural(len(w.report.Renamed), "tensor")+" renamed")
 	for _, r := range w.report.Renamed {
 		for _, value := range w.metadata {
 			if value == r.Old {
@@ -130,28 +130,33 @@ func (a *app) rename(ctx context.Context, o *output, address, list string, texts
 
 // clashes finds names that cannot be, and tells of a few of them.
 func clashes(address string, entries []safetensors.Entry, changed []renamed) error {
-	old := make(map[string]string, len(changed))
+	was := make(map[string]string, len(changed)) // the first of those that got a name
 	for _, r := range changed {
-		old[r.New] = r.Old // the last of several: any two prove the clash
-	}
-	seen := make(map[string]bool, len(entries))
-	var bad []string
-	add := func(format string, args ...any) {
-		bad = append(bad, fmt.Sprintf(format, args...))
-	}
-	for _, e := range entries {
-		was := shorten(safe(old[e.Name]), 80)
-		switch {
-		case e.Name == "" && old[""] != "":
-			add("%s would have no name", was)
-		case e.Name == "__metadata__":
-			add("%s would be called __metadata__, which is reserved", was)
-		case !utf8.ValidString(e.Name):
-			add("%s would have a name that is not UTF-8", was)
-		case seen[e.Name]:
-			add("%s would stand twice", shorten(safe(e.Name), 80))
+		if _, twice := was[r.New]; !twice {
+			was[r.New] = r.Old
 		}
-		seen[e.Name] = true
+	}
+	short := func(name string) string { return shorten(safe(name), 80) }
+	times := make(map[string]int, len(entries))
+	for _, e := range entries {
+		times[e.Name]++
+	}
+	var bad []string
+	for _, e := range entries {
+		n := times[e.Name]
+		times[e.Name] = 0 // told of once
+		old, isNew := was[e.Name]
+		switch {
+		case n > 1:
+			bad = append(bad, fmt.Sprintf("%d tensors would be called %s, one of them %s", n, short(e.Name), short(old)))
+		case n == 0 || !isNew:
+		case e.Name == "":
+			bad = append(bad, short(old)+" would have no name")
+		case e.Name == "__metadata__":
+			bad = append(bad, short(old)+" would be called __metadata__, which is reserved")
+		case !utf8.ValidString(e.Name):
+			bad = append(bad, short(old)+" would have a name that is not UTF-8")
+		}
 	}
 	if len(bad) == 0 {
 		return nil
@@ -159,7 +164,7 @@ func clashes(address string, entries []safetensors.Entry, changed []renamed) err
 	if n := len(bad); n > 5 {
 		bad = append(bad[:5], fmt.Sprintf("and %d more", n-5))
 	}
-	return hinted{fmt.Errorf("%s: %s", address, strings.Join(bad, "; ")), "--dry-run of fewer expressions shows the names on the way"}
+	return hinted{fmt.Errorf("%s: %s", address, strings.Join(bad, "; ")), "an expression can be anchored with ^ and $, and keep what differs with \\1"}
 }
 
 // An expression replaces what a regular expression finds, as sed's s does.

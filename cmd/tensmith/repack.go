@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -46,7 +47,7 @@ func (a *app) repack(ctx context.Context, o *output, address, metadata string) e
 		return err
 	}
 	defer in.Close()
-	w := &writing{verb: "repack", entries: in.entries(all), metadata: in.Metadata(), paths: in.paths}
+	w := &writing{verb: "repack", entries: in.entries(all), metadata: in.Metadata(), from: address, paths: in.paths}
 	if metadata == "drop" {
 		if w.metadata != nil {
 			w.report.Changes = append(w.report.Changes, "metadata dropped: "+plural(len(w.metadata), "key"))
@@ -60,19 +61,24 @@ func (a *app) repack(ctx context.Context, o *output, address, metadata string) e
 		return err
 	}
 	// Of what was written, rather than of what was meant to be.
-	if out := w.report.Output; len(out) == 1 && len(in.Files()) == 1 {
+	if out := w.report.Output; len(out) == 1 && len(in.Files()) == 1 && isRegular(out[0]) {
 		changes, err := a.moved(in.Files()[0], out[0])
 		if err != nil {
 			return err
 		}
 		w.report.Changes = append(w.report.Changes, changes...)
-	} else if len(out) > 0 {
+	} else if len(out) != len(in.Files()) && len(out) > 0 {
 		w.report.Changes = append(w.report.Changes, fmt.Sprintf("%s → %s", plural(len(in.Files()), "file"), plural(len(out), "file")))
 	}
-	if len(w.report.Changes) == 0 && !o.dryRun {
+	if len(w.report.Changes) == 0 && len(in.Files()) == 1 && len(w.report.Output) == 1 && isRegular(w.report.Output[0]) {
 		a.words("nothing to change: the new file is the old one, byte for byte")
 	}
 	return a.reportWriting(o, w)
+}
+
+func isRegular(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.Mode().IsRegular()
 }
 
 // repairs tells what a file holds that writing it anew leaves out.

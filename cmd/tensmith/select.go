@@ -63,12 +63,13 @@ func (a *app) choose(ctx context.Context, verb string, o *output, address string
 		a.words("no tensor matches")
 		return errNo
 	}
-	w := &writing{verb: verb, entries: matched, metadata: in.Metadata(), paths: in.paths}
+	w := &writing{verb: verb, entries: matched, metadata: in.Metadata(), from: address, paths: in.paths}
 	if verb == "drop" {
 		for _, e := range matched {
 			w.report.Dropped = append(w.report.Dropped, e.Name)
 		}
 		slices.Sort(w.report.Dropped)
+		w.report.Changes = append(w.report.Changes, plural(len(matched), "tensor")+" dropped")
 		w.entries = in.entries(func(name string) bool { return !match.match(name) })
 	}
 	if o.dryRun && a.format != "json" && a.format != "jsonl" {

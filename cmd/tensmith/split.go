@@ -46,6 +46,6 @@ func (a *app) copy(ctx context.Context, verb string, o *output, address string) 
 		return err
 	}
 	defer in.Close()
-	w := &writing{verb: verb, entries: in.entries(all), metadata: in.Metadata(), paths: in.paths}
+	w := &writing{verb: verb, entries: in.entries(all), metadata: in.Metadata(), from: address, paths: in.paths}
 	return a.write(ctx, o, w)
 }

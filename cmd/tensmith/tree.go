@@ -19,7 +19,7 @@ func treeCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "tree [flags] MODEL",
 		Short: "show the tensors' names as a tree",
-		Long: `Show the names of a model as a tree: what stands between dots is a level.
+		Long: `Show the names of a model as a tree; dots and slashes part the levels.
 Parts that repeat, with the same names, dtypes and shapes below them, are shown
 once, as layers.[0..31]; the figures are those of all of them together.`,
 		Example: `  tensmith tree model/
@@ -48,6 +48,15 @@ type node struct {
 
 func (n *node) label() string { return n.name[n.begin:n.end] }
 
+// separator returns what stands before the label of a node that is below
+// another.
+func (n *node) separator() string {
+	if n.begin == 0 {
+		return ""
+	}
+	return n.name[n.begin-1 : n.begin]
+}
+
 // A grower makes a tree of names.
 type grower struct {
 	seed  maphash.Seed
@@ -56,8 +65,8 @@ type grower struct {
 
 // grow returns the root of the tree of the tensors.
 func grow(tensors []*safetensors.Tensor) *node {
-	// Dots sort before all else, so that what has a prefix in common stands
-	// together: "a", "a.b", "a-b".
+	// Separators sort before all else, so that what has a prefix in common
+	// stands together: "a", "a.b", "a-b".
 	slices.SortFunc(tensors, func(x, y *safetensors.Tensor) int { return byParts(x.Name, y.Name) })
 	g := &grower{seed: maphash.MakeSeed(), stack: []*node{{end: -1}}}
 	for i, t := range tensors {
@@ -75,18 +84,25 @@ func grow(tensors []*safetensors.Tensor) *node {
 	return g.stack[0]
 }
 
+// isSeparator tells what parts names: a dot, and the slash that stands behind
+// the name of a sub-model, and in names of other frameworks.
+func isSeparator(c byte) bool { return c == '.' || c == '/' }
+
 func byParts(x, y string) int {
 	for i := 0; ; i++ {
-		switch {
-		case i == len(x) || i == len(y):
+		if i == len(x) || i == len(y) {
 			return cmp.Compare(len(x), len(y))
-		case x[i] == y[i]:
-		case x[i] == '.':
-			return -1
-		case y[i] == '.':
+		}
+		p, q := x[i], y[i]
+		switch {
+		case p == q:
+		case isSeparator(p) != isSeparator(q):
+			if isSeparator(p) {
+				return -1
+			}
 			return 1
 		default:
-			return cmp.Compare(x[i], y[i])
+			return cmp.Compare(p, q)
 		}
 	}
 }
@@ -97,10 +113,10 @@ func common(x, y string) int {
 	for i < len(x) && i < len(y) && x[i] == y[i] {
 		i++
 	}
-	if (i == len(x) || x[i] == '.') && (i == len(y) || y[i] == '.') {
+	if (i == len(x) || isSeparator(x[i])) && (i == len(y) || isSeparator(y[i])) {
 		return i
 	}
-	return strings.LastIndexByte(x[:i], '.')
+	return strings.LastIndexAny(x[:i], "./")
 }
 
 // closeTo completes the nodes that reach beyond end, and leaves a node there
@@ -155,10 +171,10 @@ func (g *grower) finish(n *node) {
 		n.elements += c.elements
 		n.bytes += c.bytes
 		put(uint64(len(c.label())))
-		h.WriteString(c.label())
+		h.WriteString(c.separator() + c.label())
 		put(c.alike)
 		if from, to := number(c.label()); from < to {
-			kinds[i] = kind{c.label()[:from], c.label()[to:], c.alike}
+			kinds[i] = kind{c.separator() + c.label()[:from], c.label()[to:], c.alike}
 			likes[kinds[i]] = append(likes[kinds[i]], c)
 		}
 	}
@@ -166,7 +182,7 @@ func (g *grower) finish(n *node) {
 	kept := n.children[:0]
 	for i, c := range n.children {
 		same := likes[kinds[i]]
-		bare := kinds[i].before == "" && (kinds[i].behind == "" || kinds[i].behind[0] == '.')
+		bare := kinds[i].before == c.separator() && (kinds[i].behind == "" || isSeparator(kinds[i].behind[0]))
 		switch {
 		case len(same) < 2 || !bare && len(same) < minNamed:
 			kept = append(kept, c)
@@ -263,11 +279,11 @@ func (n *node) lines(depth int, visit func(treeLine)) {
 			// Folding left one child: layers and [0..31] become one line.
 			c = c.children[0]
 			label, n := c.title()
-			parts = append(parts, label)
+			parts = append(parts, c.separator(), label)
 			repeat *= n
 		}
 		times := top.times * repeat
-		line := treeLine{Label: strings.Join(parts, "."), Depth: len(stack), Repeat: repeat, Tensors: c.tensors * times,
+		line := treeLine{Label: strings.Join(parts, ""), Depth: len(stack), Repeat: repeat, Tensors: c.tensors * times,
 			Elements: c.elements * uint64(times), Bytes: c.bytes * int64(times)}
 		if c.tensor != nil {
 			line.DType, line.Shape = c.tensor.DType.String(), c.tensor.Shape
@@ -317,7 +333,7 @@ func (a *app) tree(address string, depth int) error {
 		return a.treeTSV(root, depth)
 	}
 	tab := table{a: a, right: []bool{false, false, false, true, true, true}, give: 0}
-	tab.row(cell{shorten(safe(address), 200), bold}, "", "", plural(root.tensors, "tensor"), count(root.elements), size(root.bytes))
+	tab.row(cell{shorten(safe(address), 200), bold}, "", "", plural(root.tensors, "tensor"), count(root.elements)+" values", size(root.bytes))
 	root.lines(depth, func(l treeLine) {
 		times, tensors := "", ""
 		if l.Repeat > 1 {

@@ -114,7 +114,8 @@ type writing struct {
 	verb     string
 	entries  []safetensors.Entry
 	metadata map[string]string
-	paths    []string // of the inputs, which are never written to
+	from     string   // the address of the input
+	paths    []string // of the files of the inputs, which are never written to
 	report   writeReport
 }
 
@@ -179,7 +180,7 @@ func (a *app) produce(ctx context.Context, o *output, w *writing) error {
 	}
 	if o.inPlace {
 		if len(w.paths) != 1 {
-			return hinted{fmt.Errorf("the model lies in %d files, which --in-place cannot replace at once", len(w.paths)), "write a new model with -o"}
+			return hinted{fmt.Errorf("%s: the model lies in %d files, which --in-place cannot replace at once", w.from, len(w.paths)), "write a new model with -o"}
 		}
 		o.name = w.paths[0]
 	} else if o.name != "" {
@@ -198,6 +199,10 @@ func (a *app) produce(ctx context.Context, o *output, w *writing) error {
 			return o.explain(err)
 		}
 		w.report.Output = append(w.report.Output, filepath.ToSlash(o.name))
+		m.end()
+		if index := o.index(); isRegular(index) {
+			a.words("note: readers of the directory go by %s, and not by the new file", index)
+		}
 		return nil
 	}
 	// Natural order keeps a layer's tensors in one shard, which a file's own
@@ -218,10 +223,9 @@ func (a *app) produce(ctx context.Context, o *output, w *writing) error {
 		written = append(written, index)
 	}
 	m.end()
-	for _, name := range before {
-		if !slices.Contains(written, name) {
-			a.words("note: %s is left of an older model, and may be taken for a part of this one", name)
-		}
+	stale := slices.DeleteFunc(before, func(name string) bool { return slices.Contains(written, name) })
+	if len(stale) > 0 {
+		a.words("note: left of an older model are %s: %s", plural(len(stale), "file"), strings.Join(stale, " "))
 	}
 	return nil
 }
