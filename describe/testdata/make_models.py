@@ -192,6 +192,17 @@ def llamas():
           P3, DEC, "FP8 with per-tensor scales", 32)
 
 
+def small():
+    """Small enough to be written to files whole."""
+    size = (2, 256, 512, 64, 128)
+    for name, lin, packing in (("gptq", gptq(), "GPTQ 4-bit"), ("awq", awq, "AWQ 4-bit"), ("nf4", nf4, "bitsandbytes nf4"),
+                               ("bnb8", bnb8, "bitsandbytes int8"), ("fp8", fp8_block, "FP8 with 128×128 block scales"),
+                               ("nvfp4", nvfp4, "NVFP4"), ("ct-w4", packed(4), "compressed-tensors pack-quantized 4-bit"),
+                               ("ct-w3", packed(3), "compressed-tensors pack-quantized 3-bit"), ("mlx", mlx(4, 64), "MLX 4-bit"),
+                               ("torchao", torchao_int4, "torchao 4-bit"), ("plain", plain(), "")):
+        model("small " + name, llama_tensors(*size, lin=lin), llama_params(*size), DEC, packing, 2)
+
+
 def mixtral():
     L, h, ff, v, kv, E = 32, 4096, 14336, 32000, 1024, 8
     t = [["model.embed_tokens.weight", "BF16", [v, h]], ["model.norm.weight", "BF16", [h]], ["lm_head.weight", "BF16", [v, h]]]
@@ -474,7 +485,7 @@ def pipelines():
     model("sdxl pipeline", t, n, "diffusers pipeline (SDXL)", base="SDXL", config={"_class_name": "StableDiffusionXLPipeline"})
 
 
-for make in (llamas, mixtral, deepseek, gpt_oss, gpt2, bert, t5, whisper, vision, diffusion, adapters, pipelines):
+for make in (llamas, small, mixtral, deepseek, gpt_oss, gpt2, bert, t5, whisper, vision, diffusion, adapters, pipelines):
     make()
 here = os.path.dirname(os.path.abspath(__file__))
 with open(os.path.join(here, "models.json"), "w", encoding="utf-8") as f:
