@@ -43,9 +43,10 @@
 // them, and reading a header takes memory below four times its length, plus
 // one MiB, and time in proportion to its length. No data is read or
 // allocated for before a caller asks for a tensor of a size that the file
-// has been found to hold. Two things are the caller's to decide: the memory
-// of [Tensor.Bytes], for which [Tensor.Size] tells the price, and whether to
-// trust a mapping of a file that others may truncate; see [Map]. Names and
+// has been found to hold. Three things are the caller's to decide: the memory
+// of [Tensor.Bytes], for which [Tensor.Size] tells the price; whether to
+// trust a mapping of a file that others may truncate, see [Map]; and whether
+// to open a compressed file by [OpenFS], which unpacks all of it. Names and
 // metadata are any strings at all, with control characters, path separators
 // and look-alikes among them.
 package safetensors

@@ -157,8 +157,9 @@ func NewFile(r io.ReaderAt, size int64) (*File, error) {
 }
 
 // Check reads like [NewFile] but reports every error it can find, and every
-// Note, until report returns false. The File is nil if there was an error.
-// Check itself fails only if r does.
+// Note, until report returns false; unknown fields make one Note, which
+// counts them. The File is nil if there was an error, or if report has
+// returned false. Check itself fails only if r does.
 func Check(r io.ReaderAt, size int64, report func(*FormatError) bool) (*File, error) {
 	if size < prefixLen {
 		report(&FormatError{Offset: max(size, 0), Err: ErrTooShort, Detail: fmt.Sprintf("%d bytes", size)})

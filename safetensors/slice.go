@@ -25,7 +25,8 @@ func Span(start, stop uint64) Range { return Range{start: start, stop: stop, ste
 // Index selects the one index i and drops the dimension.
 func Index(i uint64) Range { return Range{start: i, stop: i + 1, step: 1, kind: rangeIndex} }
 
-// Every returns r thinned to every step-th index, beginning with its first.
+// Every returns r thinned to every step-th index, beginning with its first. It
+// takes the place of a step that r already had.
 func (r Range) Every(step uint64) Range {
 	switch r.kind {
 	case rangeAll:
