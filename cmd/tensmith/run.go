@@ -138,6 +138,26 @@ MODEL is a file, an index of shards or a directory.
 ` + "`tensmith --help`" + ` lists all verbs.
 `
 
+// usageTemplate is cobra's, in the words of this program and without what
+// says nothing here.
+const usageTemplate = `Usage:
+  {{.UseLine}}{{if .HasExample}}
+
+Examples:
+{{.Example}}{{end}}{{$cmds := .Commands}}{{range $group := .Groups}}
+
+{{.Title}}{{range $cmds}}{{if and (eq .GroupID $group.ID) .IsAvailableCommand}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
+
+Flags:
+{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableInheritedFlags}}
+
+Flags of every verb:
+{{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableSubCommands}}
+
+` + "`tensmith VERB --help`" + ` tells more about a verb.{{end}}
+`
+
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "tensmith VERB [flags] MODEL…",
@@ -179,6 +199,7 @@ func (a *app) root() *cobra.Command {
 		}
 	}
 	root.SetHelpCommandGroupID("Other")
+	root.SetUsageTemplate(usageTemplate)
 	return root
 }
 
