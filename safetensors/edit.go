@@ -44,7 +44,7 @@ func EditMetadata(ctx context.Context, name string, metadata map[string]string) 
 		return false, err
 	}
 	text := file.h.splice(metadata)
-	if len(text) > MaxHeaderLen {
+	if len(text) > maxHeaderLen {
 		return false, fmt.Errorf("%w: header of %d bytes", ErrHeaderTooLarge, len(text))
 	}
 	if len(text) <= len(file.h.text) {
@@ -60,8 +60,8 @@ func EditMetadata(ctx context.Context, name string, metadata map[string]string) 
 
 	size := prefixLen + len(text)
 	size += (rewriteAlign - size%rewriteAlign) % rewriteAlign
-	if size-prefixLen > MaxHeaderLen {
-		size = prefixLen + MaxHeaderLen
+	if size-prefixLen > maxHeaderLen {
+		size = prefixLen + maxHeaderLen
 	}
 	prefix := binary.LittleEndian.AppendUint64(make([]byte, 0, size), uint64(size-prefixLen))
 	prefix = pad(append(prefix, text...), size)

@@ -218,7 +218,7 @@ func TestEditRefuses(t *testing.T) {
 	}
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	long := map[string]string{"k": strings.Repeat("v", MaxHeaderLen)}
+	long := map[string]string{"k": strings.Repeat("v", maxHeaderLen)}
 	for _, c := range []struct {
 		name     string
 		ctx      context.Context

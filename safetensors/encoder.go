@@ -52,7 +52,7 @@ type Encoder struct {
 
 // Encode writes the entries to w. It refuses, before it writes a byte, names
 // that are not UTF-8, reserved or used twice, sizes that do not fit dtype and
-// shape, and a header over [MaxHeaderLen]; the error is an [ErrEntry]. Data
+// shape, and a header over 100,000,000 bytes; the error is an [ErrEntry]. Data
 // that turns out longer or shorter than it should is an error halfway.
 func (e *Encoder) Encode(w io.Writer, entries []Entry) error {
 	plan, err := e.plan(entries)
@@ -87,7 +87,7 @@ func entryError(name string, err error) error {
 // plan checks the entries and lays them out.
 func (e *Encoder) plan(entries []Entry) (*plan, error) {
 	align := cmp.Or(e.Align, 8)
-	if align < 8 || align&(align-1) != 0 || align > MaxHeaderLen {
+	if align < 8 || align&(align-1) != 0 || align > maxHeaderLen {
 		return nil, fmt.Errorf("%w: alignment %d is no power of two from 8 up", ErrEntry, e.Align)
 	}
 	if err := checkMetadata(e.Metadata); err != nil {
@@ -146,7 +146,7 @@ func (e *Encoder) plan(entries []Entry) (*plan, error) {
 	for len(b)%align != 0 {
 		b = append(b, ' ')
 	}
-	if len(b)-prefixLen > MaxHeaderLen {
+	if len(b)-prefixLen > maxHeaderLen {
 		return nil, fmt.Errorf("header of %d bytes %w: %w", len(b)-prefixLen, ErrEntry, ErrHeaderTooLarge)
 	}
 	binary.LittleEndian.PutUint64(b, uint64(len(b)-prefixLen))

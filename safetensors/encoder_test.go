@@ -136,7 +136,7 @@ func TestRefusals(t *testing.T) {
 			u8("e", streamed(""), 1<<60), u8("f", streamed(""), 1<<60), u8("g", streamed(""), 1<<60), u8("h", streamed(""), 1<<60),
 		}, ErrOverflow},
 		{"half a byte", Encoder{}, with(Entry{Info{"a", F4, []uint64{3}}, streamed("ab")}), ErrMisaligned},
-		{"a header over the limit", Encoder{}, with(u8(strings.Repeat("n", MaxHeaderLen), streamed("a"), 1)), ErrHeaderTooLarge},
+		{"a header over the limit", Encoder{}, with(u8(strings.Repeat("n", maxHeaderLen), streamed("a"), 1)), ErrHeaderTooLarge},
 		{"a negative alignment", Encoder{Align: -64}, with(u8("a", streamed("a"), 1)), ErrEntry},
 		{"an alignment of 4", Encoder{Align: 4}, with(u8("a", streamed("a"), 1)), ErrEntry},
 		{"an alignment of 96", Encoder{Align: 96}, with(u8("a", streamed("a"), 1)), ErrEntry},

@@ -170,7 +170,7 @@ func Check(r io.ReaderAt, size int64, report func(*FormatError) bool) (*File, er
 		return nil, err
 	}
 	n := binary.LittleEndian.Uint64(prefix[:])
-	if n > MaxHeaderLen {
+	if n > maxHeaderLen {
 		report(&FormatError{Err: ErrHeaderTooLarge, Detail: fmt.Sprint(n)})
 		return nil, nil
 	}

@@ -9,8 +9,8 @@ import (
 // prefixLen is the size of the header's length, a little-endian uint64.
 const prefixLen = 8
 
-// MaxHeaderLen is the length in bytes up to which readers accept a header.
-const MaxHeaderLen = 100_000_000
+// maxHeaderLen is the length in bytes up to which readers accept a header.
+const maxHeaderLen = 100_000_000
 
 const reservedName = "__metadata__"
 

@@ -143,11 +143,11 @@ func readIndex(fsys fs.FS, name string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, MaxHeaderLen+1))
+	text, err := io.ReadAll(io.LimitReader(f, maxHeaderLen+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(text) > MaxHeaderLen {
+	if len(text) > maxHeaderLen {
 		return nil, fmt.Errorf("%s: %w", name, ErrHeaderTooLarge)
 	}
 	return text, nil

@@ -40,7 +40,7 @@ func hostiles() []hostile {
 		{"100 MB of metadata", nil, func() []byte {
 			return withLength(`{"__metadata__":{"k":"`+strings.Repeat(`\u000a`, 16_666_000)+`"}}`, 0)
 		}},
-		{"100 MB of spaces", nil, func() []byte { return withLength("{}"+strings.Repeat(" ", MaxHeaderLen-2), 0) }},
+		{"100 MB of spaces", nil, func() []byte { return withLength("{}"+strings.Repeat(" ", maxHeaderLen-2), 0) }},
 		{"tiny tensors", nil, func() []byte { return tiny(400_000, "%d", "") }},
 		{"tiny tensors behind a long name", nil, func() []byte { return tiny(400_000, "%d", strings.Repeat("n", 1000)) }},
 		{"escaped names", nil, func() []byte { return tiny(300_000, `\u0041%d`, "") }},
@@ -145,7 +145,7 @@ func TestMemory(t *testing.T) {
 // TestMemoryOfClaims states that what a file merely claims costs nothing.
 func TestMemoryOfClaims(t *testing.T) {
 	for name, file := range map[string][]byte{
-		"a header of 100 MB":     append(binary.LittleEndian.AppendUint64(nil, MaxHeaderLen), '{'),
+		"a header of 100 MB":     append(binary.LittleEndian.AppendUint64(nil, maxHeaderLen), '{'),
 		"a header of 2^63 bytes": append(binary.LittleEndian.AppendUint64(nil, 1<<63), '{'),
 		"a tensor of 2^60 bytes": withLength(`{"a":{"dtype":"U8","shape":[1152921504606846976],"data_offsets":[0,1152921504606846976]}}`, 8),
 	} {

@@ -14,8 +14,6 @@ import (
 	"sync"
 
 	"github.com/spf13/cobra"
-
-	"github.com/tensmith/tensmith/safetensors"
 )
 
 // A hashKind is what the digests are of.
@@ -339,7 +337,7 @@ func (a *app) readSums(list string) (sums map[string]string, order []string, err
 	}
 	sums = map[string]string{}
 	lines := bufio.NewScanner(in)
-	lines.Buffer(nil, safetensors.MaxHeaderLen)
+	lines.Buffer(nil, maxText)
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSuffix(lines.Text(), "\r")
 		if line == "" {

@@ -199,11 +199,11 @@ func readText(name string) (string, error) {
 		return "", simplify(name, err)
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, safetensors.MaxHeaderLen+1))
+	text, err := io.ReadAll(io.LimitReader(f, maxText+1))
 	switch {
 	case err != nil:
 		return "", simplify(name, err)
-	case len(text) > safetensors.MaxHeaderLen:
+	case len(text) > maxText:
 		return "", fmt.Errorf("%s: longer than a header may be", name)
 	case !utf8.Valid(text):
 		return "", fmt.Errorf("%s: is not UTF-8, as metadata has to be", name)

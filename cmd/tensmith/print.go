@@ -241,3 +241,7 @@ func parseSize(s string) (int64, error) {
 	}
 	return int64(n), nil
 }
+
+// maxText is the length in bytes of the longest text that is read whole: that
+// of a header, and so of what can become a part of one.
+const maxText = 100_000_000

@@ -280,7 +280,7 @@ func (e *expression) apply(name string) (string, error) {
 			case m[2*p.group] >= 0:
 				b.WriteString(name[m[2*p.group]:m[2*p.group+1]])
 			}
-			if b.Len() > safetensors.MaxHeaderLen {
+			if b.Len() > maxText {
 				return "", fmt.Errorf("the new name is longer than a header may be")
 			}
 		}
@@ -302,7 +302,7 @@ func readPairs(file string) (map[string]string, error) {
 	defer f.Close()
 	pairs := map[string]string{}
 	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, safetensors.MaxHeaderLen)
+	lines.Buffer(nil, maxText)
 	for n := 1; lines.Scan(); n++ {
 		line := strings.TrimSuffix(lines.Text(), "\r")
 		if line == "" {

@@ -68,7 +68,7 @@ func (o *output) check() error {
 		return hinted{usagef("the name of a sharded model has to end in .safetensors, and %q does not", o.name), "shards are named after it: NAME-00001-of-00002.safetensors"}
 	case o.align < 8 || o.align&(o.align-1) != 0:
 		return usagef("--align is %d, not a power of two from 8 up", o.align)
-	case o.align > safetensors.MaxHeaderLen/2:
+	case o.align > maxText/2:
 		return usagef("--align is %d, larger than a header may be", o.align)
 	}
 	return nil
