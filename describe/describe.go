@@ -26,7 +26,7 @@
 // # Security
 //
 // Any checkpoint and any bytes as config may be given. Time is that of sorting
-// the names, memory about 250 bytes a tensor beyond the header's; a config over 16 MiB is not
+// the names, memory below 400 bytes a tensor beyond the header's; a config over 16 MiB is not
 // read. The strings of a Summary, but for the names in its Tensors, hold no
 // control characters. All of it is what the file says of itself: a file that
 // calls its tensors like a language model's is one to this package.
