@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"slices"
+	"strings"
 
 	st "github.com/tensmith/tensmith/safetensors"
 )
@@ -236,7 +237,8 @@ func twoAByte(m *matcher, p *Packing) (uint64, bool) {
 	return p.finish(m, 4, shape...)
 }
 
-// bitsAndBytes: U8 [n/2, 1]; only the quant_state knows the shape.
+// bitsAndBytes: U8 [n/2, 1]; only the quant_state knows the shape. Its blocks
+// run over the weights in order, whatever their shape, so there is no Block.
 func bitsAndBytes(m *matcher, p *Packing) (uint64, bool) {
 	n := mul(product(m.t.Shape), 2)
 	p.Bits = 4
@@ -248,10 +250,10 @@ func bitsAndBytes(m *matcher, p *Packing) (uint64, bool) {
 		if j < 0 || m.lay.companions[c].purpose != "quant state" {
 			continue
 		}
-		if c == len(m.lay.companions)-1 {
+		t := &m.tensors[j]
+		if strings.HasSuffix(t.Name, "fp4") {
 			p.Scheme = FP4
 		}
-		t := &m.tensors[j]
 		if t.DType == st.U8 && json.Unmarshal(m.read(t.Name), &state) == nil && state.Type == "fp4" {
 			p.Scheme = FP4
 		}
