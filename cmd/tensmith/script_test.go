@@ -1,12 +1,15 @@
 package main
 
 import (
+	"archive/zip"
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,6 +37,9 @@ func TestMain(m *testing.M) {
 //	pack FILE HEADER N    makes a file of a header's text and N bytes 0, 1, 2…
 //	many FILE N           makes a file of N tensors, model.layers.I.weight
 //	deep FILE N           makes a file of the tensors a, a.a and one with N dots
+//	dims FILE N           makes a file of one tensor x of N dimensions, all of 1
+//	unhex FILE HEX        makes a file of bytes
+//	zip FILE [NAME FROM]… makes an archive
 //	cut FILE N            cuts N bytes off the end of a file
 //
 // $REAL is safetensors/testdata/real, files that other programs wrote.
@@ -55,6 +61,9 @@ func TestScript(t *testing.T) {
 			"pack":   pack,
 			"many":   many,
 			"deep":   deep,
+			"dims":   dims,
+			"unhex":  unhex,
+			"zip":    makeZip,
 			"cut":    cut,
 		},
 	})
@@ -178,6 +187,42 @@ func writeNames(ts *testscript.TestScript, file string, names []string) {
 	text = append(text, '}')
 	data := append(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), text...)
 	ts.Check(os.WriteFile(ts.MkAbs(file), append(data, make([]byte, len(names))...), 0o666))
+}
+
+func dims(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: dims FILE N")
+	}
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	text := `{"x":{"dtype":"U8","shape":[1` + strings.Repeat(",1", n-1) + `],"data_offsets":[0,1]}}`
+	data := append(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), text...)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), append(data, 0), 0o666))
+}
+
+func unhex(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: unhex FILE HEX")
+	}
+	data, err := hex.DecodeString(args[1])
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), data, 0o666))
+}
+
+func makeZip(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args)%2 != 1 {
+		ts.Fatalf("usage: zip FILE [NAME FROM]…")
+	}
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for i := 1; i < len(args); i += 2 {
+		w, err := z.CreateHeader(&zip.FileHeader{Name: args[i]}) // stored, as torch does
+		ts.Check(err)
+		_, err = io.WriteString(w, ts.ReadFile(args[i+1]))
+		ts.Check(err)
+	}
+	ts.Check(z.Close())
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b.Bytes(), 0o666))
 }
 
 func cut(ts *testscript.TestScript, _ bool, args []string) {
