@@ -110,7 +110,7 @@ func Entries(entries []safetensors.Entry, metadata map[string]string, config []b
 		if !ok || e.DType.Bits() == 0 || !strings.HasSuffix(e.Name, "_shape") && !strings.Contains(e.Name, ".quant_state.") {
 			continue
 		}
-		if size, err := e.Size(); err == nil {
+		if size, err := e.DataSize(); err == nil {
 			data[e.Name] = io.NewSectionReader(r, 0, size)
 		}
 	}

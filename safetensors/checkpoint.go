@@ -187,6 +187,7 @@ var (
 	shardName   = regexp.MustCompile(`^(.*[-_])(\d{5})-of-(\d{5})\.safetensors$`)
 	indexName   = regexp.MustCompile(`\.safetensors\.index(\.[^.]+)?\.json$`)
 	variantName = regexp.MustCompile(`^(.+)\.[^.]+\.safetensors$`)
+	variantPart = regexp.MustCompile(`^(.+)\.[^.]+([-_])\d{5}-of-\d{5}\.safetensors$`)
 )
 
 func (o *opener) open(name string) error {
@@ -236,6 +237,9 @@ func (o *opener) subModels(dir string) error {
 	}
 	for _, entry := range entries {
 		sub := path.Join(dir, entry.Name())
+		if strings.HasPrefix(entry.Name(), ".") {
+			continue
+		}
 		if info, err := fs.Stat(o.fsys, sub); err != nil || !info.IsDir() {
 			continue
 		}
@@ -256,6 +260,8 @@ func (o *opener) directory(dir, prefix string) (int, error) {
 	var files, indexes []string
 	for _, entry := range entries {
 		switch name := entry.Name(); {
+		case strings.HasPrefix(name, "."):
+			// Hidden, such as what macOS and interrupted writers leave.
 		case indexName.MatchString(name):
 			indexes = append(indexes, name)
 		case strings.HasSuffix(name, suffix):
@@ -295,8 +301,8 @@ func (o *opener) directory(dir, prefix string) (int, error) {
 	}
 	all := slices.Clone(files)
 	files = slices.DeleteFunc(files, func(name string) bool {
-		if m := variantName.FindStringSubmatch(name); m != nil && slices.Contains(all, m[1]+suffix) {
-			leave(name, "a variant of "+m[1]+suffix)
+		if whole := variantOf(name, all); whole != "" {
+			leave(name, "a variant of "+whole)
 			return true
 		}
 		if strings.HasPrefix(name, "consolidated") && slices.ContainsFunc(all, func(s string) bool { return !strings.HasPrefix(s, "consolidated") }) {
@@ -312,6 +318,23 @@ func (o *opener) directory(dir, prefix string) (int, error) {
 		}
 	}
 	return len(files), nil
+}
+
+// variantOf returns the file of all that name is a variant of, if there is
+// one: model.safetensors for model.fp16.safetensors, and any shard of model
+// for model.fp16-00001-of-00002.safetensors.
+func variantOf(name string, all []string) string {
+	if m := variantName.FindStringSubmatch(name); m != nil && slices.Contains(all, m[1]+suffix) {
+		return m[1] + suffix
+	}
+	if m := variantPart.FindStringSubmatch(name); m != nil {
+		for _, other := range all {
+			if s := shardName.FindStringSubmatch(other); s != nil && s[1] == m[1]+m[2] {
+				return other
+			}
+		}
+	}
+	return ""
 }
 
 // complete reports shards that the names of the others promise.

@@ -2,6 +2,7 @@ package safetensors
 
 import (
 	"cmp"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -62,7 +63,7 @@ func (e *Encoder) Encode(w io.Writer, entries []Entry) error {
 	if _, err := w.Write(plan.prefix); err != nil {
 		return err
 	}
-	return plan.stream(w, e.Progress, nil)
+	return plan.stream(context.Background(), w, e.Progress)
 }
 
 // A plan is the layout of a file to be written.
@@ -177,7 +178,7 @@ func (e *Entry) check() (int64, error) {
 	case !utf8.ValidString(e.Name):
 		return 0, errUTF8
 	}
-	size, err := e.Info.Size()
+	size, err := e.DataSize()
 	if err != nil {
 		return 0, err
 	}

@@ -223,7 +223,7 @@ func TestAlign(t *testing.T) {
 		var entries []Entry
 		for i := range rng.IntN(20) {
 			info := Info{fmt.Sprintf("%d.%d", rng.IntN(3), i), DType(1 + rng.IntN(22)), []uint64{uint64(rng.IntN(9)), uint64(1 << rng.IntN(12))}}
-			size, err := info.Size()
+			size, err := info.DataSize()
 			if err != nil {
 				continue
 			}

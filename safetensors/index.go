@@ -179,6 +179,9 @@ func (x *indexParser) parse(yield func(tensor, file token)) {
 	x.members(i, func(key token, v int) {
 		switch {
 		case x.is(key, "weight_map"):
+			if weights != 0 {
+				x.problem(key.pos-1, token{}, ErrDuplicate, "weight_map")
+			}
 			weights = v
 		case x.is(key, "metadata") && x.text[v] == '{':
 			x.members(v, func(key token, v int) {
@@ -192,6 +195,7 @@ func (x *indexParser) parse(yield func(tensor, file token)) {
 		}
 	})
 	switch {
+	case x.stopped:
 	case weights == 0:
 		x.problem(i, token{}, ErrType, "weight_map is missing")
 	case x.text[weights] != '{':

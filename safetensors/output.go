@@ -34,7 +34,7 @@ func (e *Encoder) WriteFile(ctx context.Context, name string, entries []Entry) e
 		}
 		_, err = f.Write(plan.prefix)
 		if err == nil {
-			err = plan.stream(f, e.Progress, ctx)
+			err = plan.stream(ctx, f, e.Progress)
 		}
 		return errors.Join(err, f.Close())
 	}
@@ -205,9 +205,9 @@ func (w *exactWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// stream writes the data to w, piece by piece. The context may be nil.
-func (p *plan) stream(w io.Writer, progress func(int64), ctx context.Context) error {
-	counted := &progressWriter{w: w, progress: progress, ctx: ctx}
+// stream writes the data to w, piece by piece.
+func (p *plan) stream(ctx context.Context, w io.Writer, progress func(int64)) error {
+	counted := &progressWriter{ctx: ctx, w: w, progress: progress}
 	for _, s := range p.sources()[1:] {
 		if err := s.writeTo(counted); err != nil {
 			return err
@@ -217,14 +217,14 @@ func (p *plan) stream(w io.Writer, progress func(int64), ctx context.Context) er
 }
 
 type progressWriter struct {
+	ctx      context.Context
 	w        io.Writer
 	progress func(int64)
-	ctx      context.Context
 	n        int64
 }
 
 func (w *progressWriter) Write(p []byte) (int, error) {
-	if w.ctx != nil && w.ctx.Err() != nil {
+	if w.ctx.Err() != nil {
 		return 0, context.Cause(w.ctx)
 	}
 	n, err := w.w.Write(p)

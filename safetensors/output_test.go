@@ -431,3 +431,40 @@ func TestWriteShardsFails(t *testing.T) {
 		t.Errorf("a name with another suffix: %v", err)
 	}
 }
+
+// TestStaleShards states that a directory holds the model written last,
+// whatever an earlier one of the name left there.
+func TestStaleShards(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "model.safetensors")
+	other := filepath.Join(dir, "other-00001-of-00009.safetensors")
+	if err := os.WriteFile(other, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	entries := func(n int) (list []Entry) {
+		for i := range n {
+			list = append(list, Entry{Info{Name: fmt.Sprint(i), DType: U8, Shape: []uint64{4}}, bytes.NewReader([]byte{byte(i), 1, 2, 3})})
+		}
+		return list
+	}
+	for _, n := range []int{5, 3, 1, 4} {
+		names, err := new(Encoder).WriteShards(t.Context(), name, 4, entries(n))
+		if err != nil || len(names) != n {
+			t.Fatalf("%d entries: %v, %v", n, names, err)
+		}
+		if err := os.Remove(other); err != nil {
+			t.Fatal("what is another model's was removed")
+		}
+		c, err := OpenCheckpoint(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Len() != n || len(c.Files()) != n {
+			t.Errorf("%d tensors in %d files, want %d", c.Len(), len(c.Files()), n)
+		}
+		c.Close()
+		if err := os.WriteFile(other, nil, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package safetensors
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -15,8 +16,9 @@ import (
 // "model.safetensors" the files are model-00001-of-00003.safetensors and so
 // on, and model.safetensors.index.json; if one is enough it is
 // model.safetensors. All files are complete before the first gets its name,
-// and the index gets its own last. WriteShards returns the names of the files
-// it wrote, without the index.
+// and the index gets its own last. Then what an earlier model of the same
+// name has left is removed: its index, and shards of other numbers. WriteShards
+// returns the names of the files it wrote, without the index.
 func (e *Encoder) WriteShards(ctx context.Context, name string, size int64, entries []Entry) ([]string, error) {
 	base, ok := strings.CutSuffix(name, suffix)
 	if !ok {
@@ -36,7 +38,7 @@ func (e *Encoder) WriteShards(ctx context.Context, name string, size int64, entr
 		if err := e.WriteFile(ctx, name, entries); err != nil {
 			return nil, err
 		}
-		return []string{name}, nil
+		return []string{name}, removeStale(base, nil)
 	}
 
 	plans := make([]*plan, len(shards))
@@ -92,7 +94,33 @@ func (e *Encoder) WriteShards(ctx context.Context, name string, size int64, entr
 			return nil, err
 		}
 	}
-	return names, nil
+	return names, removeStale(base, names)
+}
+
+// removeStale removes what would make readers take an earlier model of the
+// name for a part of the one just written: shards that are not among names,
+// the index if there are none, and the file of the whole model if there are.
+func removeStale(base string, names []string) error {
+	dir, stem := filepath.Split(base)
+	entries, err := os.ReadDir(filepath.Clean(dir + "."))
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		name := entry.Name()
+		m := shardName.FindStringSubmatch(name)
+		switch {
+		case m != nil && m[1] == stem+"-" && !slices.Contains(names, dir+name):
+		case name == stem+indexSuffix && len(names) == 0:
+		case name == stem+suffix && len(names) > 0:
+		default:
+			continue
+		}
+		if err := os.Remove(dir + name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // split cuts entries into shards and returns their size all together.

@@ -26,14 +26,13 @@ func Span(start, stop uint64) Range { return Range{start: start, stop: stop, ste
 func Index(i uint64) Range { return Range{start: i, stop: i + 1, step: 1, kind: rangeIndex} }
 
 // Every returns r thinned to every step-th index, beginning with its first. It
-// takes the place of a step that r already had.
+// takes the place of a step that r already had. A step of 0, and a step of an
+// [Index], are an [ErrRange] when the range is used.
 func (r Range) Every(step uint64) Range {
-	switch r.kind {
-	case rangeAll:
-		r.kind, r.step = rangeThinned, step
-	case rangeThinned, rangeSpan:
-		r.step = step
+	if r.kind == rangeAll {
+		r.kind = rangeThinned
 	}
+	r.step = step
 	return r
 }
 
@@ -51,8 +50,8 @@ func (r Range) resolve(dim uint64) (Range, error) {
 		return r, fmt.Errorf("%w: index %d of %d", ErrRange, r.start, dim)
 	case r.start > r.stop || r.stop > dim:
 		return r, fmt.Errorf("%w: %d:%d of %d", ErrRange, r.start, r.stop, dim)
-	case r.step == 0:
-		return r, fmt.Errorf("%w: a step of 0", ErrRange)
+	case r.step == 0 || r.kind == rangeIndex && r.step != 1:
+		return r, fmt.Errorf("%w: a step of %d", ErrRange, r.step)
 	}
 	return r, nil
 }

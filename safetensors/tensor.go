@@ -15,11 +15,11 @@ type Info struct {
 	Shape []uint64 // elements along each dimension; empty for a scalar
 }
 
-// Size returns the size of the tensor's data in bytes, or an error if it
+// DataSize returns the size of the tensor's data in bytes, or an error if it
 // overflows or is no whole number of bytes. The product is taken from left to
 // right as the reference implementation takes it, so that a dimension of 0
 // does not excuse an overflow before it.
-func (i Info) Size() (int64, error) {
+func (i Info) DataSize() (int64, error) {
 	n := uint64(1)
 	for _, dim := range i.Shape {
 		hi, lo := bits.Mul64(n, dim)
