@@ -283,7 +283,7 @@ func TestSplit(t *testing.T) {
 		entries := m.entries(t)
 		for i := range entries {
 			if e := &entries[i]; e.Data == nil {
-				n, err := e.Size()
+				n, err := e.DataSize()
 				if err != nil {
 					t.Fatal(err)
 				}
