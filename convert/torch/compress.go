@@ -1,0 +1,83 @@
+package torch
+
+import (
+	"bytes"
+	"compress/bzip2"
+	"compress/gzip"
+	"compress/zlib"
+	"errors"
+	"io"
+
+	"github.com/ulikunitz/xz"
+	"github.com/ulikunitz/xz/lzma"
+)
+
+// compressions are the formats around a checkpoint, by their first bytes.
+var compressions = []struct {
+	name, magic string
+	open        func(io.Reader) (io.Reader, error)
+}{
+	{"gzip", "\x1f\x8b", func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) }},
+	{"bzip2", "BZh", func(r io.Reader) (io.Reader, error) { return bzip2.NewReader(r), nil }},
+	// The dictionary is memory: 64 MiB is what xz -9 asks for, and 16 is room
+	// for what joblib and xz -6 write.
+	{"xz", "\xfd7zXZ\x00", func(r io.Reader) (io.Reader, error) {
+		return xz.ReaderConfig{DictCap: maxDictionary}.NewReader(r)
+	}},
+	{"lzma", "\x5d\x00\x00", func(r io.Reader) (io.Reader, error) {
+		return lzma.ReaderConfig{DictCap: maxDictionary}.NewReader(r)
+	}},
+	{"zlib", "\x78\x01", openZlib}, {"zlib", "\x78\x5e", openZlib}, {"zlib", "\x78\x9c", openZlib}, {"zlib", "\x78\xda", openZlib},
+}
+
+func openZlib(r io.Reader) (io.Reader, error) { return zlib.NewReader(r) }
+
+// maxDictionary bounds the memory of a decompressor, in bytes.
+const maxDictionary = 16 << 20
+
+// compressionOf returns the name of the compression, or "".
+func compressionOf(head []byte) string {
+	for _, c := range compressions {
+		if bytes.HasPrefix(head, []byte(c.magic)) {
+			return c.name
+		}
+	}
+	return ""
+}
+
+// inflateRoom is how many bytes may come of size compressed ones. Weights
+// hardly compress; zeros do, by a factor of 1000.
+func (r *reader) inflateRoom(size int64) int64 {
+	limit := r.opts.MaxInflated
+	if limit <= 0 {
+		limit = 64<<20 + min(size, 1<<40)*256
+	}
+	return max(limit-r.inflated, 0)
+}
+
+// inflate unpacks the whole of src.
+func (r *reader) inflate(src span, head []byte, at place) (span, error) {
+	for _, c := range compressions {
+		if !bytes.HasPrefix(head, []byte(c.magic)) {
+			continue
+		}
+		room := r.inflateRoom(src.size)
+		in, err := c.open(io.NewSectionReader(src, 0, src.size))
+		var out span
+		if err == nil {
+			out, err = r.keep(in, room)
+		}
+		if err == nil && out.size > room {
+			return span{}, at.fail(ErrLimit, "inflate", "%s of %d bytes gives more than %d", c.name, src.size, room)
+		}
+		if err != nil {
+			reason := "compressed"
+			if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+				reason, err = "truncated", io.ErrUnexpectedEOF
+			}
+			return span{}, at.malformed(reason, "%s: %v", c.name, err)
+		}
+		return out, nil
+	}
+	return src, nil
+}

@@ -1,0 +1,141 @@
+package torch
+
+import (
+	"maps"
+	"strings"
+
+	"github.com/tensmith/tensmith/pickle"
+	"github.com/tensmith/tensmith/safetensors"
+)
+
+// finish makes entries of what a container held.
+func (r *reader) finish(c *content, at place) (*File, error) {
+	if bad := r.trace.dangerous(); bad != nil && !r.opts.ExtractOnly {
+		bad.File = at.file
+		return nil, bad
+	}
+	f := &File{r: r, container: c.container, wrap: c.wrap, shard: c.shard}
+	list, err := r.namedOf(c, f, at)
+	if err != nil {
+		return nil, err
+	}
+	// Checkpoints within the pickle were opened only now.
+	if bad := r.trace.dangerous(); bad != nil && !r.opts.ExtractOnly {
+		bad.File = at.file
+		return nil, bad
+	}
+	var pieces []piece
+	for _, n := range list {
+		p, err := r.pieces(n.name, n.t)
+		if err != nil {
+			return nil, err
+		}
+		pieces = append(pieces, p...)
+	}
+	pieces, alias, err := r.tie(pieces, at)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.bounded(pieces, at); err != nil {
+		return nil, err
+	}
+	f.metadata = map[string]string{"format": c.framework}
+	maps.Copy(f.metadata, alias)
+	for _, n := range r.notes {
+		if n.Kind == "metadata" {
+			f.metadata[n.Tensor+".qscheme"] = n.Text
+		}
+	}
+	for _, p := range pieces {
+		if _, isGather := p.data.(gather); isGather {
+			r.note("copy", p.name, "", "a view that is not contiguous; gathered")
+		}
+		if err := r.odd(p, at); err != nil {
+			return nil, err
+		}
+		f.entries = append(f.entries, safetensors.Entry{Info: safetensors.Info{Name: p.name, DType: p.dtype, Shape: p.shape}, Data: p.data})
+	}
+	return f, nil
+}
+
+// namedOf returns the tensors of the content under their names.
+func (r *reader) namedOf(c *content, f *File, at place) ([]named, error) {
+	list := c.tensors
+	if c.b != nil {
+		t := c.b.grow(c.value)
+		v, root := c.value, ""
+		if !c.fixed || r.opts.Root != "" {
+			var err error
+			if v, root, err = t.root(c.value, r.opts.Root); err != nil {
+				return nil, err
+			}
+		}
+		f.root = root
+		more, err := t.flatten(v)
+		if err != nil {
+			return nil, err
+		}
+		if kind, _ := c.b.expand(v); kind == leaf && len(more) == 0 && len(list) == 0 && !r.opts.ExtractOnly {
+			return nil, c.b.at.fail(ErrUnknown, "empty", "a %s, which holds no tensors", kindOf(v))
+		}
+		list = append(list, more...)
+	} else if root := r.opts.Root; root != "" && root != "." {
+		var below []named
+		for _, n := range list {
+			if name, ok := strings.CutPrefix(n.name, root+"."); ok {
+				below = append(below, named{name, n.t})
+			} else {
+				r.leave(LeftOut{Path: n.name, Kind: "tensor", Tensors: 1, Bytes: n.t.bytes()})
+			}
+		}
+		if len(below) == 0 {
+			return nil, at.fail(ErrUnknown, "root", "there is nothing below %q", root)
+		}
+		f.root, list = root, below
+	}
+	return list, unique(list, at)
+}
+
+// bounded refuses outputs that are absurd for the input.
+func (r *reader) bounded(pieces []piece, at place) error {
+	limit := r.opts.MaxOutput
+	if limit <= 0 {
+		limit = 64<<20 + 16*min(r.size+r.inflated, 1<<56)
+	}
+	for _, p := range pieces {
+		size := p.data.Size()
+		if limit -= size; size < 0 || limit < 0 {
+			e := at.fail(ErrLimit, "too-large", "the tensors together are absurdly large for the file")
+			if p.view != nil {
+				e = p.view.at.fail(ErrLimit, "too-large", "shape %d: the tensors together are absurdly large for the file", p.shape)
+			}
+			e.Tensor, e.Hint = p.name, "MaxOutput sets the limit"
+			return e
+		}
+	}
+	return nil
+}
+
+// maxBools bounds the bytes of booleans that are looked at.
+const maxBools = 16 << 20
+
+// odd notes booleans that are neither 0 nor 1, which are kept as they are.
+func (r *reader) odd(p piece, at place) error {
+	s, ok := p.data.(span)
+	if p.dtype != safetensors.Bool || !ok || r.bools+s.size > maxBools {
+		return nil
+	}
+	r.bools += s.size
+	b, err := s.bytes()
+	if err != nil {
+		return at.wrap(err)
+	}
+	for _, c := range b {
+		if c > 1 {
+			r.note("bool", p.name, "", "has bytes other than 0 and 1, which are kept")
+			r.trace.add(at, "bool", pickle.Suspicious, "booleans other than 0 and 1")
+			return nil
+		}
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package torch
+
+import (
+	"encoding/binary"
+	"math/big"
+
+	"github.com/tensmith/tensmith/pickle"
+)
+
+// isMagic tells whether v is the number that begins a legacy stream.
+func isMagic(v pickle.Value) bool {
+	n, ok := v.(*big.Int)
+	if !ok {
+		return false
+	}
+	return n.Text(16) == "1950a86a20f9469cfc6c"
+}
+
+// legacy opens the stream of torch.save before 1.6, off bytes behind its
+// magic number: pickles of the protocol, the system, the object and the keys
+// of the storages, and then the storages, each headed by its number of
+// elements. The sizes of elements are known from the ids in the object alone.
+func (r *reader) legacy(src span, off int64, at place, depth int) (*content, error) {
+	var values [4]pickle.Value
+	for i := range values {
+		v, next, err := r.decode(src, off, at)
+		if err != nil {
+			return nil, err
+		}
+		if i == 0 {
+			if n, ok := v.(int64); !ok || n != 1001 {
+				if _, isObject := v.(*pickle.Object); !isObject { // an attack that is reported as one
+					return nil, at.at(off).malformed("protocol", "protocol %v of torch, not 1001", v)
+				}
+			}
+		}
+		values[i], off = v, next
+	}
+	if info, ok := values[1].(*pickle.Dict); ok {
+		if little, _ := info.Get("little_endian"); little == false {
+			r.note("container", "", "", "the file says it was written on a big-endian machine; torch stores little-endian all the same")
+		}
+	}
+	list, ok := values[3].(*pickle.List)
+	if !ok {
+		return nil, at.at(off).malformed("keys", "the keys of the storages are no list")
+	}
+	// One pass over the object's ids.
+	ids := make(map[string]storageID)
+	var bad error
+	pickle.Walk(values[2], func(v pickle.Value) bool {
+		p, ok := v.(*pickle.Persistent)
+		if !ok || bad != nil {
+			return bad == nil
+		}
+		if _, module := moduleClass(p); module {
+			return true
+		}
+		id, err := storageIDOf(p, at)
+		if err != nil {
+			bad = err
+			return false
+		}
+		if old, ok := ids[id.key]; ok && (old.size != id.size || old.elem.size != id.elem.size) {
+			bad = id.at.malformed("bounds", "storage %q has two sizes", id.key)
+		}
+		ids[id.key] = id
+		return true
+	})
+	if bad != nil {
+		return nil, bad
+	}
+	open := make(map[string]*storage, len(ids))
+	for _, item := range list.Items {
+		key, ok := keyText(item)
+		if !ok {
+			return nil, at.at(off).malformed("keys", "a key that is neither text nor a number")
+		}
+		id, ok := ids[key]
+		if !ok {
+			return nil, at.at(off).malformed("keys", "no tensor has the storage %q, so its type is not known", key)
+		}
+		if open[key] != nil {
+			return nil, at.at(off).malformed("duplicate", "storage %q is there twice", key)
+		}
+		var count [8]byte
+		if _, err := src.ReadAt(count[:], off); err != nil {
+			return nil, at.at(off).wrap(err)
+		}
+		numel := int64(binary.LittleEndian.Uint64(count[:]))
+		if numel != id.numel {
+			return nil, at.at(off).malformed("bounds", "storage %q has %d elements, %d are announced", key, numel, id.numel)
+		}
+		off += 8
+		data, ok := src.sub(off, id.size)
+		if !ok {
+			return nil, at.at(off).malformed("truncated", "storage %q has %d bytes, %d are left", key, id.size, src.size-off)
+		}
+		open[key] = &storage{data: data}
+		off += id.size
+	}
+	r.trailing(src, off, at)
+	b := r.builder(src, at, func(id storageID) (*storageRef, error) {
+		s := open[id.key]
+		if s == nil {
+			return nil, id.at.malformed("missing", "there is no storage %q", id.key)
+		}
+		return id.ref(s)
+	})
+	b.nest = depth
+	return &content{container: "torch-legacy", framework: "pt", value: values[2], b: b}, nil
+}

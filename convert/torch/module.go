@@ -1,0 +1,66 @@
+package torch
+
+import "github.com/tensmith/tensmith/pickle"
+
+// moduleState returns the children of an nn.Module as its state_dict() has
+// them: parameters, then buffers but for those that are not persistent, then
+// the modules below. ok is false if the attributes are not those of a module.
+func moduleState(attrs []pickle.Pair) (list []child, ok bool) {
+	get := func(name string) (pickle.Value, bool) {
+		return (&pickle.Dict{Pairs: attrs}).Get(name)
+	}
+	params, isModule := get("_parameters")
+	buffers, hasBuffers := get("_buffers")
+	modules, hasModules := get("_modules")
+	if !isModule || !hasBuffers || !hasModules {
+		return nil, false
+	}
+	fleeting := make(map[string]bool)
+	if set, ok := get("_non_persistent_buffers_set"); ok {
+		for _, item := range setItems(set) {
+			if name, ok := pickle.Text(item); ok {
+				fleeting[name] = true
+			}
+		}
+	}
+	for i, part := range []pickle.Value{params, buffers, modules} {
+		for _, c := range mapping(part) {
+			if c.value == nil || i == 1 && fleeting[c.key] {
+				continue
+			}
+			list = append(list, c)
+		}
+	}
+	return list, true
+}
+
+// mapping returns the children of a dict or an OrderedDict.
+func mapping(v pickle.Value) []child {
+	switch v := v.(type) {
+	case *pickle.Dict:
+		return children(v.Pairs)
+	case *pickle.Object:
+		var pairs []pickle.Pair
+		if args := v.ArgList(); len(args) > 0 {
+			pairs = pairsOf(args[0])
+		}
+		return children(append(pairs, v.Pairs()...))
+	}
+	return nil
+}
+
+// setItems returns the items of a set in its forms.
+func setItems(v pickle.Value) []pickle.Value {
+	switch v := v.(type) {
+	case *pickle.Set:
+		return v.Items
+	case *pickle.Object:
+		if sym := v.Symbol(); sym.Is("builtins", "set") || sym.Is("builtins", "frozenset") {
+			if args := v.ArgList(); len(args) > 0 {
+				return append(itemsOf(args[0]), v.Items()...)
+			}
+			return v.Items()
+		}
+	}
+	return nil
+}

@@ -1,0 +1,511 @@
+package torch
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+
+	"github.com/tensmith/tensmith/pickle"
+)
+
+// A builder gives the values of one pickle their meaning.
+type builder struct {
+	r    *reader
+	src  span // what the pickle's offsets count in
+	at   place
+	open func(id storageID) (*storageRef, error) // nil if the pickle has no storages of its own
+	made map[*pickle.Object]any
+	refs map[*pickle.Persistent]*storageRef
+	tar  func(key string) (*tensor, error) // tensors of the oldest format, by persistent id
+	nest int                               // containers around it
+
+	script bool // objects are modules of TorchScript
+}
+
+func (r *reader) builder(src span, at place, open func(id storageID) (*storageRef, error)) *builder {
+	return &builder{r: r, src: src, at: at, open: open,
+		made: make(map[*pickle.Object]any), refs: make(map[*pickle.Persistent]*storageRef)}
+}
+
+// A constructor makes a value of the arguments in the pickle.
+type constructor func(b *builder, o *pickle.Object, depth int) (any, error)
+
+// constructorOf is the table of what is understood besides plain data. Where
+// the name is of torch._utils or numpy the arguments are those of the function
+// of that name.
+func constructorOf(sym *pickle.Symbol) constructor {
+	if sym == nil || sym.Computed {
+		return nil
+	}
+	switch sym.Module {
+	case "torch._utils":
+		switch sym.Name {
+		case "_rebuild_tensor", "_rebuild_tensor_v2":
+			return rebuildTensor
+		case "_rebuild_tensor_v3":
+			return rebuildTensorV3
+		case "_rebuild_parameter", "_rebuild_parameter_with_state":
+			return rebuildFirst
+		case "_rebuild_qtensor":
+			return rebuildQuantized
+		case "_rebuild_sparse_tensor", "_rebuild_sparse_csr_tensor":
+			return rebuildSparse
+		case "_rebuild_meta_tensor_no_storage":
+			return rebuildMeta
+		case "_rebuild_device_tensor_from_numpy", "_rebuild_device_tensor_from_cpu_tensor", "_rebuild_xla_tensor":
+			return rebuildMoved
+		case "_rebuild_wrapper_subclass":
+			return refusal("wrapper")
+		case "_rebuild_nested_tensor":
+			return refusal("nested-tensor")
+		}
+	case "torch._tensor", "torch.tensor":
+		if sym.Name == "_rebuild_from_type_v2" {
+			return rebuildTyped
+		}
+	case "torch.storage":
+		if sym.Name == "_load_from_bytes" {
+			return loadFromBytes
+		}
+	case "torch.nn.parameter":
+		if sym.Name == "Parameter" || sym.Name == "Buffer" {
+			return rebuildFirst
+		}
+	case "numpy.core.multiarray", "numpy._core.multiarray":
+		if sym.Name == "_reconstruct" {
+			return reconstructArray
+		}
+	case "numpy.core.numeric", "numpy._core.numeric":
+		if sym.Name == "_frombuffer" {
+			return arrayFromBuffer
+		}
+	case "joblib.numpy_pickle":
+		if sym.Name == "NumpyArrayWrapper" {
+			return joblibArray
+		}
+	case "_codecs":
+		if sym.Name == "encode" {
+			return encoded
+		}
+	}
+	return nil
+}
+
+// isTensor tells whether v is a value that becomes a tensor.
+func isTensor(v pickle.Value) bool {
+	switch v := v.(type) {
+	case *pickle.Object:
+		sym := v.Symbol()
+		return constructorOf(sym) != nil && !sym.Is("_codecs", "encode")
+	case *pickle.Persistent:
+		_, module := moduleClass(v)
+		return !module
+	}
+	return false
+}
+
+// maxArguments is how deep constructors may stand in the arguments of others:
+// a parameter of a typed tensor of a storage is three.
+const maxArguments = 16
+
+// value returns what v means: a *tensor, a *storageRef, a *elem, a blob, or
+// v itself if it is plain or unknown.
+func (b *builder) value(v pickle.Value, depth int) (any, error) {
+	switch v := v.(type) {
+	case *pickle.Object:
+		if got, ok := b.made[v]; ok {
+			return got, nil
+		}
+		make := constructorOf(v.Symbol())
+		if make == nil {
+			return v, nil
+		}
+		if depth > maxArguments {
+			return nil, b.at.at(v.Offset).fail(ErrLimit, "nested", "constructors within constructors")
+		}
+		got, err := make(b, v, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		b.made[v] = got
+		return got, nil
+	case *pickle.Persistent:
+		if _, ok := moduleClass(v); ok {
+			return v, nil
+		}
+		if b.tar != nil {
+			return b.tarTensor(v)
+		}
+		return b.storage(v)
+	case *pickle.Symbol:
+		if v.Module == "torch" {
+			if e := elemOf(v.Name); e != nil {
+				return e, nil
+			}
+		}
+	}
+	return v, nil
+}
+
+func (b *builder) storage(p *pickle.Persistent) (*storageRef, error) {
+	if ref, ok := b.refs[p]; ok {
+		return ref, nil
+	}
+	if b.open == nil {
+		return nil, b.at.at(p.Offset).malformed("storage", "a persistent id in a pickle that has no storages")
+	}
+	id, err := storageIDOf(p, b.at)
+	if err != nil {
+		return nil, err
+	}
+	ref, err := b.open(id)
+	if err != nil {
+		return nil, err
+	}
+	b.refs[p] = ref
+	return ref, nil
+}
+
+// place returns where the object stands.
+func (b *builder) place(o *pickle.Object) place { return b.at.at(o.Offset) }
+
+// args returns the arguments, at least n.
+func (b *builder) args(o *pickle.Object, n int) ([]pickle.Value, error) {
+	args := o.ArgList()
+	if len(args) < n {
+		return nil, b.place(o).malformed("arguments", "%s with %d arguments", o.Symbol(), len(args))
+	}
+	return args, nil
+}
+
+// tensorArg returns an argument that must be a tensor.
+func (b *builder) tensorArg(o *pickle.Object, v pickle.Value, depth int) (*tensor, error) {
+	got, err := b.value(v, depth)
+	if err != nil {
+		return nil, err
+	}
+	t, ok := got.(*tensor)
+	if !ok {
+		return nil, b.place(o).malformed("arguments", "%s of what is no tensor", o.Symbol())
+	}
+	return t, nil
+}
+
+// strided reads storage, offset, size and stride.
+func (b *builder) strided(o *pickle.Object, depth int) (args []pickle.Value, ref *storageRef, off int64, shape, stride []int64, err error) {
+	at := b.place(o)
+	if args, err = b.args(o, 4); err != nil {
+		return
+	}
+	got, err := b.value(args[0], depth)
+	if err != nil {
+		return
+	}
+	ref, ok := got.(*storageRef)
+	if !ok {
+		err = at.malformed("storage", "%s of what is no storage", o.Symbol())
+		return
+	}
+	off, okOff := args[1].(int64)
+	shape, okShape := ints(args[2])
+	stride, okStride := ints(args[3])
+	switch {
+	case !okOff:
+		err = at.malformed("bounds", "the offset is no number")
+	case !okShape || !okStride:
+		err = at.malformed("shape", "size or stride are no lists of at most %d numbers", maxRank)
+	}
+	return
+}
+
+func rebuildTensor(b *builder, o *pickle.Object, depth int) (any, error) {
+	args, ref, off, shape, stride, err := b.strided(o, depth)
+	if err != nil {
+		return nil, err
+	}
+	t, err := view(b.place(o), ref, ref.elem, off, shape, stride)
+	if err == nil && len(args) > 6 {
+		t.flags(args[6])
+	}
+	return orNil(t, err)
+}
+
+// orNil keeps a nil tensor from becoming a value.
+func orNil(t *tensor, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// flags takes what torch calls the metadata of a tensor.
+func (t *tensor) flags(v pickle.Value) {
+	if d, ok := v.(*pickle.Dict); ok {
+		conj, _ := d.Get("conj")
+		neg, _ := d.Get("neg")
+		t.conj, t.neg = conj == true, neg == true
+	}
+}
+
+// rebuildTensorV3 has an untyped storage and the type as an argument.
+func rebuildTensorV3(b *builder, o *pickle.Object, depth int) (any, error) {
+	args, ref, off, shape, stride, err := b.strided(o, depth)
+	if err != nil {
+		return nil, err
+	}
+	at := b.place(o)
+	if len(args) < 7 {
+		return nil, at.malformed("arguments", "%s with %d arguments", o.Symbol(), len(args))
+	}
+	got, err := b.value(args[6], depth)
+	if err != nil {
+		return nil, err
+	}
+	e, ok := got.(*elem)
+	if !ok {
+		return nil, at.fail(ErrUnsupported, "dtype", "an unknown type of elements")
+	}
+	t, err := view(at, ref, e, off, shape, stride)
+	if err == nil && len(args) > 7 {
+		t.flags(args[7])
+	}
+	return orNil(t, err)
+}
+
+// rebuildFirst is for functions that only dress their first argument.
+func rebuildFirst(b *builder, o *pickle.Object, depth int) (any, error) {
+	args, err := b.args(o, 1)
+	if err != nil {
+		return nil, err
+	}
+	return orNil(b.tensorArg(o, args[0], depth))
+}
+
+// rebuildMoved has made an array or tensor of another device of its first
+// argument.
+func rebuildMoved(b *builder, o *pickle.Object, depth int) (any, error) {
+	args, err := b.args(o, 2)
+	if err != nil {
+		return nil, err
+	}
+	t, err := b.tensorArg(o, args[0], depth)
+	if err != nil {
+		return nil, err
+	}
+	got, err := b.value(args[1], depth)
+	if e, ok := got.(*elem); ok && t.elem != nil && e != t.elem {
+		return nil, b.place(o).fail(ErrUnsupported, "cast", "stored as %s, to be cast to %s", t.elem.name, e.name)
+	}
+	return orNil(t, err)
+}
+
+// rebuildTyped is _rebuild_from_type_v2(function, type, arguments, state).
+func rebuildTyped(b *builder, o *pickle.Object, depth int) (any, error) {
+	args, err := b.args(o, 4)
+	if err != nil {
+		return nil, err
+	}
+	sym, ok := args[0].(*pickle.Symbol)
+	if !ok || constructorOf(sym) == nil {
+		return nil, b.place(o).fail(ErrUnsupported, "function", "a tensor that an unknown function makes")
+	}
+	return b.value(&pickle.Object{Callable: sym, Args: args[2], Offset: o.Offset, Op: o.Op}, depth)
+}
+
+func rebuildMeta(b *builder, o *pickle.Object, depth int) (any, error) {
+	args, err := b.args(o, 2)
+	if err != nil {
+		return nil, err
+	}
+	shape, _ := ints(args[1])
+	return &tensor{at: b.place(o), shape: shape, refuse: "meta"}, nil
+}
+
+func refusal(reason string) constructor {
+	return func(b *builder, o *pickle.Object, depth int) (any, error) {
+		return &tensor{at: b.place(o), refuse: reason}, nil
+	}
+}
+
+func rebuildQuantized(b *builder, o *pickle.Object, depth int) (any, error) {
+	args, ref, off, shape, stride, err := b.strided(o, depth)
+	if err != nil {
+		return nil, err
+	}
+	at := b.place(o)
+	t, err := view(at, ref, ref.elem, off, shape, stride)
+	if err != nil {
+		return nil, err
+	}
+	var params []pickle.Value
+	if len(args) > 4 {
+		if p, ok := args[4].(*pickle.Tuple); ok {
+			params = p.Items
+		}
+	}
+	if len(params) < 3 {
+		return nil, at.malformed("quantized", "no parameters of quantization")
+	}
+	scheme, ok := params[0].(*pickle.Symbol)
+	if !ok || ref.elem.kind == plain || ref.elem.kind == cplx {
+		return nil, at.malformed("quantized", "no scheme of quantization")
+	}
+	t.quant = &quantized{scheme: scheme.String()}
+	q := t.quant
+	var okScale, okZero bool
+	if q.scale, okScale = params[1].(float64); okScale {
+		if q.zero, okZero = params[2].(int64); !okZero {
+			return nil, at.malformed("quantized", "the zero point is no number")
+		}
+		return t, nil
+	}
+	q.channels = true
+	if q.scales, err = b.tensorArg(o, params[1], depth); err != nil {
+		return nil, err
+	}
+	if q.zeros, err = b.tensorArg(o, params[2], depth); err != nil {
+		return nil, err
+	}
+	if len(params) > 3 {
+		q.axis, _ = params[3].(int64)
+	}
+	return t, nil
+}
+
+// A blob is bytes.
+type blob struct{ span }
+
+// encoded is _codecs.encode(text, 'latin1'): how protocols 0 to 2 write bytes.
+func encoded(b *builder, o *pickle.Object, depth int) (any, error) {
+	args, err := b.args(o, 1)
+	if err != nil {
+		return nil, err
+	}
+	if len(args) > 1 && args[1] != "latin1" {
+		return o, nil // some other encoding: nothing we need
+	}
+	if r, ok := args[0].(pickle.Range); ok {
+		s, ok := b.src.sub(r.Offset, r.Size)
+		if !ok {
+			return nil, b.place(o).malformed("bounds", "text beyond the pickle")
+		}
+		in := &latin1Reader{r: io.NewSectionReader(s, 0, s.size)}
+		out, err := b.r.keep(in, s.size)
+		if err != nil {
+			return nil, b.place(o).malformed("latin1", "%v", err)
+		}
+		return blob{out}, nil
+	}
+	text, ok := pickle.Text(args[0])
+	if !ok {
+		return nil, b.place(o).malformed("latin1", "what is encoded is no text")
+	}
+	data, err := io.ReadAll(&latin1Reader{r: bytes.NewReader([]byte(text))})
+	if err != nil {
+		return nil, b.place(o).malformed("latin1", "%v", err)
+	}
+	return blob{memory(data)}, nil
+}
+
+// A latin1Reader turns UTF-8 of characters up to U+00FF into bytes.
+type latin1Reader struct {
+	r    io.Reader
+	lead byte
+	buf  [8192]byte
+}
+
+func (l *latin1Reader) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for {
+		n, err := l.r.Read(l.buf[:min(len(l.buf), len(p))])
+		out := 0
+		for _, c := range l.buf[:n] {
+			switch {
+			case l.lead != 0 && c&0xc0 == 0x80:
+				p[out] = l.lead<<6 | c&0x3f
+				out, l.lead = out+1, 0
+			case l.lead == 0 && c < 0x80:
+				p[out] = c
+				out++
+			case l.lead == 0 && (c == 0xc2 || c == 0xc3):
+				l.lead = c
+			default:
+				return out, fmt.Errorf("a character beyond Latin-1")
+			}
+		}
+		if err == io.EOF && l.lead != 0 {
+			err = io.ErrUnexpectedEOF
+		}
+		if out > 0 || err != nil {
+			return out, err
+		}
+	}
+}
+
+// bytesOf returns bytes in all their forms.
+func (b *builder) bytesOf(v pickle.Value, depth int) (span, bool, error) {
+	switch v := v.(type) {
+	case []byte:
+		return memory(v), true, nil
+	case *pickle.ByteArray:
+		return memory(v.Data), true, nil
+	case pickle.ByteString:
+		return memory([]byte(v)), true, nil
+	case pickle.Range:
+		s, ok := b.src.sub(v.Offset, v.Size)
+		switch v.Op.String() {
+		case "BINBYTES", "BINBYTES8", "BYTEARRAY8", "SHORT_BINBYTES", "BINSTRING":
+			return s, ok, nil
+		}
+	case *pickle.Object:
+		// What protocols 0 to 2 write for no bytes at all.
+		if sym := v.Symbol(); (sym.Is("builtins", "bytes") || sym.Is("builtins", "bytearray")) && len(v.ArgList()) == 0 {
+			return memory(nil), true, nil
+		}
+		got, err := b.value(v, depth)
+		if data, ok := got.(blob); ok {
+			return data.span, true, err
+		}
+		return span{}, false, err
+	}
+	return span{}, false, nil
+}
+
+// loadFromBytes is torch.storage._load_from_bytes(bytes): a storage saved as a
+// whole file of its own.
+func loadFromBytes(b *builder, o *pickle.Object, depth int) (any, error) {
+	args, err := b.args(o, 1)
+	if err != nil {
+		return nil, err
+	}
+	at := b.place(o)
+	src, ok, err := b.bytesOf(args[0], depth)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, at.malformed("nested", "a checkpoint that is no bytes")
+	}
+	// The same bytes can be loaded many times.
+	if b.r.nested += src.size; b.r.nested > 4*(b.r.size+b.r.inflated)+1<<20 {
+		return nil, at.fail(ErrLimit, "nested", "more checkpoints within the pickle than it has bytes for")
+	}
+	c, err := b.r.content(src, at.in(fmt.Sprintf("bytes@%d", o.Offset)), b.nest+1)
+	if err != nil {
+		return nil, err
+	}
+	if c.b == nil {
+		return o, nil
+	}
+	got, err := c.b.value(c.value, 0)
+	if err != nil {
+		return nil, err
+	}
+	switch got := got.(type) {
+	case *storageRef, *tensor:
+		return got, nil
+	}
+	return nil, at.fail(ErrUnsupported, "nested", "a checkpoint within the pickle that is no storage")
+}

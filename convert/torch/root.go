@@ -1,0 +1,268 @@
+package torch
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/tensmith/tensmith/pickle"
+)
+
+// roots are the keys under which programs keep the weights, best first.
+var roots = []string{
+	"state_dict", "model_state_dict", "model_state", "model", "module", "net", "network", "params_ema", "params",
+	"ema", "ema_state_dict", "model_ema", "weights", "generator", "g_ema",
+}
+
+// A tree is a value with the knowledge of which of its parts hold tensors.
+type tree struct {
+	b       *builder
+	holders map[pickle.Value]bool
+}
+
+// grow finds all that holds tensors, in one pass and without recursion.
+func (b *builder) grow(v pickle.Value) *tree {
+	t := &tree{b, make(map[pickle.Value]bool)}
+	parents := make(map[pickle.Value][]pickle.Value)
+	var todo []pickle.Value
+	pickle.Walk(v, func(v pickle.Value) bool {
+		if isTensor(v) {
+			t.holders[v] = true
+			todo = append(todo, v)
+			return false
+		}
+		for _, part := range parts(v) {
+			switch part.(type) {
+			case *pickle.List, *pickle.Tuple, *pickle.Dict, *pickle.Set, *pickle.Object, *pickle.Persistent:
+				parents[part] = append(parents[part], v)
+			}
+		}
+		return true
+	})
+	for len(todo) > 0 {
+		v := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		for _, parent := range parents[v] {
+			if !t.holders[parent] {
+				t.holders[parent] = true
+				todo = append(todo, parent)
+			}
+		}
+		delete(parents, v)
+	}
+	return t
+}
+
+func (t *tree) holds(v pickle.Value) bool {
+	switch v.(type) {
+	case *pickle.List, *pickle.Tuple, *pickle.Dict, *pickle.Set, *pickle.Object, *pickle.Persistent:
+		return t.holders[v]
+	}
+	return false
+}
+
+// root finds what holds the weights, and lists what stands beside it.
+func (t *tree) root(v pickle.Value, wanted string) (pickle.Value, string, error) {
+	if wanted == "." {
+		return v, "", nil
+	}
+	if wanted != "" {
+		return t.descend(v, wanted)
+	}
+	kind, list := t.b.expand(v)
+	if kind != dictNode && kind != objectNode {
+		return v, "", nil
+	}
+	for _, name := range roots {
+		i := slices.IndexFunc(list, func(c child) bool { return c.key == name })
+		if i < 0 || !t.holds(list[i].value) || isTensor(list[i].value) {
+			continue
+		}
+		if kind, _ := t.b.expand(list[i].value); kind == leaf {
+			continue
+		}
+		t.leaveOut("", list, i)
+		return list[i].value, name, nil
+	}
+	return v, "", nil
+}
+
+// descend follows a path. A key may have dots in it.
+func (t *tree) descend(v pickle.Value, wanted string) (pickle.Value, string, error) {
+	path := ""
+	for rest := wanted; rest != ""; {
+		_, list := t.b.expand(v)
+		next := -1
+		for i, c := range list {
+			if rest == c.key || strings.HasPrefix(rest, c.key+".") {
+				if next < 0 || len(c.key) > len(list[next].key) {
+					next = i
+				}
+			}
+		}
+		if next < 0 {
+			var keys []string
+			for _, c := range list[:min(len(list), 30)] {
+				keys = append(keys, c.key)
+			}
+			return nil, "", t.b.at.fail(ErrUnknown, "root", "there is no %q; what is there: %q", wanted, keys)
+		}
+		t.leaveOut(path, list, next)
+		v = list[next].value
+		path = join(path, list[next].key)
+		rest = strings.TrimPrefix(rest[len(list[next].key):], ".")
+	}
+	return v, path, nil
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+// maxLeftOut bounds the list of what was left out.
+const maxLeftOut = 4096
+
+// leaveOut lists all children but one.
+func (t *tree) leaveOut(path string, list []child, but int) {
+	for i, c := range list {
+		if i != but {
+			t.drop(join(path, c.key), c.value)
+		}
+	}
+}
+
+// drop lists a value that has no place in the output.
+func (t *tree) drop(path string, v pickle.Value) {
+	l := LeftOut{Path: path, Kind: kindOf(v)}
+	if t.holds(v) {
+		pickle.Walk(v, func(v pickle.Value) bool {
+			if !isTensor(v) {
+				return true
+			}
+			l.Tensors++
+			if got, err := t.b.value(v, 0); err == nil {
+				switch got := got.(type) {
+				case *tensor:
+					l.Bytes += got.bytes()
+				case *storageRef:
+					l.Bytes += got.size
+				}
+			}
+			return false
+		})
+	}
+	t.b.r.leave(l)
+}
+
+func (r *reader) leave(l LeftOut) {
+	switch {
+	case len(r.left) < maxLeftOut:
+		r.left = append(r.left, l)
+	case len(r.left) == maxLeftOut:
+		r.left = append(r.left, LeftOut{Path: "…", Kind: "more", Tensors: l.Tensors, Bytes: l.Bytes})
+	default:
+		last := &r.left[maxLeftOut]
+		last.Tensors += l.Tensors
+		last.Bytes += l.Bytes
+	}
+}
+
+// maxDepth is how deep dicts may be nested; their keys make names.
+const maxDepth = 256
+
+// A frame is a container being flattened.
+type frame struct {
+	path string
+	list []child
+	of   pickle.Value
+}
+
+// flatten names all tensors below v: keys and indices, joined by dots.
+func (t *tree) flatten(v pickle.Value) ([]named, error) {
+	b := t.b
+	var out []named
+	// A value that stands in several places is named in each, so the work is
+	// bounded by what a file of that size can hold without sharing.
+	left, text := 1<<16+4*b.src.size, 64<<20+16*b.src.size
+	stack := []frame{{list: []child{{value: v}}}}
+	for len(stack) > 0 {
+		top := &stack[len(stack)-1]
+		if len(top.list) == 0 {
+			stack = stack[:len(stack)-1]
+			continue
+		}
+		c := top.list[0]
+		top.list = top.list[1:]
+		path := join(top.path, c.key)
+		if !t.holds(c.value) {
+			if len(stack) > 1 {
+				b.r.leave(LeftOut{Path: path, Kind: kindOf(c.value)})
+			}
+			continue
+		}
+		if left--; left < 0 {
+			return nil, b.at.fail(ErrLimit, "shared", "values that are shared too often")
+		}
+		if text -= int64(len(path)); text < 0 {
+			return nil, b.at.fail(ErrLimit, "names", "names of too many bytes together")
+		}
+		if isTensor(c.value) {
+			if c.bad || !utf8.ValidString(path) {
+				return nil, b.at.fail(ErrUnsupported, "name", "a tensor whose key is no text: %q", path)
+			}
+			got, err := b.value(c.value, 0)
+			if err != nil {
+				return nil, named1(err, path)
+			}
+			name := path
+			if name == "" {
+				name = "tensor"
+			}
+			switch got := got.(type) {
+			case *tensor:
+				out = append(out, named{name, got})
+			case *storageRef:
+				n := got.size / int64(got.elem.size)
+				tensor, err := view(b.at, got, got.elem, 0, []int64{n}, []int64{1})
+				if err != nil {
+					return nil, err
+				}
+				out = append(out, named{name, tensor})
+			default:
+				b.r.leave(LeftOut{Path: path, Kind: kindOf(c.value)})
+			}
+			continue
+		}
+		kind, list := b.expand(c.value)
+		if kind == leaf || kind == objectNode && !b.script && len(stack) > 1 {
+			t.drop(path, c.value)
+			continue
+		}
+		if len(stack) > maxDepth {
+			return nil, b.at.fail(ErrLimit, "depth", "dicts nested more than %d deep", maxDepth)
+		}
+		if slices.ContainsFunc(stack, func(f frame) bool { return f.of == c.value }) {
+			b.r.leave(LeftOut{Path: path, Kind: "cycle"})
+			continue
+		}
+		stack = append(stack, frame{path, list, c.value})
+	}
+	return out, nil
+}
+
+// unique refuses two tensors of one name.
+func unique(list []named, at place) error {
+	seen := make(map[string]bool, len(list))
+	for _, n := range list {
+		if seen[n.name] {
+			return &Error{File: at.file, Record: at.record, Offset: -1, Tensor: n.name, Reason: "name", Err: ErrUnsupported,
+				Detail: fmt.Sprintf("two keys give the name %q", n.name), Hint: "Root chooses one of them"}
+		}
+		seen[n.name] = true
+	}
+	return nil
+}

@@ -1,0 +1,235 @@
+package torch
+
+import (
+	"archive/zip"
+	"bytes"
+	"cmp"
+	"compress/flate"
+	"io"
+	"slices"
+	"strings"
+)
+
+// An archive is a zip file. Names are looked up without regard to case, as
+// torch's own reader does, and only what the central directory says counts.
+type archive struct {
+	r       *reader
+	at      place
+	src     span
+	top     string // folder of all records with its slash, or none
+	records []*record
+	byName  map[string][]*record // lower case, below top
+	strays  []*record            // outside of top
+}
+
+// A record is a member of an archive.
+type record struct {
+	name string // below the top folder
+	f    *zip.File
+	off  int64 // of its bytes in the archive
+	open bool
+	data span
+}
+
+// openZip reads the central directory and refuses what cannot be read without
+// doubt.
+func (r *reader) openZip(src span, at place) (*archive, error) {
+	z, err := zip.NewReader(src, src.size)
+	if err != nil {
+		if err == zip.ErrFormat {
+			return nil, at.malformed("truncated", "the directory at the end of the zip archive is missing or broken")
+		}
+		return nil, at.wrap(err)
+	}
+	a := &archive{r: r, at: at, src: src, byName: make(map[string][]*record)}
+	if len(z.File) > 0 {
+		if i := strings.IndexByte(z.File[0].Name, '/'); i > 0 {
+			a.top = z.File[0].Name[:i+1]
+		}
+	}
+	for _, f := range z.File {
+		if strings.HasSuffix(f.Name, "/") && f.UncompressedSize64 == 0 {
+			continue // a folder
+		}
+		rec, err := a.check(f)
+		if err != nil {
+			return nil, err
+		}
+		a.records = append(a.records, rec)
+	}
+	byOffset := slices.Clone(a.records)
+	slices.SortFunc(byOffset, func(a, b *record) int { return cmp.Compare(a.off, b.off) })
+	for i := 1; i < len(byOffset); i++ {
+		before := byOffset[i-1]
+		if before.off+int64(before.f.CompressedSize64) > byOffset[i].off && before.f.CompressedSize64 > 0 && byOffset[i].f.CompressedSize64 > 0 {
+			return nil, at.in(byOffset[i].f.Name).malformed("overlap", "its bytes are also those of %q", before.f.Name)
+		}
+	}
+	// A top folder is one that all share.
+	for _, rec := range a.records {
+		if !strings.HasPrefix(rec.f.Name, a.top) {
+			a.strays = append(a.strays, rec)
+		}
+	}
+	if len(a.strays) > 0 && !a.torch() {
+		a.top, a.strays = "", nil
+	}
+	for _, rec := range a.records {
+		if name, ok := strings.CutPrefix(rec.f.Name, a.top); ok {
+			rec.name = name
+			key := strings.ToLower(name)
+			a.byName[key] = append(a.byName[key], rec)
+		}
+	}
+	return a, nil
+}
+
+// torch tells whether the first folder holds a checkpoint.
+func (a *archive) torch() bool {
+	return slices.ContainsFunc(a.records, func(rec *record) bool {
+		name, ok := strings.CutPrefix(rec.f.Name, a.top)
+		return ok && a.top != "" && strings.EqualFold(name, "data.pkl")
+	})
+}
+
+// check checks one entry of the directory.
+func (a *archive) check(f *zip.File) (*record, error) {
+	at := a.at.in(f.Name)
+	switch name := f.Name; {
+	case name == "", name[0] == '/', strings.ContainsAny(name, "\\\x00"),
+		slices.Contains(strings.Split(name, "/"), ".."):
+		return nil, at.malformed("name", "a name that leaves the archive")
+	case f.Flags&0x2061 != 0:
+		return nil, at.fail(ErrUnsupported, "encrypted", "the record is encrypted or a patch")
+	case f.Method != zip.Store && f.Method != zip.Deflate:
+		return nil, at.fail(ErrUnsupported, "method", "compressed by method %d", f.Method)
+	case f.Method == zip.Store && f.CompressedSize64 != f.UncompressedSize64:
+		return nil, at.malformed("size", "stored in %d bytes, announced as %d", f.CompressedSize64, f.UncompressedSize64)
+	}
+	off, err := f.DataOffset()
+	if err != nil {
+		return nil, at.malformed("truncated", "no local header where the directory says: %v", err)
+	}
+	if off < 0 || off > a.src.size || f.CompressedSize64 > uint64(a.src.size-off) {
+		return nil, at.malformed("truncated", "reaches beyond the end of the file")
+	}
+	return &record{f: f, off: off}, nil
+}
+
+// find returns the record with that name. Two of a name must be the same.
+func (a *archive) find(name string) (*record, error) {
+	all := a.byName[strings.ToLower(name)]
+	if len(all) == 0 {
+		return nil, nil
+	}
+	for _, other := range all[1:] {
+		same, err := a.same(all[0], other)
+		if err != nil {
+			return nil, err
+		}
+		if !same {
+			return nil, a.at.in(other.f.Name).malformed("duplicate", "also a record %q, which differs", all[0].f.Name)
+		}
+	}
+	return all[0], nil
+}
+
+func (a *archive) same(x, y *record) (bool, error) {
+	if x.f.UncompressedSize64 != y.f.UncompressedSize64 || x.f.UncompressedSize64 > 1<<20 {
+		return false, nil
+	}
+	p, err := a.open(x)
+	if err != nil {
+		return false, err
+	}
+	q, err := a.open(y)
+	if err != nil {
+		return false, err
+	}
+	s, err := p.bytes()
+	if err != nil {
+		return false, a.at.wrap(err)
+	}
+	t, err := q.bytes()
+	return bytes.Equal(s, t), a.at.wrap(err)
+}
+
+// open returns the bytes of a record, inflated if need be.
+func (a *archive) open(rec *record) (span, error) {
+	if rec.open {
+		return rec.data, nil
+	}
+	size := int64(rec.f.CompressedSize64) // lies within the file
+	s := span{a.src.r, a.src.off + rec.off, size}
+	if rec.f.Method == zip.Deflate {
+		at := a.at.in(rec.f.Name)
+		want := rec.f.UncompressedSize64
+		if want > uint64(a.r.inflateRoom(size)) {
+			return span{}, at.fail(ErrLimit, "inflate", "%d bytes are to become %d", size, want)
+		}
+		in := flate.NewReader(io.NewSectionReader(s, 0, size))
+		out, err := a.r.keep(in, int64(want))
+		if err != nil {
+			return span{}, at.malformed("deflate", "%v", err)
+		}
+		if out.size != int64(want) {
+			return span{}, at.malformed("deflate", "%d bytes announced, there are %d or more", want, out.size)
+		}
+		s = out
+	}
+	rec.open, rec.data = true, s
+	return s, nil
+}
+
+// read finds and opens a record. ok is false if there is none.
+func (a *archive) read(name string) (s span, at place, ok bool, err error) {
+	rec, err := a.find(name)
+	if rec == nil || err != nil {
+		return span{}, place{}, false, err
+	}
+	s, err = a.open(rec)
+	return s, a.at.in(rec.f.Name), err == nil, err
+}
+
+// text returns a short record, or "".
+func (a *archive) text(name string) (string, error) {
+	s, at, ok, err := a.read(name)
+	if !ok || err != nil {
+		return "", err
+	}
+	b, err := s.head(64)
+	return strings.TrimSpace(string(b)), at.wrap(err)
+}
+
+// pickles judges the pickles of the archive that are not read for their
+// tensors: those that a doubtful directory hides first of all.
+func (a *archive) pickles(read *record) error {
+	for _, rec := range a.records {
+		name := strings.ToLower(rec.f.Name)
+		if rec == read || !strings.HasSuffix(name, ".pkl") {
+			continue
+		}
+		s, err := a.open(rec)
+		if err != nil {
+			return err
+		}
+		if _, _, err := a.r.decode(s, 0, a.at.in(rec.f.Name)); err != nil {
+			a.r.trace.add(a.at.in(rec.f.Name), "broken pickle", 1, err.Error())
+		}
+	}
+	return nil
+}
+
+// doubt returns the error of an archive that two readers may read
+// differently.
+func (a *archive) doubt() error {
+	if len(a.strays) > 0 {
+		return a.at.in(a.strays[0].f.Name).malformed("duplicate", "outside of the folder %q of the first record", a.top)
+	}
+	for _, rec := range a.records {
+		if _, err := a.find(rec.name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
