@@ -36,7 +36,7 @@ func (a *app) check(ctx context.Context, addresses []string, notes bool) error {
 	sound := true
 	for _, address := range addresses {
 		p, err := locate(address)
-		var report scan.CheckReport
+		report := scan.CheckReport{Valid: true}
 		if err == nil {
 			if report, err = scan.Check(ctx, p.fsys, p.name); err != nil {
 				err = simplify(address, err)
