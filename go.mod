@@ -3,14 +3,29 @@ module github.com/tensmith/tensmith
 go 1.26.0
 
 require (
+	// Tests: the one way to print how two values differ.
+	github.com/google/go-cmp v0.7.0
+
+	// Tests: scripts of the command, one readable file a case.
+	github.com/rogpeppe/go-internal v1.16.0
+
+	// The command line: verbs, flags as scripts expect them, completion for
+	// four shells and manual pages from one description.
+	github.com/spf13/cobra v1.10.2
+
+	// Checkpoints compressed with xz; the standard library has no reader.
+	github.com/ulikunitz/xz v0.5.17
+
+	// Whether output is a terminal, and how wide, on every system.
+	golang.org/x/term v0.47.0
+)
+
+require (
 	github.com/cpuguy83/go-md2man/v2 v2.0.6 // indirect
-	github.com/google/go-cmp v0.7.0 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
-	github.com/rogpeppe/go-internal v1.16.0 // indirect
 	github.com/russross/blackfriday/v2 v2.1.0 // indirect
-	github.com/spf13/cobra v1.10.2 // indirect
 	github.com/spf13/pflag v1.0.9 // indirect
 	go.yaml.in/yaml/v3 v3.0.4 // indirect
 	golang.org/x/sys v0.49.0 // indirect
-	golang.org/x/term v0.47.0 // indirect
+	golang.org/x/tools v0.26.0 // indirect
 )
