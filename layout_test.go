@@ -116,6 +116,7 @@ var testImports = map[string]string{
 var names = map[string]int{
 	"safetensors": 69, // 22 are dtypes
 	"pickle":      55, // 15 are kinds of events, and each type of Python's data is one
+	"convert":     50, // 29 are formats that it tells apart
 	"":            35,
 }
 
