@@ -1,0 +1,162 @@
+package torch
+
+import (
+	"errors"
+	"os"
+	"runtime"
+	"testing"
+	"testing/fstest"
+	"time"
+)
+
+// limitWriter ends at a size, for outputs of mutants may be long.
+type limitWriter struct{ left int64 }
+
+var errEnough = errors.New("enough")
+
+func (w *limitWriter) Write(p []byte) (int, error) {
+	if w.left -= int64(len(p)); w.left < 0 {
+		return 0, errEnough
+	}
+	return len(p), nil
+}
+
+// openMutant opens bytes as a file and reads a part of every tensor.
+func openMutant(t *testing.T, name string, data []byte, opts *Options) {
+	t.Helper()
+	fsys := fstest.MapFS{name: {Data: data}}
+	f, err := Open(fsys, name, opts)
+	if err != nil {
+		var e *Error
+		if !errors.As(err, &e) {
+			t.Fatalf("an error without a place: %v", err)
+		}
+		if e.Reason == "" || !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrUnsupported) && !errors.Is(err, ErrUnknown) &&
+			!errors.Is(err, ErrDangerous) && !errors.Is(err, ErrLimit) {
+			t.Fatalf("an error of no kind: %v (%q)", err, e.Reason)
+		}
+		return
+	}
+	defer f.Close()
+	if f.Verdict() == 2 && !opts.ExtractOnly {
+		t.Fatal("a dangerous file was opened")
+	}
+	seen := make(map[string]bool)
+	w := &limitWriter{1 << 22}
+	for _, e := range f.Entries() {
+		if seen[e.Name] {
+			t.Fatalf("two tensors are called %q", e.Name)
+		}
+		seen[e.Name] = true
+		size, err := e.Info.DataSize()
+		if err != nil {
+			t.Fatalf("%q: %v", e.Name, err)
+		}
+		if s, ok := e.Data.(interface{ Size() int64 }); !ok || s.Size() != size {
+			t.Fatalf("%q: %v %v has %d bytes", e.Name, e.DType, e.Shape, size)
+		}
+		n, err := e.Data.WriteTo(w)
+		if err == nil && n != size {
+			t.Fatalf("%q: %d bytes of %d", e.Name, n, size)
+		}
+		if errors.Is(err, errEnough) {
+			return
+		}
+	}
+}
+
+var fuzzOptions = []*Options{
+	{},
+	{ExtractOnly: true, Quantized: "parts", Sparse: "dense", Complex: "split", Tied: "keep", Root: "."},
+	{ExtractOnly: true, Quantized: "parts", Sparse: "parts", Complex: "split", Tied: "reference"},
+}
+
+// FuzzOpen states that no file makes Open panic, take more memory than its
+// size and 64 MiB, or a second.
+func FuzzOpen(f *testing.F) {
+	for _, c := range readCases(f) {
+		info, err := os.Stat("testdata/" + c.File)
+		if err != nil {
+			f.Fatal(err)
+		}
+		if info.IsDir() || info.Size() > 16<<10 {
+			continue
+		}
+		data, err := os.ReadFile("testdata/" + c.File)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data, uint16(0), uint16(0), uint8(0))
+	}
+	f.Fuzz(func(t *testing.T, data []byte, at, other uint16, how uint8) {
+		if len(data) > 0 { // one change more, which the engine may not find
+			i := int(at) % len(data)
+			switch how % 4 {
+			case 1:
+				data = append([]byte(nil), data...)
+				data[i] ^= byte(other)
+			case 2:
+				data = append(append([]byte(nil), data[:i]...), data[min(len(data), i+int(other)%64):]...)
+			case 3:
+				data = append(append(append([]byte(nil), data[:i]...), data[int(other)%len(data):]...), data[i:]...)
+			}
+		}
+		begin := time.Now()
+		openMutant(t, "x", data, fuzzOptions[int(how/4)%len(fuzzOptions)])
+		if d := time.Since(begin); d > 5*time.Second { // of a busy machine
+			t.Fatalf("took %v", d)
+		}
+	})
+}
+
+// TestMutants flips, inserts and deletes bytes of all files of the suite, the
+// same ones each time, and measures.
+func TestMutants(t *testing.T) {
+	rounds := 40
+	if testing.Short() {
+		rounds = 4
+	}
+	state := uint64(1)
+	next := func(n int) int {
+		state = state*6364136223846793005 + 1442695040888963407
+		return int(state>>33) % max(n, 1)
+	}
+	var before, after runtime.MemStats
+	for _, c := range readCases(t) {
+		src, err := os.ReadFile("testdata/" + c.File)
+		if err != nil || len(src) > 64<<10 {
+			continue // a directory, or one of the few that are larger
+		}
+		for round := range rounds {
+			data := append([]byte(nil), src...)
+			for range 1 + next(3) {
+				i := next(len(data))
+				switch next(4) {
+				case 0:
+					data[i] ^= 1 << next(8)
+				case 1:
+					data[i] = byte(next(256))
+				case 2:
+					data = append(data[:i], data[min(len(data), i+1+next(8)):]...)
+				case 3:
+					data = append(data[:i], append([]byte{byte(next(256))}, data[i:]...)...)
+				}
+				if len(data) == 0 {
+					break
+				}
+			}
+			runtime.ReadMemStats(&before)
+			begin := time.Now()
+			openMutant(t, c.File, data, fuzzOptions[round%len(fuzzOptions)])
+			took := time.Since(begin)
+			runtime.ReadMemStats(&after)
+			// What was allocated in all bounds what was held at a time.
+			if n := int64(after.TotalAlloc - before.TotalAlloc); n > int64(len(data))+64<<20 {
+				t.Errorf("%s, round %d: %d bytes allocated", c.File, round, n)
+			}
+			if took > time.Second {
+				t.Errorf("%s, round %d: %v", c.File, round, took)
+			}
+		}
+	}
+}

@@ -1,0 +1,378 @@
+package convert
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/tensmith/tensmith/safetensors"
+)
+
+// ErrVerify is the cause of an error about an output that, read again, is not
+// what was to be written.
+var ErrVerify = errors.New("the output differs from what was to be written")
+
+// A Plan says what is to be written, and where.
+type Plan struct {
+	Output string // name of the file
+
+	// MaxShard is the size in bytes above which the output is cut into
+	// several files with an index; 0 cuts it as the input was, and a negative
+	// number not at all.
+	MaxShard int64
+	Align    int // as in [safetensors.Encoder]
+
+	// DType is the type that floats of 16 bits and more are rounded to, but
+	// for tensors whose names match a pattern of Keep, as [path.Match] has
+	// them, where * also matches dots. 0 leaves all types as they are.
+	DType safetensors.DType
+	Keep  []string
+
+	// Metadata are strings to store besides those of the file.
+	Metadata map[string]string
+
+	Digests bool // compute the SHA-256 of each tensor
+	Verify  bool // read the output again and compare; implies Digests
+
+	// Progress, if set, is called with a stage ("hash", "write", "verify") and
+	// how many of its bytes are done, from one goroutine at a time.
+	Progress func(stage string, done, total int64)
+}
+
+// A Report says what a conversion did.
+type Report struct {
+	Schema   string            `json:"schema"` // tensmith.convert/1
+	Input    string            `json:"input"`
+	Format   string            `json:"format"`
+	Root     string            `json:"root"`
+	Files    []string          `json:"files"`           // that were written
+	Index    string            `json:"index,omitempty"` // of the files, if there are several
+	Bytes    int64             `json:"bytes"`           // of all tensors
+	Tensors  []Tensor          `json:"tensors"`
+	Metadata map[string]string `json:"metadata"`
+	Notes    []Note            `json:"notes"`
+	Skipped  []Skipped         `json:"skipped"`
+	Verdict  string            `json:"verdict"`
+	Findings []Finding         `json:"findings"`
+	Lossless bool              `json:"lossless"`
+	Why      []string          `json:"why"`      // reasons for Lossless, or against
+	Verified bool              `json:"verified"` // the output was read again and is right
+}
+
+// A Tensor is a tensor of the output.
+type Tensor struct {
+	Name   string   `json:"name"`
+	DType  string   `json:"dtype"`
+	From   string   `json:"from,omitempty"` // the type before a cast
+	Shape  []uint64 `json:"shape"`
+	Bytes  int64    `json:"bytes"`
+	Before string   `json:"sha256_before,omitempty"` // of the row-major little-endian elements, as they came
+	After  string   `json:"sha256,omitempty"`        // of the bytes as written
+	Alias  []string `json:"aliases,omitempty"`       // names that stand for it in the metadata
+	Notes  []string `json:"notes,omitempty"`
+}
+
+// Write writes the file as safetensors. The output appears whole or not at
+// all, but for one that fails to verify, which is left for inspection.
+func (f *File) Write(ctx context.Context, plan Plan) (*Report, error) {
+	entries, casts, err := f.entries(&plan)
+	if err != nil {
+		return nil, err
+	}
+	r := f.report(entries, casts, &plan)
+	if plan.Digests || plan.Verify {
+		if err := digest(ctx, f.Entries, plan.stage("hash"), func(i int, sum string) { r.Tensors[i].Before = sum }); err != nil {
+			return nil, err
+		}
+		if len(casts) == 0 {
+			for i := range r.Tensors {
+				r.Tensors[i].After = r.Tensors[i].Before
+			}
+		} else if err := digest(ctx, entries, plan.stage("hash"), func(i int, sum string) { r.Tensors[i].After = sum }); err != nil {
+			return nil, err
+		}
+	}
+	enc := &safetensors.Encoder{Metadata: r.Metadata, Align: plan.Align}
+	if report := plan.stage("write"); report != nil {
+		enc.Progress = func(n int64) { report(n, r.Bytes) }
+	}
+	size := cmp.Or(plan.MaxShard, f.ShardSize)
+	opened := plan.Output
+	if size > 0 {
+		if r.Files, err = enc.WriteShards(ctx, plan.Output, size, entries); err != nil {
+			return nil, err
+		}
+		if len(r.Files) > 1 {
+			r.Index = plan.Output + ".index.json"
+			opened = r.Index
+		}
+	} else {
+		if err := enc.WriteFile(ctx, plan.Output, entries); err != nil {
+			return nil, err
+		}
+		r.Files = []string{plan.Output}
+	}
+	f.judge(r, casts)
+	if plan.Verify {
+		if err := r.verify(ctx, opened, plan.stage("verify")); err != nil {
+			return r, err
+		}
+		r.Verified = true
+	}
+	return r, nil
+}
+
+func (p *Plan) stage(name string) func(done, total int64) {
+	if p.Progress == nil {
+		return nil
+	}
+	return func(done, total int64) { p.Progress(name, done, total) }
+}
+
+// entries returns what is to be written, and the casts by index.
+func (f *File) entries(plan *Plan) ([]safetensors.Entry, map[int]*cast, error) {
+	entries := slices.Clone(f.Entries)
+	if plan.DType == 0 {
+		return entries, nil, nil
+	}
+	if !target(plan.DType) {
+		return nil, nil, fmt.Errorf("%w: nothing is cast to %s", safetensors.ErrDType, plan.DType)
+	}
+	for _, pattern := range plan.Keep {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return nil, nil, fmt.Errorf("pattern %q: %w", pattern, err)
+		}
+	}
+	casts := make(map[int]*cast)
+	for i := range entries {
+		e := &entries[i]
+		if !castable(e.DType) || e.DType == plan.DType || plan.kept(e.Name) {
+			continue
+		}
+		src, ok := e.Data.(sized)
+		if !ok {
+			return nil, nil, fmt.Errorf("tensor %q: data of unknown size", e.Name)
+		}
+		e.Data, casts[i] = castTo(src, e.DType, plan.DType)
+		e.DType = plan.DType
+	}
+	return entries, casts, nil
+}
+
+func (p *Plan) kept(name string) bool {
+	return slices.ContainsFunc(p.Keep, func(pattern string) bool {
+		// A slash is a letter like any other in the name of a tensor.
+		ok, _ := path.Match(strings.ReplaceAll(pattern, "/", "\x01"), strings.ReplaceAll(name, "/", "\x01"))
+		return ok
+	})
+}
+
+// report says what is known before anything is written.
+func (f *File) report(entries []safetensors.Entry, casts map[int]*cast, plan *Plan) *Report {
+	r := &Report{Schema: "tensmith.convert/1", Input: f.name, Format: f.Format, Root: f.Root, Verdict: f.Verdict,
+		Metadata: maps.Clone(f.Metadata), Notes: slices.Clone(f.Notes), Skipped: slices.Clone(f.Skipped), Findings: slices.Clone(f.Findings)}
+	if len(plan.Metadata) > 0 {
+		if r.Metadata == nil {
+			r.Metadata = make(map[string]string)
+		}
+		maps.Copy(r.Metadata, plan.Metadata)
+	}
+	alias := make(map[string][]string)
+	about := make(map[string][]string)
+	for _, n := range f.Notes {
+		switch {
+		case n.Kind == "alias":
+			alias[n.Other] = append(alias[n.Other], n.Tensor)
+		case n.Tensor != "" && n.Other != "":
+			about[n.Tensor] = append(about[n.Tensor], n.Text+" ("+n.Other+")")
+		case n.Tensor != "":
+			about[n.Tensor] = append(about[n.Tensor], n.Text)
+		}
+	}
+	for i, e := range entries {
+		t := Tensor{Name: e.Name, DType: e.DType.String(), Shape: e.Shape, Alias: alias[e.Name], Notes: about[e.Name]}
+		if t.Shape == nil {
+			t.Shape = []uint64{}
+		}
+		if s, ok := e.Data.(sized); ok {
+			t.Bytes = s.Size()
+		}
+		if c := casts[i]; c != nil {
+			t.From = c.from.String()
+		}
+		r.Bytes += t.Bytes
+		r.Tensors = append(r.Tensors, t)
+	}
+	return r
+}
+
+// judge says whether anything was lost.
+func (f *File) judge(r *Report, casts map[int]*cast) {
+	lossy := map[string]int{}
+	for i, c := range casts {
+		t := &r.Tensors[i]
+		if over := c.over.Load(); over > 0 {
+			t.Notes = append(t.Notes, "numbers beyond the range of "+t.DType)
+			r.Notes = append(r.Notes, Note{Kind: "cast", Tensor: t.Name, Text: "has numbers beyond the range of " + t.DType})
+		}
+		if !exact(c.from, c.to) {
+			lossy[fmt.Sprintf("%s rounded to %s", c.from, c.to)]++
+		}
+	}
+	slices.SortStableFunc(r.Notes, func(a, b Note) int {
+		if a.Kind != "cast" || b.Kind != "cast" {
+			return 0
+		}
+		return strings.Compare(a.Tensor, b.Tensor)
+	})
+	for _, what := range slices.Sorted(maps.Keys(lossy)) {
+		r.Why = append(r.Why, fmt.Sprintf("%d tensors of %s", lossy[what], what))
+	}
+	left, size := 0, int64(0)
+	for _, s := range f.Skipped {
+		left, size = left+s.Tensors, size+s.Bytes
+	}
+	if left > 0 {
+		r.Why = append(r.Why, fmt.Sprintf("%d tensors of %d bytes left out, outside of the weights", left, size))
+	}
+	r.Lossless = len(r.Why) == 0
+	if r.Lossless {
+		r.Why = []string{"all tensors of the input, bit by bit"}
+	}
+	for _, list := range []*[]Note{&r.Notes} {
+		if *list == nil {
+			*list = []Note{}
+		}
+	}
+	if r.Skipped == nil {
+		r.Skipped = []Skipped{}
+	}
+	if r.Findings == nil {
+		r.Findings = []Finding{}
+	}
+	if r.Tensors == nil {
+		r.Tensors = []Tensor{}
+	}
+}
+
+// digest hashes tensors, several at a time, the largest first.
+func digest(ctx context.Context, entries []safetensors.Entry, progress func(done, total int64), set func(i int, sum string)) error {
+	order := make([]int, len(entries))
+	sizes := make([]int64, len(entries))
+	total := int64(0)
+	for i, e := range entries {
+		order[i] = i
+		if s, ok := e.Data.(sized); ok {
+			sizes[i] = s.Size()
+		}
+		total += sizes[i]
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(sizes[b], sizes[a]) })
+	var (
+		mu     sync.Mutex
+		next   atomic.Int64
+		done   int64
+		failed error
+		wg     sync.WaitGroup
+	)
+	for range min(runtime.GOMAXPROCS(0), 4, len(entries)) {
+		wg.Go(func() {
+			for {
+				n := int(next.Add(1)) - 1
+				if n >= len(order) {
+					return
+				}
+				i := order[n]
+				h := sha256.New()
+				err := context.Cause(ctx)
+				if err == nil && entries[i].Data != nil {
+					w := &watched{h, ctx, func(n int) {
+						mu.Lock()
+						defer mu.Unlock()
+						if done += int64(n); progress != nil {
+							progress(done, total)
+						}
+					}}
+					_, err = entries[i].Data.WriteTo(w)
+				}
+				mu.Lock()
+				if err != nil {
+					if failed == nil {
+						failed = fmt.Errorf("tensor %q: %w", entries[i].Name, err)
+					}
+					mu.Unlock()
+					return
+				}
+				set(i, hex.EncodeToString(h.Sum(nil)))
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return failed
+}
+
+// A watched is a writer that ends with its context.
+type watched struct {
+	w    io.Writer
+	ctx  context.Context
+	done func(int)
+}
+
+func (w *watched) Write(p []byte) (int, error) {
+	if w.ctx.Err() != nil {
+		return 0, context.Cause(w.ctx)
+	}
+	n, err := w.w.Write(p)
+	w.done(n)
+	return n, err
+}
+
+// verify reads the output again.
+func (r *Report) verify(ctx context.Context, name string, progress func(done, total int64)) error {
+	c, err := safetensors.OpenCheckpoint(name)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if c.Len() != len(r.Tensors) {
+		return fmt.Errorf("%s: %w: %d tensors in the place of %d", name, ErrVerify, c.Len(), len(r.Tensors))
+	}
+	again := make([]safetensors.Entry, len(r.Tensors))
+	for i, t := range r.Tensors {
+		got, err := c.Tensor(t.Name)
+		if err != nil {
+			return fmt.Errorf("%s: %w: %w", filepath.Base(name), ErrVerify, err)
+		}
+		if got.DType.String() != t.DType || !slices.Equal(got.Shape, t.Shape) {
+			return fmt.Errorf("%s: %w: tensor %q is %s %d", name, ErrVerify, t.Name, got.DType, got.Shape)
+		}
+		again[i] = safetensors.Entry{Info: got.Info, Data: got}
+	}
+	var wrong []string
+	err = digest(ctx, again, progress, func(i int, sum string) {
+		if sum != r.Tensors[i].After {
+			wrong = append(wrong, r.Tensors[i].Name)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if len(wrong) > 0 {
+		slices.Sort(wrong)
+		return fmt.Errorf("%s: %w: tensor %q", name, ErrVerify, wrong[0])
+	}
+	return nil
+}
