@@ -51,6 +51,13 @@ func edits(x, y string, most int) int {
 	if len(x)-len(y) > most || len(y)-len(x) > most {
 		return most + 1
 	}
+	// What both begin and end with changes nothing, and is most of a name.
+	for len(x) > 0 && len(y) > 0 && x[0] == y[0] {
+		x, y = x[1:], y[1:]
+	}
+	for len(x) > 0 && len(y) > 0 && x[len(x)-1] == y[len(y)-1] {
+		x, y = x[:len(x)-1], y[:len(y)-1]
+	}
 	row := make([]int, len(y)+1)
 	for j := range row {
 		row[j] = min(j, most+1)

@@ -170,14 +170,8 @@ func clashes(address string, entries []safetensors.Entry, changed []renamed) err
 // An expression replaces what a regular expression finds, as sed's s does.
 type expression struct {
 	re     *regexp.Regexp
-	with   []piece
+	with   string // a template of Go's regexp
 	global bool
-}
-
-// A piece of a replacement is a text, or what a group found.
-type piece struct {
-	text  string
-	group int // -1 for a text
 }
 
 // parseExpression reads s/RE/TEXT/FLAGS.
@@ -234,60 +228,46 @@ func parseExpression(s string) (*expression, error) {
 	if e.re, err = regexp.Compile(pattern); err != nil {
 		return nil, usagef("%q: %v", s, err)
 	}
-	text := ""
-	group := func(n int) {
-		e.with = append(e.with, piece{text, -1}, piece{"", n})
-		text = ""
-	}
 	for b := parts[1]; b != ""; b = b[1:] {
 		switch {
 		case b[0] == '&':
-			group(0)
+			e.with += "${0}"
+		case b[0] == '$':
+			e.with += "$$"
 		case b[0] != '\\' || len(b) == 1:
-			text += b[:1]
+			e.with += b[:1]
 		default:
 			b = b[1:]
-			if b[0] < '0' || b[0] > '9' {
-				text += b[:1]
-				continue
-			}
-			n := int(b[0] - '0')
-			if n > e.re.NumSubexp() {
+			n := int(b[0]) - '0'
+			switch {
+			case n < 0 || n > 9:
+				e.with += b[:1]
+			case n > e.re.NumSubexp():
 				return nil, bad(fmt.Sprintf(`there is no group for \%d`, n))
+			default:
+				e.with += fmt.Sprintf("${%d}", n)
 			}
-			group(n)
 		}
 	}
-	e.with = append(e.with, piece{text, -1})
 	return e, nil
 }
 
-// apply returns name with what e finds replaced. A name that grows beyond
-// what a header holds is refused: expressions in a row could double it each.
+// maxName is up to how many bytes a name may be changed: expressions in a row
+// could make it ten times as long each.
+const maxName = 1 << 16
+
+// apply returns name with what e finds replaced.
 func (e *expression) apply(name string) (string, error) {
-	times := 1
-	if e.global {
-		times = -1
+	m := e.re.FindStringSubmatchIndex(name)
+	switch {
+	case m == nil:
+		return name, nil
+	case len(name) > maxName:
+		return "", fmt.Errorf("the name grows beyond %d bytes", maxName)
+	case e.global:
+		return e.re.ReplaceAllString(name, e.with), nil
 	}
-	var b strings.Builder
-	at := 0
-	for _, m := range e.re.FindAllStringSubmatchIndex(name, times) {
-		b.WriteString(name[at:m[0]])
-		for _, p := range e.with {
-			switch {
-			case p.group < 0:
-				b.WriteString(p.text)
-			case m[2*p.group] >= 0:
-				b.WriteString(name[m[2*p.group]:m[2*p.group+1]])
-			}
-			if b.Len() > maxText {
-				return "", fmt.Errorf("the new name is longer than a header may be")
-			}
-		}
-		at = m[1]
-	}
-	b.WriteString(name[at:])
-	return b.String(), nil
+	return name[:m[0]] + string(e.re.ExpandString(nil, e.with, name, m)) + name[m[1]:], nil
 }
 
 // readPairs reads old and new names.

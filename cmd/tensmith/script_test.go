@@ -3,6 +3,7 @@ package main
 import (
 	"archive/zip"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
@@ -234,4 +235,40 @@ func cut(ts *testscript.TestScript, _ bool, args []string) {
 	info, err := os.Stat(ts.MkAbs(args[0]))
 	ts.Check(err)
 	ts.Check(os.Truncate(ts.MkAbs(args[0]), info.Size()-int64(n)))
+}
+
+// TestInterrupted holds every verb that writes to its promise when the user
+// ends it: status 130, and no file, not even a temporary one.
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	const real = "../../safetensors/testdata/real/"
+	for _, args := range [][]string{
+		{"select", real + "sharded", "*"},
+		{"drop", real + "sharded", "*norm*"},
+		{"rename", real + "sharded", "s/a/b/"},
+		{"merge", real + "sharded", real + "numpy.safetensors", "--prefer", "last"},
+		{"merge", real + "sharded", real + "sharded"},
+		{"split", real + "sharded", "--max-shard", "1kB"},
+		{"join", real + "sharded"},
+		{"repack", real + "sharded"},
+		{"meta", real + "numpy.safetensors", "--set", "a=b"},
+		{"meta", real + "sharded", "--set", "a=b"},
+	} {
+		t.Run(strings.Join(args[:1], " "), func(t *testing.T) {
+			dir := t.TempDir()
+			var stdout, stderr bytes.Buffer
+			code := run(ctx, append(args, "-o", filepath.Join(dir, "out.safetensors")), nil, &stdout, &stderr)
+			if code != exitInterrupted {
+				t.Errorf("exit status %d, want %d; stderr: %s", code, exitInterrupted, &stderr)
+			}
+			list, err := os.ReadDir(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range list {
+				t.Errorf("left behind: %s", e.Name())
+			}
+		})
+	}
 }

@@ -76,8 +76,7 @@ func (a *app) choose(ctx context.Context, verb string, o *output, address string
 		// What the patterns found, for either verb.
 		tab := table{a: a, right: []bool{false, false, false, true}, give: 0}
 		for _, e := range matched {
-			n, _ := e.Size() // of a tensor that was read: it has one
-			tab.row(safe(e.Name), cell{e.DType.String(), cyan}, shape(e.Shape), size(n))
+			tab.row(safe(e.Name), cell{e.DType.String(), cyan}, shape(e.Shape), size(dataSize(e)))
 		}
 		if err := tab.flush(); err != nil {
 			return err
