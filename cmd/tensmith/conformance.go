@@ -238,7 +238,11 @@ func (a *app) printGrades(program string, report conformance.Report, err error) 
 			if d.Outcome == conformance.Lenient {
 				st = yellow
 			}
-			tab.row(cell{string(d.Outcome), st}, d.Vector, d.Why, safe(shorten(d.Exit, 80)))
+			exit := "" // of an answer the outcome tells
+			if !strings.HasPrefix(d.Exit, "exit status ") || d.Outcome == conformance.Crash {
+				exit = safe(shorten(d.Exit, 80))
+			}
+			tab.row(cell{string(d.Outcome), st}, d.Vector, d.Why, exit)
 		}
 		if err = tab.flush(); err != nil {
 			return err

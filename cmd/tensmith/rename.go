@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -101,15 +102,7 @@ func (a *app) rename(ctx context.Context, o *output, address, list string, texts
 		return err
 	}
 	if o.dryRun && a.format != "json" && a.format != "jsonl" {
-		tab := table{a: a, give: 0}
-		for _, r := range w.report.Renamed {
-			if a.format == "tsv" {
-				fmt.Fprintf(a.stdout, "%s\t%s\n", safe(r.Old), safe(r.New))
-				continue
-			}
-			tab.row(safe(r.Old), "→", cell{safe(r.New), green})
-		}
-		if err := tab.flush(); err != nil {
+		if err := a.printRenamed(w.report.Renamed); err != nil {
 			return err
 		}
 	}
@@ -126,6 +119,28 @@ func (a *app) rename(ctx context.Context, o *output, address, list string, texts
 		}
 	}
 	return a.write(ctx, o, w)
+}
+
+// printRenamed prints old and new names, in columns if there is room.
+func (a *app) printRenamed(list []renamed) error {
+	width, ok := terminal(a.stdout)
+	widest := 0
+	for _, r := range list {
+		widest = max(widest, utf8.RuneCountInString(safe(r.Old))+utf8.RuneCountInString(safe(r.New))+5)
+	}
+	out := bufio.NewWriter(a.stdout)
+	tab := table{a: a, give: -1}
+	for _, r := range list {
+		switch {
+		case a.format == "tsv":
+			fmt.Fprintf(out, "%s\t%s\n", safe(r.Old), safe(r.New))
+		case ok && widest > width || widest > 1000:
+			fmt.Fprintf(out, "%s\n  → %s\n", safe(r.Old), a.paint(green, safe(r.New)))
+		default:
+			tab.row(safe(r.Old), "→", cell{safe(r.New), green})
+		}
+	}
+	return errors.Join(out.Flush(), tab.flush())
 }
 
 // clashes finds names that cannot be, and tells of a few of them.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -332,22 +333,53 @@ func (a *app) tree(address string, depth int) error {
 	if a.format == "tsv" {
 		return a.treeTSV(root, depth)
 	}
-	tab := table{a: a, right: []bool{false, false, false, true, true, true}, give: 0}
-	tab.row(cell{shorten(safe(address), 200), bold}, "", "", plural(root.tensors, "tensor"), count(root.elements)+" values", size(root.bytes))
-	root.lines(depth, func(l treeLine) {
-		times, tensors := "", ""
+	return a.printTree(address, root, depth)
+}
+
+// printTree draws the tree. Where it is too wide for the terminal two columns
+// go first, and then the middle of labels, but never the branches.
+func (a *app) printTree(address string, root *node, depth int) error {
+	var lines []treeLine
+	root.lines(depth, func(l treeLine) { lines = append(lines, l) })
+	dims := make([]string, len(lines))
+	widest, shapes := 0, 0
+	for i := range lines {
+		l := &lines[i]
+		l.Label = shorten(safe(l.Label), 120)
 		if l.Repeat > 1 {
-			times = " ×" + strconv.Itoa(l.Repeat)
+			l.Label += " ×" + strconv.Itoa(l.Repeat)
 		}
+		if l.DType != "" {
+			dims[i] = shorten(shape(l.Shape), 60)
+		}
+		widest = max(widest, utf8.RuneCountInString(l.stem+l.Label))
+		shapes = max(shapes, len(l.DType)+2+len(dims[i]))
+	}
+	const figures = 44 // columns that the three figures take, at most
+	width, ok := terminal(a.stdout)
+	narrow := ok && widest+2+shapes+figures > width
+	tab := table{a: a, right: []bool{false, false, false, true, true, true}, give: -1}
+	row := func(label, dtype any, dims, tensors, values, bytes string) {
+		if narrow {
+			tab.right = []bool{false, false, false, true}
+			tab.row(label, dtype, dims, bytes)
+			return
+		}
+		tab.row(label, dtype, dims, tensors, values, bytes)
+	}
+	room := 200
+	if narrow {
+		room = max(24, width-shapes-12)
+	}
+	row(cell{shorten(safe(address), room), bold}, "", "", plural(root.tensors, "tensor"), count(root.elements)+" values", size(root.bytes))
+	for i, l := range lines {
+		tensors := ""
 		if l.Tensors > 1 {
 			tensors = group(int64(l.Tensors))
 		}
-		dims := ""
-		if l.DType != "" {
-			dims = shorten(shape(l.Shape), 60)
-		}
-		tab.row(l.stem+shorten(safe(l.Label), 120)+times, cell{l.DType, cyan}, dims, tensors, count(l.Elements), size(l.Bytes))
-	})
+		label := shorten(l.Label, max(8, room-utf8.RuneCountInString(l.stem)))
+		row(l.stem+label, cell{l.DType, cyan}, dims[i], tensors, count(l.Elements), size(l.Bytes))
+	}
 	return tab.flush()
 }
 
