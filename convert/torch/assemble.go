@@ -5,6 +5,10 @@ import (
 	"sort"
 )
 
+// blockBuffer is the size in bytes of a block of the output where it is put
+// together of parts.
+const blockBuffer = 4 << 20
+
 // assemble sets the data of a tensor that is made of chunks.
 func (t *tensor) assemble(chunks []chunk) error {
 	kept := chunks[:0:0]
@@ -101,11 +105,11 @@ func (a *assembly) WriteTo(w io.Writer) (written int64, err error) {
 	// The box: one index of each dimension before cut, a range of it, and
 	// all of those behind.
 	cut, inner := rank-1, int64(1)
-	for cut > 0 && inner*shape[cut]*elem <= gatherBuffer {
+	for cut > 0 && inner*shape[cut]*elem <= blockBuffer {
 		inner *= shape[cut]
 		cut--
 	}
-	step := max(gatherBuffer/(inner*elem), 1)
+	step := max(blockBuffer/(inner*elem), 1)
 	box := make([]int64, rank)  // where it begins
 	size := make([]int64, rank) // its extents
 	for i := range size {
@@ -115,12 +119,13 @@ func (a *assembly) WriteTo(w io.Writer) (written int64, err error) {
 		}
 	}
 	stride := rowMajor(shape)
+	f := &filler{scratch: make([]byte, scratchBuffer)}
 	out := make([]byte, min(step, shape[cut])*inner*elem)
 	for {
 		size[cut] = min(step, shape[cut]-box[cut])
 		part := out[:size[cut]*inner*elem]
 		for _, c := range a.chunks {
-			if err := a.fill(part, c, box, size, stride); err != nil {
+			if err := a.fill(f, part, c, box, size, stride); err != nil {
 				return written, err
 			}
 		}
@@ -140,7 +145,7 @@ func (a *assembly) WriteTo(w io.Writer) (written int64, err error) {
 }
 
 // fill copies what a chunk has of the box.
-func (a *assembly) fill(out []byte, c chunk, box, size, stride []int64) error {
+func (a *assembly) fill(f *filler, out []byte, c chunk, box, size, stride []int64) error {
 	apply, err := c.t.changes()
 	if err != nil {
 		return err
@@ -160,7 +165,7 @@ func (a *assembly) fill(out []byte, c chunk, box, size, stride []int64) error {
 		axes = append(axes, axis{end - from, c.t.stride[i], stride[i]})
 	}
 	s, _ := part.s.data.sub(part.begin, part.end()-part.begin)
-	f := &filler{src: s, elem: c.t.elem.size, scratch: make([]byte, gatherBuffer)}
+	f.src, f.elem = s, c.t.elem.size
 	if apply == nil {
 		return f.fill(out, to, 0, axes)
 	}

@@ -2,8 +2,11 @@ package torch
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
+	"runtime"
 	"slices"
+	"sync"
 )
 
 // A gather is the data of a view whose elements do not lie in row-major order
@@ -17,10 +20,42 @@ type gather struct {
 	shape  []int64
 	stride []int64      // in elements, none negative
 	apply  func([]byte) // changes whole elements in place, if not nil
+	space  *workspace   // nil for buffers of its own
 }
 
-// gatherBuffer is the size of each of the two buffers in bytes.
-const gatherBuffer = 4 << 20
+// The buffers of a gather in bytes: the output, and for each worker what is
+// read of the source. Of a large transposed matrix each read gets only as many
+// bytes as the output has rows, so that the first one is large.
+const (
+	gatherBuffer  = 16 << 20
+	scratchBuffer = 1 << 20
+)
+
+// A workspace is the buffers of all gathers of a file, of which one works at a
+// time, with several workers.
+type workspace struct {
+	mu      sync.Mutex
+	out     []byte
+	fillers []*filler
+}
+
+// room returns the output buffer, and fillers for the source.
+func (w *workspace) room(size int64, src span, elem int) ([]byte, []*filler) {
+	if int64(len(w.out)) < size {
+		w.out = make([]byte, size)
+	}
+	n := min(runtime.GOMAXPROCS(0), 4)
+	if size < 1<<20 {
+		n = 1
+	}
+	for len(w.fillers) < n {
+		w.fillers = append(w.fillers, &filler{scratch: make([]byte, scratchBuffer)})
+	}
+	for _, f := range w.fillers {
+		f.src, f.elem = src, elem
+	}
+	return w.out[:size], w.fillers[:n]
+}
 
 // Size returns the size of the output in bytes.
 func (g gather) Size() int64 {
@@ -72,8 +107,13 @@ func (g gather) WriteTo(w io.Writer) (written int64, err error) {
 		inner *= axes[cut].n
 	}
 	step := room / inner
-	out := make([]byte, min(total, gatherBuffer))
-	f := &filler{src: g.src, elem: g.elem, scratch: make([]byte, gatherBuffer)}
+	space := g.space
+	if space == nil {
+		space = &workspace{}
+	}
+	space.mu.Lock()
+	defer space.mu.Unlock()
+	out, fillers := space.room(min(total, gatherBuffer), g.src, g.elem)
 	index := make([]int64, cut) // of the axes before the box
 	box := make([]axis, 0, len(axes))
 	for {
@@ -88,7 +128,7 @@ func (g gather) WriteTo(w io.Writer) (written int64, err error) {
 			box = append(box, axis{n, last.src, last.dst})
 		}
 		part := out[:n*inner*int64(g.elem)]
-		if err := f.fill(part, 0, off, box); err != nil {
+		if err := fill(fillers, part, off, box); err != nil {
 			return written, err
 		}
 		if g.apply != nil {
@@ -107,6 +147,33 @@ func (g gather) WriteTo(w io.Writer) (written int64, err error) {
 			}
 		}
 	}
+}
+
+// fill fills dst with the box whose first element is at off in the source.
+// The workers share what is farthest apart there.
+func fill(fillers []*filler, dst []byte, off int64, axes []axis) error {
+	widest := 0
+	for i, a := range axes {
+		if a.src > axes[widest].src {
+			widest = i
+		}
+	}
+	if len(fillers) == 1 || len(dst) < 1<<20 || len(axes) == 0 || axes[widest].n < int64(len(fillers)) {
+		return fillers[0].fill(dst, 0, off, axes)
+	}
+	errs := make([]error, len(fillers))
+	var wg sync.WaitGroup
+	n, all := axes[widest].n, int64(len(fillers))
+	for i, f := range fillers {
+		from, end := n*int64(i)/all, n*int64(i+1)/all
+		mine := slices.Clone(axes)
+		mine[widest].n = end - from
+		wg.Go(func() {
+			errs[i] = f.fill(dst, from*axes[widest].dst, off+from*axes[widest].src, mine)
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // A filler copies boxes out of a source.

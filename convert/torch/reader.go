@@ -19,6 +19,7 @@ type reader struct {
 	size     int64 // of all files opened, in bytes
 	inflated int64 // written so far of what was compressed
 	spill    spill
+	space    workspace
 	trace    trace
 	notes    []Note
 	left     []LeftOut

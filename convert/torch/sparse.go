@@ -134,8 +134,8 @@ func (sp *sparse) dense(t *tensor) (*dense, error) {
 			if n != t.shape[int(dims)+k] {
 				return nil, at.malformed("shape", "values of shape %d in a tensor of shape %d", v.shape, t.shape)
 			}
-			if d.inner *= n; d.inner*d.elem > gatherBuffer {
-				return nil, at.fail(ErrUnsupported, "sparse", "values of more than %d bytes each", gatherBuffer)
+			if d.inner *= n; d.inner*d.elem > blockBuffer {
+				return nil, at.fail(ErrUnsupported, "sparse", "values of more than %d bytes each", blockBuffer)
 			}
 		}
 		d.indices = func(yield func(int64, int64) bool) error { return coordinates(i, t.shape[:dims], nnz, yield, at) }
@@ -254,11 +254,11 @@ func (d *dense) WriteTo(w io.Writer) (written int64, err error) {
 	if d.size == 0 || row == 0 {
 		return 0, nil
 	}
-	rows := max(gatherBuffer/row, 1)
+	rows := max(blockBuffer/row, 1)
 	block := make([]byte, min(rows*row, d.size))
 	set := make([]bool, min(rows, d.size/row))
 	value := make([]byte, row)
-	f := &filler{src: d.values.s.data, elem: int(d.elem), scratch: make([]byte, gatherBuffer)}
+	f := &filler{src: d.values.s.data, elem: int(d.elem), scratch: make([]byte, scratchBuffer)}
 	for first := int64(0); first*row < d.size; first += rows {
 		part := block[:min(int64(len(block)), d.size-first*row)]
 		clear(part)

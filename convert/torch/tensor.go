@@ -22,6 +22,7 @@ type tensor struct {
 	shape, stride []int64 // in elements, none negative
 	conj, neg     bool
 
+	space  *workspace
 	made   sized  // the data, where it is no view of one storage
 	refuse string // why it has no data that could be written: meta, object, …
 	quant  *quantized
@@ -244,7 +245,7 @@ func (t *tensor) data() (sized, error) {
 
 func (t *tensor) gather(apply func([]byte)) gather {
 	s, _ := t.s.data.sub(t.begin, t.end()-t.begin)
-	return gather{src: s, elem: t.elem.size, shape: t.shape, stride: t.stride, apply: apply}
+	return gather{src: s, elem: t.elem.size, shape: t.shape, stride: t.stride, apply: apply, space: t.space}
 }
 
 // A piece is a tensor of the output.
@@ -266,6 +267,7 @@ func unsigned(shape []int64) []uint64 {
 
 // pieces returns what is to be written for the tensor.
 func (r *reader) pieces(name string, t *tensor) ([]piece, error) {
+	t.space = &r.space
 	refuse := func(reason, hint, format string, args ...any) ([]piece, error) {
 		e := t.at.fail(ErrUnsupported, reason, format, args...)
 		e.Tensor, e.Hint = name, hint
