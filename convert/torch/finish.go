@@ -75,7 +75,9 @@ func (r *reader) namedOf(c *content, f *File, at place) ([]named, error) {
 		if err != nil {
 			return nil, err
 		}
-		if kind, _ := c.b.expand(v); kind == leaf && len(more) == 0 && len(list) == 0 && !r.opts.ExtractOnly {
+		// An empty state is a checkpoint; values without tensors are none.
+		kind, parts := c.b.expand(v)
+		if (kind == leaf || len(parts) > 0 && kind != moduleNode) && len(more) == 0 && len(list) == 0 && !r.opts.ExtractOnly {
 			return nil, c.b.at.fail(ErrUnknown, "empty", "a %s, which holds no tensors", kindOf(v))
 		}
 		list = append(list, more...)

@@ -120,7 +120,7 @@ func (r *reader) content(src span, at place, depth int) (*content, error) {
 		}
 		return &content{container: "npy", framework: "np", tensors: []named{{"tensor", t}}}, nil
 	case isTar(head):
-		return r.tar(src, at)
+		return r.tar(src, at, depth)
 	case looksLikePickle(head):
 		return r.stream(src, at, depth)
 	}

@@ -278,7 +278,14 @@ func rebuildFirst(b *builder, o *pickle.Object, depth int) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return orNil(b.tensorArg(o, args[0], depth))
+	t, err := b.tensorArg(o, args[0], depth)
+	if err != nil {
+		return nil, err
+	}
+	if len(args) > 3 {
+		return withState(t, args[3]), nil
+	}
+	return t, nil
 }
 
 // rebuildMoved has made an array or tensor of another device of its first
@@ -309,7 +316,30 @@ func rebuildTyped(b *builder, o *pickle.Object, depth int) (any, error) {
 	if !ok || constructorOf(sym) == nil {
 		return nil, b.place(o).fail(ErrUnsupported, "function", "a tensor that an unknown function makes")
 	}
-	return b.value(&pickle.Object{Callable: sym, Args: args[2], Offset: o.Offset, Op: o.Op}, depth)
+	got, err := b.value(&pickle.Object{Callable: sym, Args: args[2], Offset: o.Offset, Op: o.Op}, depth)
+	return withState(got, args[3]), err
+}
+
+// withState counts the tensors among a tensor's attributes.
+func withState(got any, state pickle.Value) any {
+	t, ok := got.(*tensor)
+	if !ok {
+		return got
+	}
+	n := 0
+	pickle.Walk(state, func(v pickle.Value) bool {
+		if isTensor(v) {
+			n++
+			return false
+		}
+		return true
+	})
+	if n == 0 {
+		return t
+	}
+	own := *t
+	own.state += n
+	return &own
 }
 
 func rebuildMeta(b *builder, o *pickle.Object, depth int) (any, error) {

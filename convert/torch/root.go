@@ -225,6 +225,9 @@ func (t *tree) flatten(v pickle.Value) ([]named, error) {
 			switch got := got.(type) {
 			case *tensor:
 				out = append(out, named{name, got})
+				if got.state > 0 {
+					b.r.leave(LeftOut{Path: path + ".__dict__", Kind: "attributes of a tensor", Tensors: got.state})
+				}
 			case *storageRef:
 				n := got.size / int64(got.elem.size)
 				tensor, err := view(b.at, got, got.elem, 0, []int64{n}, []int64{1})

@@ -5,8 +5,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"maps"
 	"path"
-	"strings"
+	"slices"
 
 	"github.com/tensmith/tensmith/pickle"
 )
@@ -14,7 +15,7 @@ import (
 // tar opens the archives of torch before 0.1.10: "storages" and "tensors" are
 // pickles with numbers between them, and "pickle" is the object, whose
 // persistent ids are the keys of tensors. Members are read where they lie.
-func (r *reader) tar(src span, at place) (*content, error) {
+func (r *reader) tar(src span, at place, depth int) (*content, error) {
 	members := make(map[string]span)
 	section := io.NewSectionReader(src, 0, src.size)
 	archive := tar.NewReader(section)
@@ -48,13 +49,7 @@ func (r *reader) tar(src span, at place) (*content, error) {
 	}
 	object, isTorch := members["pickle"]
 	if !isTorch {
-		var names []string
-		for name := range members {
-			if ext := path.Ext(name); strings.Contains(".ckpt.pt.pth.bin.safetensors", ext) && ext != "" {
-				names = append(names, name)
-			}
-		}
-		return nil, at.fail(ErrUnknown, "unknown", "a tar archive that is no checkpoint; of its members these may be: %q", names)
+		return r.bundle(members, at, depth)
 	}
 	objectAt := at.in("pickle")
 	value, next, err := r.decode(object, 0, objectAt)
@@ -97,6 +92,28 @@ func (r *reader) tar(src span, at place) (*content, error) {
 		return nil, objectAt.malformed("missing", "there is no tensor %q", key)
 	}
 	return &content{container: "torch-tar", framework: "pt", value: value, b: b}, nil
+}
+
+// bundle opens a tar archive that other programs make, NeMo first of all, with
+// one checkpoint among its members.
+func (r *reader) bundle(members map[string]span, at place, depth int) (*content, error) {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		switch path.Ext(name) {
+		case ".ckpt", ".pt", ".pth", ".bin":
+			names = append(names, name)
+		}
+	}
+	if len(names) != 1 {
+		return nil, at.fail(ErrUnknown, "unknown", "a tar archive with %d checkpoints among its members: %q", len(names), names[:min(len(names), 10)])
+	}
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		if name != names[0] {
+			r.leave(LeftOut{Path: name, Kind: "member"})
+		}
+	}
+	r.note("container", "", "", "the member "+names[0]+" of a tar archive")
+	return r.content(members[names[0]], at.in(names[0]), depth+1)
 }
 
 // tarTensor is the tensor of a persistent id.

@@ -25,6 +25,7 @@ type tensor struct {
 	space  *workspace
 	made   sized  // the data, where it is no view of one storage
 	refuse string // why it has no data that could be written: meta, object, …
+	state  int    // tensors among its Python attributes, which have no place in the output
 	quant  *quantized
 	sparse *sparse
 }

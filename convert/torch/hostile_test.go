@@ -1,0 +1,232 @@
+package torch
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+)
+
+// zipOf makes an archive; a name that ends in "=" is deflated.
+func zipOf(t *testing.T, records ...string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := zip.NewWriter(&b)
+	for i := 0; i < len(records); i += 2 {
+		name, deflate := strings.CutSuffix(records[i], "=")
+		h := &zip.FileHeader{Name: name, Method: zip.Store}
+		if deflate {
+			h.Method = zip.Deflate
+		}
+		w, err := z.CreateHeader(h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(w, records[i+1])
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func gzipOf(t *testing.T, data []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	z.Write(data)
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// central changes the 16 bits at offset at of the n-th entry of the directory.
+func central(data []byte, n, at int, value uint16) []byte {
+	i := 0
+	for ; ; n-- {
+		i += bytes.Index(data[i:], []byte("PK\x01\x02"))
+		if n == 0 {
+			break
+		}
+		i += 4
+	}
+	binary.LittleEndian.PutUint16(data[i+at:], value)
+	return data
+}
+
+func TestHostile(t *testing.T) {
+	empty := "\x80\x02}q\x00."
+	laughs := "\x80\x02]q\x00"
+	for i := range 60 { // each list holds the one before twice
+		laughs += "]q" + string(rune(i+1)) + "(h" + string(rune(i)) + "h" + string(rune(i)) + "e"
+	}
+	deep := "\x80\x02" + strings.Repeat("]", 200_000) + strings.Repeat("a", 199_999) + "."
+	tensor := "ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x01tQK\x00K\x01\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtR"
+	cycle := "\x80\x02}q\x00X\x01\x00\x00\x00ah\x00sX\x01\x00\x00\x00w" + tensor + "s."
+	shared := "\x80\x02]q\x00" + tensor + "a"
+	for i := range 60 {
+		shared += "0]q" + string(rune(i+1)) + "(h" + string(rune(i)) + "h" + string(rune(i)) + "e"
+	}
+	var link bytes.Buffer
+	w := tar.NewWriter(&link)
+	w.WriteHeader(&tar.Header{Name: "storages", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"})
+	w.WriteHeader(&tar.Header{Name: "pickle", Size: int64(len(empty)), Mode: 0o600, Typeflag: tar.TypeReg})
+	io.WriteString(w, empty)
+	w.Close()
+	nested := []byte(empty)
+	for range 8 {
+		nested = gzipOf(t, nested)
+	}
+	for name, tt := range map[string]struct {
+		data   []byte
+		cause  error
+		reason string
+	}{
+		"traversal":   {zipOf(t, "a/data.pkl", empty, "a/../../x", "x"), ErrMalformed, "name"},
+		"backslash":   {zipOf(t, "a/data.pkl", empty, "a\\x", "x"), ErrMalformed, "name"},
+		"encrypted":   {central(zipOf(t, "a/data.pkl", empty), 0, 8, 1), ErrUnsupported, "encrypted"},
+		"method":      {central(zipOf(t, "a/data.pkl", empty), 0, 10, 99), ErrUnsupported, "method"},
+		"bomb":        {zipOf(t, "a/data.pkl=", strings.Repeat("\x80\x02", 100<<20)), ErrLimit, "inflate"},
+		"gzip bomb":   {gzipOf(t, make([]byte, 300<<20)), ErrLimit, "inflate"},
+		"nested gzip": {nested, ErrLimit, "nested"},
+		"no pickle":   {zipOf(t, "a/readme", "x"), ErrUnknown, "unknown"},
+		"laughs":      {[]byte(laughs + "."), ErrUnknown, "empty"},
+		"deep":        {[]byte(deep), ErrUnknown, "empty"},
+		"shared":      {zipOf(t, "a/data.pkl", shared+".", "a/data/0", "1234"), ErrLimit, "shared"},
+		"link":        {link.Bytes(), ErrDangerous, "dangerous"},
+		"no bytes":    {nil, ErrUnknown, "unknown"},
+		"zeros":       {make([]byte, 4096), ErrUnknown, "unknown"},
+		"extension":   {[]byte("\x80\x02\x82\x01."), ErrDangerous, "dangerous"},
+		"getattr":     {[]byte("\x80\x04cbuiltins\ngetattr\ncmycode\nMode\n\x8c\x08__dict__\x86R."), ErrDangerous, "dangerous"},
+		"as argument": {[]byte("\x80\x04cmycode\ncall\ncbuiltins\ngetattr\n\x85R."), ErrDangerous, "dangerous"},
+		"computed":    {[]byte("\x80\x04\x8c\x06mycode\x94cmycode\nname\n)R\x93."), ErrDangerous, "dangerous"},
+		"second":      {[]byte(empty + "cos\nsystem\n(S'true'\ntR."), ErrDangerous, "dangerous"},
+		"cut":         {[]byte("\x80\x02cos\nsystem\n(X"), ErrDangerous, "dangerous"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			begin := time.Now()
+			f, err := Open(fstest.MapFS{"x": {Data: tt.data}}, "x", nil)
+			if err == nil {
+				f.Close()
+			}
+			var e *Error
+			if !errors.Is(err, tt.cause) || !errors.As(err, &e) || e.Reason != tt.reason {
+				t.Errorf("%v, want %v (%s)", err, tt.cause, tt.reason)
+			}
+			if took := time.Since(begin); took > 5*time.Second {
+				t.Errorf("took %v", took)
+			}
+		})
+	}
+	t.Run("cycle", func(t *testing.T) {
+		f, err := Open(fstest.MapFS{"x": {Data: zipOf(t, "a/data.pkl", cycle, "a/data/0", "1234")}}, "x", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if list := f.Entries(); len(list) != 1 || list[0].Name != "w" {
+			t.Errorf("entries %v", list)
+		}
+	})
+	t.Run("overlap", func(t *testing.T) {
+		data := zipOf(t, "a/data.pkl", empty, "a/data/0", "12345678")
+		second := bytes.LastIndex(data, []byte("PK\x01\x02"))
+		first := bytes.Index(data, []byte("PK\x01\x02"))
+		copy(data[second+42:second+46], data[first+42:first+46]) // where its local header is
+		_, err := Open(fstest.MapFS{"x": {Data: data}}, "x", nil)
+		if !errors.Is(err, ErrMalformed) {
+			t.Errorf("two records of the same bytes: %v", err)
+		}
+	})
+}
+
+// TestEnumMember takes the member of an enumeration as Python 3.11.2 pickles
+// it.
+func TestEnumMember(t *testing.T) {
+	data := []byte("\x80\x04}\x8c\x01mcbuiltins\ngetattr\ncmycode\nMode\n\x8c\x04FAST\x86Rs.")
+	f, err := Open(fstest.MapFS{"x": {Data: data}}, "x", &Options{ExtractOnly: true}) // it holds no tensors
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if f.Verdict().String() != "suspicious" {
+		t.Errorf("verdict %v", f.Verdict())
+	}
+}
+
+// A streamFS has files that cannot be read at offsets.
+type streamFS struct{ fs.FS }
+
+type streamFile struct{ fs.File }
+
+func (s streamFS) Open(name string) (fs.File, error) {
+	f, err := s.FS.Open(name)
+	return streamFile{f}, err
+}
+
+func TestStream(t *testing.T) {
+	for _, file := range []string{"torch113/zip_path.pt", "published/published_lpips_alex_v0.1.pth"} {
+		f, err := Open(streamFS{os.DirFS("testdata")}, file, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(digests(t, f)) == 0 {
+			t.Errorf("%s: no tensors", file)
+		}
+		f.Close()
+	}
+}
+
+func TestBundle(t *testing.T) {
+	model, err := os.ReadFile("testdata/torch113/flat.pt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for name, data := range map[string][]byte{"./model_config.yaml": []byte("a: 1\n"), "./model_weights.ckpt": model} {
+		w.WriteHeader(&tar.Header{Name: name, Size: int64(len(data)), Mode: 0o600})
+		w.Write(data)
+	}
+	w.Close()
+	f, err := Open(fstest.MapFS{"x.nemo": {Data: b.Bytes()}}, "x.nemo", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if got := digests(t, f); len(got) != 2 {
+		t.Errorf("tensors %v", got)
+	}
+}
+
+// TestTemporary leaves nothing behind.
+func TestTemporary(t *testing.T) {
+	dir := t.TempDir()
+	for _, file := range []string{"torch215/wrapped_zip.pt.xz", "hand/zip_deflated_storage.pt", "hand/bad_pickle_cut.pt"} {
+		f, err := Open(os.DirFS("testdata"), file, &Options{TempDir: dir})
+		if err == nil {
+			f.Close()
+		}
+	}
+	f, err := Open(fstest.MapFS{"x": {Data: gzipOf(t, append([]byte("\x80\x02}."), make([]byte, 1<<20)...))}}, "x", &Options{TempDir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if list, _ := os.ReadDir(dir); len(list) != 1 {
+		t.Errorf("%d temporary files while open", len(list))
+	}
+	f.Close()
+	if list, _ := os.ReadDir(dir); len(list) != 0 {
+		t.Errorf("left behind: %v", list)
+	}
+}
