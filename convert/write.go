@@ -240,6 +240,15 @@ func (f *File) judge(r *Report, casts map[int]*cast) {
 	for _, what := range slices.Sorted(maps.Keys(lossy)) {
 		r.Why = append(r.Why, fmt.Sprintf("%d tensors of %s", lossy[what], what))
 	}
+	dropped := 0
+	for _, n := range f.Notes {
+		if n.Kind == "dropped" {
+			dropped++
+		}
+	}
+	if dropped > 0 {
+		r.Why = append(r.Why, fmt.Sprintf("%d tensors that share bytes with others dropped", dropped))
+	}
 	left, size := 0, int64(0)
 	for _, s := range f.Skipped {
 		left, size = left+s.Tensors, size+s.Bytes
@@ -251,10 +260,12 @@ func (f *File) judge(r *Report, casts map[int]*cast) {
 	if r.Lossless {
 		r.Why = []string{"all tensors of the input, bit by bit"}
 	}
-	for _, list := range []*[]Note{&r.Notes} {
-		if *list == nil {
-			*list = []Note{}
-		}
+	// Empty lists are lists in JSON, too.
+	if r.Metadata == nil {
+		r.Metadata = map[string]string{}
+	}
+	if r.Notes == nil {
+		r.Notes = []Note{}
 	}
 	if r.Skipped == nil {
 		r.Skipped = []Skipped{}

@@ -2,6 +2,7 @@ package torch
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"runtime"
 	"testing"
@@ -21,10 +22,15 @@ func (w *limitWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// openMutant opens bytes as a file and reads a part of every tensor.
+// openMutant opens bytes as a file.
 func openMutant(t *testing.T, name string, data []byte, opts *Options) {
 	t.Helper()
-	fsys := fstest.MapFS{name: {Data: data}}
+	openMutants(t, fstest.MapFS{name: {Data: data}}, name, opts)
+}
+
+// openMutants opens a file or directory and reads a part of every tensor.
+func openMutants(t *testing.T, fsys fs.FS, name string, opts *Options) {
+	t.Helper()
 	f, err := Open(fsys, name, opts)
 	if err != nil {
 		var e *Error
@@ -32,7 +38,7 @@ func openMutant(t *testing.T, name string, data []byte, opts *Options) {
 			t.Fatalf("an error without a place: %v", err)
 		}
 		if e.Reason == "" || !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrUnsupported) && !errors.Is(err, ErrUnknown) &&
-			!errors.Is(err, ErrDangerous) && !errors.Is(err, ErrLimit) {
+			!errors.Is(err, ErrDangerous) && !errors.Is(err, ErrLimit) && !errors.Is(err, fs.ErrNotExist) {
 			t.Fatalf("an error of no kind: %v (%q)", err, e.Reason)
 		}
 		return
@@ -109,6 +115,67 @@ func FuzzOpen(f *testing.F) {
 	})
 }
 
+// mutate changes up to three places.
+func mutate(src []byte, next func(n int) int) []byte {
+	data := append([]byte(nil), src...)
+	for range 1 + next(3) {
+		if len(data) == 0 {
+			break
+		}
+		i := next(len(data))
+		switch next(4) {
+		case 0:
+			data[i] ^= 1 << next(8)
+		case 1:
+			data[i] = byte(next(256))
+		case 2:
+			data = append(data[:i], data[min(len(data), i+1+next(8)):]...)
+		case 3:
+			data = append(data[:i], append([]byte{byte(next(256))}, data[i:]...)...)
+		}
+	}
+	return data
+}
+
+// generator returns random numbers, the same each time.
+func generator() func(n int) int {
+	state := uint64(1)
+	return func(n int) int {
+		state = state*6364136223846793005 + 1442695040888963407
+		return int(state>>33) % max(n, 1)
+	}
+}
+
+// TestMutantDirectories changes one file of a directory.
+func TestMutantDirectories(t *testing.T) {
+	rounds := 400
+	if testing.Short() {
+		rounds = 40
+	}
+	next := generator()
+	for _, dir := range []string{"torch215/dcp_single", "torch215/dcp_two_ranks", "torch215/hf_bin"} {
+		list, err := os.ReadDir("testdata/" + dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for round := range rounds {
+			fsys := make(fstest.MapFS)
+			victim := next(len(list))
+			for i, e := range list {
+				data, err := os.ReadFile("testdata/" + dir + "/" + e.Name())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if i == victim {
+					data = mutate(data, next)
+				}
+				fsys["x/"+e.Name()] = &fstest.MapFile{Data: data}
+			}
+			openMutants(t, fsys, "x", fuzzOptions[round%len(fuzzOptions)])
+		}
+	}
+}
+
 // TestMutants flips, inserts and deletes bytes of all files of the suite, the
 // same ones each time, and measures.
 func TestMutants(t *testing.T) {
@@ -116,11 +183,7 @@ func TestMutants(t *testing.T) {
 	if testing.Short() {
 		rounds = 4
 	}
-	state := uint64(1)
-	next := func(n int) int {
-		state = state*6364136223846793005 + 1442695040888963407
-		return int(state>>33) % max(n, 1)
-	}
+	next := generator()
 	var before, after runtime.MemStats
 	for _, c := range readCases(t) {
 		src, err := os.ReadFile("testdata/" + c.File)
@@ -128,23 +191,7 @@ func TestMutants(t *testing.T) {
 			continue // a directory, or one of the few that are larger
 		}
 		for round := range rounds {
-			data := append([]byte(nil), src...)
-			for range 1 + next(3) {
-				i := next(len(data))
-				switch next(4) {
-				case 0:
-					data[i] ^= 1 << next(8)
-				case 1:
-					data[i] = byte(next(256))
-				case 2:
-					data = append(data[:i], data[min(len(data), i+1+next(8)):]...)
-				case 3:
-					data = append(data[:i], append([]byte{byte(next(256))}, data[i:]...)...)
-				}
-				if len(data) == 0 {
-					break
-				}
-			}
+			data := mutate(src, next)
 			runtime.ReadMemStats(&before)
 			begin := time.Now()
 			openMutant(t, c.File, data, fuzzOptions[round%len(fuzzOptions)])

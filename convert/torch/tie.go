@@ -140,7 +140,11 @@ func (r *reader) tieAsReference(pieces []piece, group []int, alias map[string]st
 		for _, i := range overlapping {
 			if i != kept {
 				alias[pieces[i].name] = pieces[kept].name
-				r.note("alias", pieces[i].name, pieces[kept].name, "shares bytes with the other, which the reference converter keeps alone")
+				if pieces[i].view.viewKey() == pieces[kept].view.viewKey() {
+					r.note("alias", pieces[i].name, pieces[kept].name, "the same view; recorded in the metadata")
+				} else {
+					r.note("dropped", pieces[i].name, pieces[kept].name, "another view of the same bytes; left out, as the reference converter does")
+				}
 			}
 		}
 	}
