@@ -25,6 +25,10 @@ func Decode[T float32 | float64](dst []T, d safetensors.DType, src []byte) error
 	if err := checkSize(d, len(dst), len(src)); err != nil {
 		return err
 	}
+	if narrow, ok := any(dst).([]float32); ok {
+		done := decodeKernel(narrow, d, src)
+		dst, src = dst[done:], src[done*d.Bits()/8:]
+	}
 	switch d {
 	case safetensors.F4:
 		decodeF4(dst, src)

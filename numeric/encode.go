@@ -38,6 +38,10 @@ func Encode[T float32 | float64](dst []byte, d safetensors.DType, src []T, mode 
 	if err := checkSize(d, len(src), len(dst)); err != nil {
 		return err
 	}
+	if narrow, ok := any(src).([]float32); ok {
+		done := encodeKernel(dst, d, narrow, mode)
+		dst, src = dst[done*d.Bits()/8:], src[done:]
+	}
 	switch d {
 	case safetensors.F4, safetensors.F6E2M3, safetensors.F6E3M2:
 		return encodePacked(dst, d, src)

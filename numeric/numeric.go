@@ -69,13 +69,15 @@ import (
 	"github.com/tensmith/tensmith/safetensors"
 )
 
-// Errors that a [ValueError] wraps, and ErrSize, which stands alone.
+// Errors that a [ValueError] wraps, and those that stand alone: ErrSize, ErrKind
+// and ErrFloat.
 var (
 	ErrRange    = errors.New("out of range")
 	ErrFraction = errors.New("not a whole number")
 	ErrNaN      = errors.New("the type has no NaN")
 	ErrSize     = errors.New("lengths do not fit")
 	ErrKind     = errors.New("not an integer type")
+	ErrFloat    = errors.New("not a float type")
 )
 
 // A ValueError says that a number has no place in a type.

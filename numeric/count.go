@@ -1,0 +1,236 @@
+package numeric
+
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+
+	"github.com/tensmith/tensmith/safetensors"
+)
+
+// A counter is a worker's part of [Stats].
+type counter struct {
+	dtype   safetensors.DType
+	normal  float64 // smallest normal value
+	stats   Stats
+	narrow  []float32
+	wide    []float64
+	counts  []uint32 // by words of 16 bits, nil if nothing is counted so
+	counted uint64   // the sum of counts
+}
+
+func newCounter(d safetensors.DType, quantiles bool) *counter {
+	c := &counter{dtype: d}
+	if l, ok := LimitsOf(d); ok {
+		c.normal = l.MinNormal
+	}
+	small := d.Bits() <= 8
+	if small || quantiles {
+		c.stats.tally = newTally(d)
+		if small || isNarrow(d) || d.Bits() == 16 {
+			c.counts = make([]uint32, 1<<16)
+		}
+	}
+	return c
+}
+
+// isNarrow tells whether blocks of the type are summarised as float32.
+func isNarrow(d safetensors.DType) bool {
+	switch d {
+	case safetensors.F32, safetensors.C64, safetensors.BF16, safetensors.F16:
+		return true
+	}
+	return false
+}
+
+// add takes in whole blocks; less only at the end of the data.
+func (c *counter) add(src []byte) error {
+	if c.dtype.Bits() <= 8 {
+		c.addSmall(src)
+		return nil
+	}
+	for part := range slices.Chunk(src, int(bytesOf(c.dtype, blockNumbers))) {
+		if err := c.addBlock(part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *counter) addBlock(src []byte) error {
+	if isNarrow(c.dtype) {
+		b, ok, err := c.narrowBlock(src)
+		if err != nil {
+			return err
+		}
+		if ok {
+			c.stats.add(&b)
+			return c.tallyBlock(src, b.subnormals > 0)
+		}
+	}
+	if err := c.widen(src); err != nil {
+		return err
+	}
+	var b block
+	b.addWide(c.wide, c.normal)
+	c.stats.add(&b)
+	return c.tallyBlock(src, true)
+}
+
+// narrowBlock summarises src as float32, or returns false if not all is finite.
+func (c *counter) narrowBlock(src []byte) (b block, ok bool, err error) {
+	normal := math.Float32bits(float32(c.normal))
+	l, done := newLanes(), 0
+	if c.dtype == safetensors.F32 || c.dtype == safetensors.C64 {
+		done = l.kernelBytes(src)
+	}
+	numbers := int(int64(len(src)) / groupOf(c.dtype).bytes * groupOf(c.dtype).numbers)
+	rest := src[bytesOf(c.dtype, int64(done)):]
+	c.narrow = slices.Grow(c.narrow[:0], numbers-done)[:numbers-done]
+	if err := Decode(c.narrow, c.dtype, rest); err != nil {
+		return block{}, false, err
+	}
+	l.add(c.narrow[l.kernel(c.narrow):])
+	b, tiny, ok := l.block(numbers, normal)
+	if !ok || !tiny {
+		return b, ok, nil
+	}
+	zeros, below := countTiny(c.narrow, normal)
+	if done > 0 {
+		// The kernel has left the numbers where they are; they come again.
+		z, t := countTinyBytes(src[:4*done], normal)
+		zeros, below = zeros+z, below+t
+	}
+	b.zeros, b.subnormals = zeros, below-zeros
+	return b, true, nil
+}
+
+// widen decodes src.
+func (c *counter) widen(src []byte) error {
+	numbers := int(int64(len(src)) / groupOf(c.dtype).bytes * groupOf(c.dtype).numbers)
+	c.wide = slices.Grow(c.wide[:0], numbers)[:numbers]
+	return Decode(c.wide, c.dtype, src)
+}
+
+// finish returns the stats, complete.
+func (c *counter) finish() *Stats {
+	c.flush()
+	t := c.stats.tally
+	if c.dtype.Bits() <= 8 {
+		// Everything follows from how often each code is there.
+		all := Stats{tally: t}
+		for code, n := range t.codes {
+			all.addCode(n, t.value(uint16(code)), c.normal)
+		}
+		c.stats = all
+	}
+	return &c.stats
+}
+
+// countWords counts the 16-bit words of src, whose length is even.
+func countWords(counts *[1 << 16]uint32, src []byte) {
+	for ; len(src) >= 8; src = src[8:] {
+		w := binary.LittleEndian.Uint64(src)
+		counts[uint16(w)]++
+		counts[uint16(w>>16)]++
+		counts[uint16(w>>32)]++
+		counts[uint16(w>>48)]++
+	}
+	for ; len(src) >= 2; src = src[2:] {
+		counts[binary.LittleEndian.Uint16(src)]++
+	}
+}
+
+// countUpper counts the upper halves of the 32-bit words of src.
+func countUpper(counts *[1 << 16]uint32, src []byte) {
+	for ; len(src) >= 8; src = src[8:] {
+		w := binary.LittleEndian.Uint64(src)
+		counts[uint16(w>>16)]++
+		counts[uint16(w>>48)]++
+	}
+	for ; len(src) >= 4; src = src[4:] {
+		counts[binary.LittleEndian.Uint16(src[2:])]++
+	}
+}
+
+// table returns counts with room for more increments.
+func (c *counter) table(more int) *[1 << 16]uint32 {
+	if c.counted+uint64(more) > math.MaxUint32 {
+		c.flush()
+	}
+	c.counted += uint64(more)
+	return (*[1 << 16]uint32)(c.counts)
+}
+
+// tallyBlock counts the numbers of src by value, if that is wanted.
+func (c *counter) tallyBlock(src []byte, subnormals bool) error {
+	switch {
+	case c.stats.tally == nil:
+	case c.dtype.Bits() == 16:
+		countWords(c.table(len(src)/2), src)
+	case !subnormals:
+		// A sketch sees no more of a normal F32 than a BF16 does.
+		countUpper(c.table(len(src)/4), src)
+		c.stats.tally.middle = true
+	default:
+		if err := c.widen(src); err != nil {
+			return err
+		}
+		c.stats.tally.sketchAll(c.wide)
+	}
+	return nil
+}
+
+// addSmall counts the codes of a type of at most eight bits.
+func (c *counter) addSmall(src []byte) {
+	codes := c.stats.tally.codes
+	switch c.dtype {
+	case safetensors.F6E2M3, safetensors.F6E3M2:
+		for ; len(src) >= 3; src = src[3:] {
+			w := uint32(src[0]) | uint32(src[1])<<8 | uint32(src[2])<<16
+			codes[w&63]++
+			codes[w>>6&63]++
+			codes[w>>12&63]++
+			codes[w>>18]++
+		}
+		return
+	}
+	even := len(src) &^ 1
+	countWords(c.table(even/2), src[:even])
+	if even < len(src) {
+		c.spread(uint16(src[even]), 1, 1)
+	}
+}
+
+// flush moves the counts of words to the tally.
+func (c *counter) flush() {
+	for word, n := range c.counts {
+		if n == 0 {
+			continue
+		}
+		switch bits := c.dtype.Bits(); {
+		case bits <= 8:
+			c.spread(uint16(word), uint64(n), 2)
+		case bits == 16:
+			c.stats.tally.codes[word] += uint64(n)
+		default:
+			c.stats.tally.sketch(float64(math.Float32frombits(uint32(word)<<16)), uint64(n))
+		}
+	}
+	clear(c.counts)
+	c.counted = 0
+}
+
+// spread counts the codes in the low bytes of a word.
+func (c *counter) spread(word uint16, n uint64, bytes int) {
+	codes := c.stats.tally.codes
+	for range bytes {
+		if c.dtype == safetensors.F4 {
+			codes[word&15] += n
+			codes[word>>4&15] += n
+		} else {
+			codes[word&0xFF] += n
+		}
+		word >>= 8
+	}
+}

@@ -1,0 +1,201 @@
+//go:build !purego
+
+package numeric
+
+import "github.com/tensmith/tensmith/safetensors"
+
+// These choose a kernel and say how many numbers it has dealt with; the plain
+// loop that calls them does the rest. They are switches, not tables of
+// functions, so that what they are given need not escape.
+
+// steps returns how many of n numbers a kernel takes.
+func (v level) steps(n int) int {
+	if v == plain {
+		return 0
+	}
+	return n &^ (width - 1)
+}
+
+func (l *lanes) kernel(values []float32) int { return best.lanesFloats(l, values) }
+func (l *lanes) kernelBytes(src []byte) int  { return best.lanesBytes(l, src) }
+
+func (v level) lanesBytes(l *lanes, src []byte) int {
+	n := v.steps(len(src) / 4)
+	if n > 0 {
+		if v == avx512 {
+			lanesAVX512(l, src, n)
+		} else {
+			lanesAVX2(l, src, n)
+		}
+	}
+	return n
+}
+
+func (v level) lanesFloats(l *lanes, values []float32) int {
+	n := v.steps(len(values))
+	if n > 0 {
+		if v == avx512 {
+			lanesFloatsAVX512(l, values, n)
+		} else {
+			lanesFloatsAVX2(l, values, n)
+		}
+	}
+	return n
+}
+
+// countTiny counts zeros, and with them what is less than normal.
+func countTiny(values []float32, normal uint32) (zeros, tiny uint64) {
+	return best.tinyFloats(values, normal)
+}
+
+func (v level) tinyFloats(values []float32, normal uint32) (zeros, tiny uint64) {
+	n := v.steps(len(values))
+	if n > 0 {
+		if v == avx512 {
+			zeros, tiny = tinyFloatsAVX512(values, n, normal)
+		} else {
+			zeros, tiny = tinyFloatsAVX2(values, n, normal)
+		}
+	}
+	z, t := countTinyPlain(values[n:], normal)
+	return zeros + z, tiny + t
+}
+
+// countTinyBytes is countTiny of the bytes of F32 that kernelBytes took.
+func countTinyBytes(src []byte, normal uint32) (zeros, tiny uint64) {
+	if best == avx512 {
+		return tinyAVX512(src, len(src)/4, normal)
+	}
+	return tinyAVX2(src, len(src)/4, normal)
+}
+
+func (p *pairs) kernel(a, b []float32) int { return best.pairs(p, a, b) }
+
+// pairs leaves p as it was, and returns 0, if not all numbers are finite.
+func (v level) pairs(p *pairs, a, b []float32) int {
+	n := v.steps(min(len(a), len(b)))
+	if n == 0 {
+		return 0
+	}
+	before, high := *p, uint32(0)
+	if v == avx512 {
+		high = pairsAVX512(p, a[:n], b[:n])
+	} else {
+		high = pairsAVX2(p, a[:n], b[:n])
+	}
+	if high >= 0xFF<<23 {
+		*p = before
+		return 0
+	}
+	return n
+}
+
+func encodeKernel(dst []byte, d safetensors.DType, src []float32, mode Overflow) int {
+	return best.encodeFloats(dst, d, src, mode)
+}
+
+func encodeKernelBytes(dst []byte, d safetensors.DType, src []byte, mode Overflow) int {
+	return best.encodeBytes(dst, d, src, mode)
+}
+
+func decodeKernel(dst []float32, d safetensors.DType, src []byte) int {
+	return best.decodeFloats(dst, d, src)
+}
+
+func decodeKernelBytes(dst []byte, d safetensors.DType, src []byte) int {
+	return best.decodeBytes(dst, d, src)
+}
+
+// over returns what magnitudes beyond the largest become in a layout.
+func over(d safetensors.DType, mode Overflow) uint32 {
+	l, _ := layoutOf(d)
+	return l.overflow(0, mode)
+}
+
+func (v level) encodeFloats(dst []byte, d safetensors.DType, src []float32, mode Overflow) int {
+	n := v.steps(len(src))
+	if n == 0 {
+		return 0
+	}
+	switch {
+	case d == safetensors.BF16 && v == avx512:
+		toBF16FloatsAVX512(dst, src, n, over(d, mode))
+	case d == safetensors.BF16 && v == avx2:
+		toBF16FloatsAVX2(dst, src, n, over(d, mode))
+	case d == safetensors.F16 && v == avx512:
+		toF16FloatsAVX512(dst, src, n, over(d, mode))
+	case d == safetensors.F16 && v == avx2:
+		toF16FloatsAVX2(dst, src, n, over(d, mode))
+	case d == safetensors.F8E4M3 && v == avx512:
+		toE4M3FloatsAVX512(dst, src, n, over(d, mode))
+	case d == safetensors.F8E4M3 && v == avx2:
+		toE4M3FloatsAVX2(dst, src, n, over(d, mode))
+	default:
+		return 0
+	}
+	return n
+}
+
+func (v level) encodeBytes(dst []byte, d safetensors.DType, src []byte, mode Overflow) int {
+	n := v.steps(len(src) / 4)
+	if n == 0 {
+		return 0
+	}
+	switch {
+	case d == safetensors.BF16 && v == avx512:
+		toBF16AVX512(dst, src, n, over(d, mode))
+	case d == safetensors.BF16 && v == avx2:
+		toBF16AVX2(dst, src, n, over(d, mode))
+	case d == safetensors.F16 && v == avx512:
+		toF16AVX512(dst, src, n, over(d, mode))
+	case d == safetensors.F16 && v == avx2:
+		toF16AVX2(dst, src, n, over(d, mode))
+	case d == safetensors.F8E4M3 && v == avx512:
+		toE4M3AVX512(dst, src, n, over(d, mode))
+	case d == safetensors.F8E4M3 && v == avx2:
+		toE4M3AVX2(dst, src, n, over(d, mode))
+	default:
+		return 0
+	}
+	return n
+}
+
+func (v level) decodeFloats(dst []float32, d safetensors.DType, src []byte) int {
+	n := v.steps(len(dst))
+	if n == 0 {
+		return 0
+	}
+	switch {
+	case d == safetensors.BF16 && v == avx512:
+		fromBF16FloatsAVX512(dst, src[:2*n])
+	case d == safetensors.BF16 && v == avx2:
+		fromBF16FloatsAVX2(dst, src[:2*n])
+	case d == safetensors.F16 && v == avx512:
+		fromF16FloatsAVX512(dst, src[:2*n])
+	case d == safetensors.F16 && v == avx2:
+		fromF16FloatsAVX2(dst, src[:2*n])
+	default:
+		return 0
+	}
+	return n
+}
+
+func (v level) decodeBytes(dst []byte, d safetensors.DType, src []byte) int {
+	n := v.steps(len(dst) / 4)
+	if n == 0 {
+		return 0
+	}
+	switch {
+	case d == safetensors.BF16 && v == avx512:
+		fromBF16AVX512(dst, src[:2*n])
+	case d == safetensors.BF16 && v == avx2:
+		fromBF16AVX2(dst, src[:2*n])
+	case d == safetensors.F16 && v == avx512:
+		fromF16AVX512(dst, src[:2*n])
+	case d == safetensors.F16 && v == avx2:
+		fromF16AVX2(dst, src[:2*n])
+	default:
+		return 0
+	}
+	return n
+}

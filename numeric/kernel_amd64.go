@@ -1,0 +1,143 @@
+//go:build !purego
+
+package numeric
+
+//go:generate go run -C internal/asm . -out ../../kernel_amd64.s
+
+// A level is the instruction set that kernels use. The tests go through all
+// that the processor has.
+type level uint8
+
+const (
+	plain  level = iota // none: the loops in Go
+	avx2                // AVX2, FMA, F16C
+	avx512              // AVX-512 F, BW, DQ, VL
+)
+
+// best is found once; nothing changes it.
+var best = detect()
+
+// detect asks the processor for instructions, and the system for registers
+// that it saves. (Of macOS it finds AVX2 at best, which saves others late.)
+func detect() level {
+	const (
+		fma, osxsave, avx, f16c = 1 << 12, 1 << 27, 1 << 28, 1 << 29 // leaf 1, c
+		popcnt                  = 1 << 23
+		bit2                    = 1 << 5                                     // leaf 7, b: AVX2
+		f, dq, bw, vl           = 1 << 16, 1 << 17, 1 << 30, uint32(1) << 31 // leaf 7, b
+		ymm, zmm                = 0x06, 0xE6
+	)
+	highest, _, _, _ := cpuid(0, 0)
+	if highest < 7 {
+		return plain
+	}
+	_, _, c, _ := cpuid(1, 0)
+	if need := uint32(fma | popcnt | osxsave | avx | f16c); c&need != need {
+		return plain
+	}
+	saved := xgetbv()
+	_, b, _, _ := cpuid(7, 0)
+	switch {
+	case saved&ymm != ymm || b&bit2 == 0:
+		return plain
+	case saved&zmm != zmm || b&(f|dq|bw|vl) != f|dq|bw|vl:
+		return avx2
+	}
+	return avx512
+}
+
+// The kernels, in kernel_amd64.s, take whole steps of 16 numbers and forget the
+// rest. They do not check that dst is as long as src asks for.
+
+func cpuid(leaf, part uint32) (a, b, c, d uint32)
+func xgetbv() (a uint32)
+
+//go:noescape
+func lanesAVX2(l *lanes, src []byte, n int)
+
+//go:noescape
+func lanesAVX512(l *lanes, src []byte, n int)
+
+//go:noescape
+func lanesFloatsAVX2(l *lanes, src []float32, n int)
+
+//go:noescape
+func lanesFloatsAVX512(l *lanes, src []float32, n int)
+
+//go:noescape
+func tinyAVX2(src []byte, n int, normal uint32) (zeros, tiny uint64)
+
+//go:noescape
+func tinyAVX512(src []byte, n int, normal uint32) (zeros, tiny uint64)
+
+//go:noescape
+func tinyFloatsAVX2(src []float32, n int, normal uint32) (zeros, tiny uint64)
+
+//go:noescape
+func tinyFloatsAVX512(src []float32, n int, normal uint32) (zeros, tiny uint64)
+
+//go:noescape
+func pairsAVX2(p *pairs, a, b []float32) (high uint32)
+
+//go:noescape
+func pairsAVX512(p *pairs, a, b []float32) (high uint32)
+
+//go:noescape
+func toBF16AVX2(dst, src []byte, n int, over uint32)
+
+//go:noescape
+func toBF16AVX512(dst, src []byte, n int, over uint32)
+
+//go:noescape
+func toBF16FloatsAVX2(dst []byte, src []float32, n int, over uint32)
+
+//go:noescape
+func toBF16FloatsAVX512(dst []byte, src []float32, n int, over uint32)
+
+//go:noescape
+func toF16AVX2(dst, src []byte, n int, over uint32)
+
+//go:noescape
+func toF16AVX512(dst, src []byte, n int, over uint32)
+
+//go:noescape
+func toF16FloatsAVX2(dst []byte, src []float32, n int, over uint32)
+
+//go:noescape
+func toF16FloatsAVX512(dst []byte, src []float32, n int, over uint32)
+
+//go:noescape
+func toE4M3AVX2(dst, src []byte, n int, over uint32)
+
+//go:noescape
+func toE4M3AVX512(dst, src []byte, n int, over uint32)
+
+//go:noescape
+func toE4M3FloatsAVX2(dst []byte, src []float32, n int, over uint32)
+
+//go:noescape
+func toE4M3FloatsAVX512(dst []byte, src []float32, n int, over uint32)
+
+//go:noescape
+func fromBF16AVX2(dst, src []byte)
+
+//go:noescape
+func fromBF16AVX512(dst, src []byte)
+
+//go:noescape
+func fromBF16FloatsAVX2(dst []float32, src []byte)
+
+//go:noescape
+func fromBF16FloatsAVX512(dst []float32, src []byte)
+
+//go:noescape
+func fromF16AVX2(dst, src []byte)
+
+//go:noescape
+func fromF16AVX512(dst, src []byte)
+
+//go:noescape
+func fromF16FloatsAVX2(dst []float32, src []byte)
+
+//go:noescape
+func fromF16FloatsAVX512(dst []float32, src []byte)

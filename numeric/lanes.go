@@ -1,0 +1,139 @@
+package numeric
+
+import "math"
+
+// width is the number of partial sums of a block. Number i of a block goes to
+// sum i%width, and the sums are added up as a tree: the same additions in every
+// implementation, so that all give the same bits.
+const width = 16
+
+// lanes summarise a block of finite float32 in one pass; kernels write to it,
+// so its layout is theirs too. The squares of float32 are exact in a float64,
+// with a fused multiplication or without.
+type lanes struct {
+	sum, squares [width]float64
+	min, max     [width]float32
+	low, high    [width]uint32 // least and greatest bits without the sign
+}
+
+func newLanes() (l lanes) {
+	for i := range width {
+		l.min[i], l.max[i] = float32(math.Inf(1)), float32(math.Inf(-1))
+		l.low[i] = math.MaxUint32
+	}
+	return l
+}
+
+// add is the plain form of the kernels. len(values) is a multiple of width, but
+// for the last call.
+func (l *lanes) add(values []float32) {
+	for i, v := range values {
+		j := i % width
+		wide := float64(v)
+		l.sum[j] += wide
+		l.squares[j] += float64(wide * wide)
+		if v < l.min[j] {
+			l.min[j] = v
+		}
+		if v > l.max[j] {
+			l.max[j] = v
+		}
+		magnitude := math.Float32bits(v) &^ (1 << 31)
+		l.low[j] = min(l.low[j], magnitude)
+		l.high[j] = max(l.high[j], magnitude)
+	}
+}
+
+// tree adds up partial sums.
+func tree(s *[width]float64) float64 {
+	t := *s
+	for half := width / 2; half > 0; half /= 2 {
+		for i := range half {
+			t[i] += t[i+half]
+		}
+	}
+	return t[0]
+}
+
+// A block is the summary of at most blockNumbers numbers. Least and greatest
+// are those of finite ones.
+type block struct {
+	sum, squares                              float64
+	least, greatest                           float64
+	finite                                    uint64
+	zeros, subnormals, nans, posInfs, negInfs uint64
+}
+
+// block adds the lanes up, or returns false if the numbers were not all finite.
+// It leaves zeros and subnormals at 0 and tells, as tiny, whether there are any
+// below the bits of normal.
+func (l *lanes) block(numbers int, normal uint32) (b block, tiny, ok bool) {
+	low, high := l.low[0], l.high[0]
+	least, greatest := l.min[0], l.max[0]
+	for i := 1; i < width; i++ {
+		low, high = min(low, l.low[i]), max(high, l.high[i])
+		// The builtin min orders zeros, which the processor's does not; see below.
+		if l.min[i] < least {
+			least = l.min[i]
+		}
+		if l.max[i] > greatest {
+			greatest = l.max[i]
+		}
+	}
+	if high >= 0xFF<<23 {
+		return block{}, false, false
+	}
+	b = block{
+		sum: tree(&l.sum), squares: tree(&l.squares), finite: uint64(numbers),
+		// Which zero was met first is an accident: 0 is added to make it positive.
+		least: float64(least) + 0, greatest: float64(greatest) + 0,
+	}
+	return b, low < normal, true
+}
+
+// addWide summarises any numbers, one at a time. normal is the smallest normal
+// value of their type.
+func (b *block) addWide(values []float64, normal float64) {
+	var sum, squares [width]float64
+	b.least, b.greatest = math.Inf(1), math.Inf(-1)
+	for i, v := range values {
+		magnitude := math.Abs(v)
+		switch {
+		case v != v:
+			b.nans++
+			continue
+		case magnitude > math.MaxFloat64:
+			if v > 0 {
+				b.posInfs++
+			} else {
+				b.negInfs++
+			}
+			continue
+		case v == 0:
+			b.zeros++
+		case magnitude < normal:
+			b.subnormals++
+		}
+		b.finite++
+		sum[i%width] += v
+		// Explicit, or a compiler may fuse: not every square is exact here.
+		squares[i%width] += float64(v * v)
+		b.least, b.greatest = min(b.least, v), max(b.greatest, v)
+	}
+	b.sum, b.squares = tree(&sum), tree(&squares)
+	b.least, b.greatest = b.least+0, b.greatest+0
+}
+
+// countTinyPlain counts zeros, and with them what is less than normal.
+func countTinyPlain(values []float32, normal uint32) (zeros, tiny uint64) {
+	for _, v := range values {
+		magnitude := math.Float32bits(v) &^ (1 << 31)
+		if magnitude < normal {
+			tiny++
+		}
+		if magnitude == 0 {
+			zeros++
+		}
+	}
+	return zeros, tiny
+}

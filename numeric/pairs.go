@@ -1,0 +1,188 @@
+package numeric
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"slices"
+
+	"github.com/tensmith/tensmith/safetensors"
+)
+
+// pairs summarise two blocks side by side, by the lanes of a block; kernels
+// write to it. Special pairs are no part of the arrays.
+type pairs struct {
+	errors, dot, a, b [width]float64
+	maxAbs, maxRel    [width]float64
+	changed, beyond   uint64
+	relative          float64 // the tolerance
+	absolute          float64
+	special           uint64
+}
+
+// addPairs is the plain form of the kernel, and takes any numbers.
+func addPairs[T float32 | float64](p *pairs, a, b []T) {
+	b = b[:len(a)]
+	for i := range a {
+		j := i % width
+		x, y := float64(a[i]), float64(b[i])
+		if x-x != 0 || y-y != 0 {
+			if x != y && (x == x || y == y) {
+				p.special++
+				p.changed++
+				p.beyond++
+			}
+			continue
+		}
+		p.dot[j] += float64(x * y)
+		p.a[j] += float64(x * x)
+		p.b[j] += float64(y * y)
+		if x == y {
+			continue
+		}
+		p.changed++
+		difference := x - y
+		p.errors[j] += float64(difference * difference)
+		difference = math.Abs(difference)
+		if !(difference <= p.absolute+float64(p.relative*math.Abs(y))) {
+			p.beyond++
+		}
+		p.maxAbs[j] = max(p.maxAbs[j], difference)
+		p.maxRel[j] = max(p.maxRel[j], difference/max(math.Abs(x), math.Abs(y)))
+	}
+}
+
+// diff returns what was found in count pairs, but for the indices.
+func (p *pairs) diff(count int) (d Diff) {
+	d = Diff{Count: uint64(count), Changed: p.changed, Beyond: p.beyond, Special: p.special}
+	for j := range width {
+		d.MaxAbs = max(d.MaxAbs, p.maxAbs[j])
+		d.MaxRel = max(d.MaxRel, p.maxRel[j])
+	}
+	d.errors.add(tree(&p.errors))
+	d.dot.add(tree(&p.dot))
+	d.a.add(tree(&p.a))
+	d.b.add(tree(&p.b))
+	return d
+}
+
+// A differ is a worker's part of [Scan.Compare].
+type differ struct {
+	a, b        safetensors.DType
+	tolerance   Tolerance
+	diff        Diff
+	equal       *counter // of blocks that are the same bytes
+	left, right []byte   // buffers
+	narrow      [2][]float32
+	wide        [2][]float64
+}
+
+// add compares pieces of equally many numbers, the first of which has the index
+// given. The indices grow from call to call.
+func (w *differ) add(first uint64, left, right []byte) error {
+	sizeA, sizeB := int(bytesOf(w.a, blockNumbers)), int(bytesOf(w.b, blockNumbers))
+	for len(left) > 0 {
+		a, b := left[:min(sizeA, len(left))], right[:min(sizeB, len(right))]
+		left, right = left[len(a):], right[len(b):]
+		var err error
+		switch {
+		case w.a == w.b && bytes.Equal(a, b):
+			err = w.equal.add(a)
+		case exact32(w.a) && exact32(w.b):
+			err = addBlock(w, &w.narrow, first, a, b)
+		default:
+			err = addBlock(w, &w.wide, first, a, b)
+		}
+		if err != nil {
+			return err
+		}
+		first += blockNumbers
+	}
+	return nil
+}
+
+// exact32 tells whether every value of the type is a float32.
+func exact32(d safetensors.DType) bool {
+	return d.Bits() <= 16 || d == safetensors.F32 || d == safetensors.C64
+}
+
+// addBlock compares two blocks, decoded to the buffers.
+func addBlock[T float32 | float64](w *differ, buffers *[2][]T, first uint64, a, b []byte) error {
+	g := groupOf(w.a)
+	numbers := int(int64(len(a)) / g.bytes * g.numbers)
+	for i := range buffers {
+		buffers[i] = slices.Grow(buffers[i][:0], numbers)[:numbers]
+	}
+	x, y := buffers[0], buffers[1]
+	if err := Decode(x, w.a, a); err != nil {
+		return err
+	}
+	if err := Decode(y, w.b, b); err != nil {
+		return err
+	}
+	p := pairs{relative: w.tolerance.Rel, absolute: w.tolerance.Abs}
+	done := 0
+	if narrow, ok := any(x).([]float32); ok {
+		done = p.kernel(narrow, any(y).([]float32))
+	}
+	addPairs(&p, x[done:], y[done:])
+	found := p.diff(numbers)
+
+	// A place is looked for only where it can be the one: indices grow.
+	if found.MaxAbs > w.diff.MaxAbs {
+		i := 0
+		for math.Abs(float64(x[i])-float64(y[i])) != found.MaxAbs {
+			i++
+		}
+		found.MaxAbsAt = first + uint64(i)
+	} else {
+		found.MaxAbs = 0
+	}
+	found.First = first
+	if found.Changed > 0 && w.diff.Changed == 0 {
+		i := 0
+		for x[i] == y[i] || x[i] != x[i] && y[i] != y[i] {
+			i++
+		}
+		found.First += uint64(i)
+	}
+	if w.a == w.b && (w.a == safetensors.I64 || w.a == safetensors.U64) {
+		w.hidden(&found, first, a, b)
+	}
+	w.diff.union(&found)
+	return nil
+}
+
+// hidden adds pairs of 64-bit integers that are the same float64 and still not
+// equal. The differences are less than 2^11, and exact.
+func (w *differ) hidden(found *Diff, first uint64, a, b []byte) {
+	for i := range len(a) / 8 {
+		x, y := binary.LittleEndian.Uint64(a[8*i:]), binary.LittleEndian.Uint64(b[8*i:])
+		value, same := float64(x), float64(x) == float64(y)
+		if w.a == safetensors.I64 {
+			value, same = float64(int64(x)), float64(int64(x)) == float64(int64(y))
+		}
+		if x == y || !same {
+			continue
+		}
+		difference := float64(int64(max(x, y) - min(x, y)))
+		index := first + uint64(i)
+		one := Diff{Changed: 1, First: index, MaxAbs: difference, MaxAbsAt: index, MaxRel: difference / math.Abs(value)}
+		if !(difference <= w.tolerance.Abs+float64(w.tolerance.Rel*math.Abs(value))) {
+			one.Beyond = 1
+		}
+		one.errors.add(difference * difference)
+		if found.Changed == 0 || index < found.First {
+			found.First = index
+		}
+		found.union(&one)
+	}
+}
+
+// finish returns the differences, complete.
+func (w *differ) finish() *Diff {
+	same := w.equal.finish()
+	equal := Diff{Count: same.Count, dot: same.squares, a: same.squares, b: same.squares}
+	w.diff.union(&equal)
+	return &w.diff
+}
