@@ -1,6 +1,9 @@
 package pickle
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestJudge(t *testing.T) {
 	tests := []struct {
@@ -63,6 +66,42 @@ func TestJudge(t *testing.T) {
 	if v, _ := Judge(&Symbol{Module: "collections", Computed: true}); v != Dangerous {
 		t.Errorf("a computed name is %v", v)
 	}
+}
+
+// TestJudgeGadgets holds names that published attacks on loaders of pickles
+// use.
+func TestJudgeGadgets(t *testing.T) {
+	for _, name := range strings.Fields(`os.system posix.popen nt.system subprocess.run pty.spawn builtins.exec builtins.compile
+		builtins.open builtins.__import__ builtins.setattr builtins.globals builtins.breakpoint runpy.run_path
+		code.InteractiveInterpreter codeop.compile_command importlib.import_module marshal.loads types.CodeType
+		types.FunctionType operator.attrgetter operator.methodcaller operator.itemgetter functools.partial functools.reduce
+		pkgutil.resolve_name pydoc.locate pydoc.pipepager pip.main ensurepip.bootstrap venv.create bdb.Bdb pdb.run
+		cProfile.run profile.run trace.Trace timeit.timeit doctest.debug_script idlelib.pyshell.ModifiedInterpreter
+		lib2to3.pgen2.grammar.Grammar asyncio.create_subprocess_shell ctypes.CDLL socket.socket ssl.get_server_certificate
+		urllib.request.urlopen http.client.HTTPConnection smtplib.SMTP imaplib.IMAP4_stream ftplib.FTP telnetlib.Telnet
+		webbrowser.open requests.get aiohttp.ClientSession uuid._get_command_stdout _osx_support._read_output
+		_aix_support._read_cmd_output _pyrepl.pager.pipe_pager test.support.script_helper.assert_python_ok
+		multiprocessing.util.spawnv_passfds _posixsubprocess.fork_exec _interpreters.run_string shutil.rmtree
+		tempfile.mktemp linecache.getline fileinput.input logging.config.listen sqlite3.connect zipimport.zipimporter
+		imp.load_source distutils.file_util.write_file io.open _io.open codecs.open pathlib.Path.write_text glob.glob
+		threading.Thread signal.signal atexit.register gc.get_objects inspect.getattr_static unittest.mock._importer
+		site.main py_compile.compile shelve.open pickle.loads dill.loads cloudpickle.loads joblib.load numpy.load
+		numpy.testing._private.utils.runstring numpy.f2py.crackfortran.getlincoef numpy.distutils.exec_command.exec_command
+		pandas.read_pickle torch.load torch.hub.load torch.jit.load torch.package.PackageImporter torch.compile
+		torch._dynamo.guards.GuardBuilder.get torch._inductor.codecache.compile_file torch.fx.Graph torch.ops.load_library
+		torch.utils.cpp_extension.load torch.distributed.rpc.rpc_sync mlflow.pyfunc.load_model keras.models.load_model
+		setuptools.sandbox.run_setup pexpect.run picklescan.scanner.scan_file_path commands.getoutput sys.exit`) {
+		module, last := cut(name)
+		if got, why := Judge(&Symbol{Module: module, Name: last, WrittenModule: module, WrittenName: last}); got != Dangerous {
+			t.Errorf("%s: %v (%s)", name, got, why)
+		}
+	}
+}
+
+// cut cuts at the last dot.
+func cut(name string) (module, last string) {
+	i := strings.LastIndexByte(name, '.')
+	return name[:i], name[i+1:]
 }
 
 func TestJudgeRenamed(t *testing.T) {

@@ -28,7 +28,8 @@
 // meaning, and all else is left out and listed. Every name a file imports is
 // judged by [pickle.Judge]; one that is Dangerous refuses the whole file
 // unless [Options].ExtractOnly is set, and even then nothing runs. No input
-// makes this package panic; memory is bounded by the size of the pickles and
-// 64 MiB, not by what they claim, and no tensor is taken beyond the bytes that
-// are there. Missing data is an error, never zeros.
+// makes this package panic. Memory is bounded by the bytes of the pickles, a
+// few dozen times that at most, and 64 MiB, not by what they claim, and no
+// tensor is taken beyond the bytes that are there. Missing data is an error,
+// never zeros.
 package torch

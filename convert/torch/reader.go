@@ -121,6 +121,9 @@ func (t *temporary) Close() error {
 func (r *reader) decode(src span, off int64, at place) (v pickle.Value, next int64, err error) {
 	d := pickle.NewDecoder(src, off, src.size)
 	d.Limits.String = maxText
+	// A tensor takes about 100 bytes of a pickle and 700 of memory.
+	size := src.size - off
+	d.Limits.Memory = 64<<20 + min(size, 1<<26)*11 + size
 	watch := &watcher{trace: &r.trace, at: at}
 	d.OnEvent = watch.event
 	d.RawAfterBuild = func(o *pickle.Object, off int64) (int64, error) { return r.rawArray(o, src, off, at) }
