@@ -168,7 +168,7 @@ func referenceCases(f files, program string) []*benchCase {
 		one(openSmall, nil, "open", f.small, n(openSmall)),
 		one(loadBig, nil, "load", f.big, n(loadBig)),
 		one(saveBig, nil, "save", f.big, filepath.Join(f.dir, "rust.safetensors"), n(saveBig)),
-		one(encodeHeavy, nil, "encode-header", f.empty, n(encodeHeavy)),
+		one(encodeHeavy, nil, "encode-header", f.heavy, n(encodeHeavy)),
 	}
 }
 

@@ -9,10 +9,8 @@ import "math/bits"
 // every error to it.
 func (p *parser) canonical(i int) int {
 	const (
-		behindName  = `":{"dtype":"`
-		behindDType = `","shape":[`
-		behindShape = `],"data_offsets":[`
-		behindEntry = `]},"`
+		behindName    = `"` + behindName
+		behindOffsets = behindOffsets + `"`
 	)
 	text := p.text
 	for i < len(text) && text[i] == '"' {
@@ -59,13 +57,13 @@ func (p *parser) canonical(i int) int {
 		if e.begin, k = number(text, k); k < 0 || k >= len(text) || text[k] != ',' {
 			return i
 		}
-		if e.end, k = number(text, k+1); k < 0 || !follows(text, k, behindEntry) {
+		if e.end, k = number(text, k+1); k < 0 || !follows(text, k, behindOffsets) {
 			return i
 		}
 		e.flags = checkSize(e.dtype, elements, wraps, e.end-e.begin)
 		e.hash = p.h.hash(name)
 		p.add(e)
-		i = k + len(behindEntry) - 1
+		i = k + len(behindOffsets) - 1
 	}
 	return i
 }

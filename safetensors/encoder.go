@@ -10,8 +10,10 @@ import (
 	"io"
 	"maps"
 	"math/bits"
+	"runtime"
 	"slices"
 	"strconv"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -77,6 +79,7 @@ type plan struct {
 type placed struct {
 	*Entry
 	begin, size int64
+	text        int32 // see Entry.jsonLen
 }
 
 func (p *placed) end() int64 { return p.begin + p.size }
@@ -95,8 +98,7 @@ func (e *Encoder) plan(entries []Entry) (*plan, error) {
 		return nil, err
 	}
 	p := &plan{entries: make([]placed, len(entries))}
-	order := make([]sortItem, len(entries))
-	text := 2 + 8
+	s := sorter{entries: entries, items: make([]sortItem, len(entries)), prefix: samplePrefix(entries)}
 	for i := range entries {
 		entry := &entries[i]
 		size, err := entry.check()
@@ -112,15 +114,14 @@ func (e *Encoder) plan(entries []Entry) (*plan, error) {
 		if align > 8 {
 			kept = bits.TrailingZeros64(uint64(size) | uint64(align))
 		}
-		order[i] = sortItem{rank: -int32(kept<<8 | int(entry.DType)), index: int32(i), size: size}
-		text += len(entry.Name) + 90 + 6*len(entry.Shape)
+		s.add(i, sortItem{rank: -int32(kept<<8 | int(entry.DType)), text: int32(entry.jsonLen()), size: size})
 	}
-	one := sortEntries(order, entries)
+	one := s.sort()
 	at := int64(0)
-	for i, item := range order {
-		p.entries[i] = placed{Entry: &entries[item.index], begin: at, size: item.size}
+	for i, item := range s.items {
+		p.entries[i] = placed{Entry: &entries[item.index], begin: at, size: item.size, text: item.text}
 		at += item.size
-		if one && i > 0 && p.entries[i-1].Name == p.entries[i].Name {
+		if one && i > 0 && s.items[i-1].key == item.key && p.entries[i-1].Name == p.entries[i].Name {
 			return nil, entryError(p.entries[i].Name, ErrDuplicate)
 		}
 	}
@@ -129,30 +130,58 @@ func (e *Encoder) plan(entries []Entry) (*plan, error) {
 			return nil, entryError(name, ErrDuplicate)
 		}
 	}
-	b := make([]byte, prefixLen, text)
-	b = append(b, '{')
-	if e.Metadata != nil {
-		b = appendMetadata(b, e.Metadata)
-		if len(p.entries) > 0 {
-			b = append(b, ',')
+	var err error
+	p.prefix, err = prefix(e.Metadata, p.entries, align)
+	return p, err
+}
+
+// prefix returns the header, padded so that its end is a multiple of align,
+// and its length before it.
+func prefix(metadata map[string]string, entries []placed, align int) ([]byte, error) {
+	head := append(make([]byte, prefixLen, 64), '{')
+	if metadata != nil {
+		head = appendMetadata(head, metadata)
+		if len(entries) > 0 {
+			head = append(head, ',')
 		}
 	}
-	for i := range p.entries {
-		if i > 0 {
-			b = append(b, ',')
+	// Entries are cut into as many parts as there are workers for them. Their
+	// lengths are known before they are written, so that all go to one place.
+	const least = 4096 // entries that are worth a worker
+	parts := min(runtime.GOMAXPROCS(0), len(entries)/least+1)
+	cut := func(i int) []placed { return entries[i*len(entries)/parts : (i+1)*len(entries)/parts] }
+	at := make([]int, parts+1) // where parts begin
+	at[0] = len(head)
+	for i := range parts {
+		at[i+1] = at[i]
+		for _, e := range cut(i) {
+			at[i+1] += int(e.text) + digits(uint64(e.begin)) + digits(uint64(e.end()))
 		}
-		b = p.entries[i].appendJSON(b)
 	}
-	b = append(b, '}')
-	for len(b)%align != 0 {
-		b = append(b, ' ')
+	end := max(at[parts], len(head)+1) // the last comma's place is the brace's
+	size := (end + align - 1) / align * align
+	if size-prefixLen > maxHeaderLen {
+		return nil, fmt.Errorf("header of %d bytes %w: %w", size-prefixLen, ErrEntry, ErrHeaderTooLarge)
 	}
-	if len(b)-prefixLen > maxHeaderLen {
-		return nil, fmt.Errorf("header of %d bytes %w: %w", len(b)-prefixLen, ErrEntry, ErrHeaderTooLarge)
+	b := make([]byte, size)
+	copy(b, head)
+	parallel(parts, func(i int) { appendEntries(b[at[i]:at[i]:at[i+1]], cut(i)) })
+	b[end-1] = '}'
+	for i := end; i < size; i++ {
+		b[i] = ' '
 	}
-	binary.LittleEndian.PutUint64(b, uint64(len(b)-prefixLen))
-	p.prefix = b
-	return p, nil
+	binary.LittleEndian.PutUint64(b, uint64(size-prefixLen))
+	return b, nil
+}
+
+// parallel calls f with 0 to n-1, each in its own goroutine.
+func parallel(n int, f func(i int)) {
+	var wg sync.WaitGroup
+	for i := 1; i < n; i++ {
+		wg.Go(func() { f(i) })
+	}
+	f(0)
+	wg.Wait()
 }
 
 // checkMetadata refuses what a header cannot hold.
@@ -175,7 +204,7 @@ func (e *Entry) check() (int64, error) {
 	switch {
 	case e.Name == reservedName:
 		return 0, errReserved
-	case !utf8.ValidString(e.Name):
+	case plain(e.Name, 0) < len(e.Name) && !utf8.ValidString(e.Name):
 		return 0, errUTF8
 	}
 	size, err := e.DataSize()
@@ -213,22 +242,78 @@ func duplicate(entries []Entry) (string, bool) {
 	return "", false
 }
 
-func (p *placed) appendJSON(b []byte) []byte {
-	b = appendString(b, p.Name)
-	b = append(b, `:{"dtype":"`...)
-	b = append(b, dtypes[p.DType].name...)
-	b = append(b, `","shape":[`...)
-	for i, n := range p.Shape {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = strconv.AppendUint(b, n, 10)
+const (
+	behindName    = `:{"dtype":"`
+	behindDType   = `","shape":[`
+	behindShape   = `],"data_offsets":[`
+	behindOffsets = `]},`
+)
+
+// jsonLen returns the length of an entry with its comma, but without the
+// numbers of its offsets.
+func (e *Entry) jsonLen() int {
+	n := stringLen(e.Name) + len(behindName) + len(dtypes[e.DType].name) + len(behindDType) +
+		max(0, len(e.Shape)-1) + len(behindShape) + len(",") + len(behindOffsets)
+	for _, dim := range e.Shape {
+		n += digits(dim)
 	}
-	b = append(b, `],"data_offsets":[`...)
-	b = strconv.AppendInt(b, p.begin, 10)
-	b = append(b, ',')
-	b = strconv.AppendInt(b, p.end(), 10)
-	return append(b, `]}`...)
+	return n
+}
+
+// digits returns how many decimal digits n has.
+func digits(n uint64) int {
+	d := 1
+	for ; n >= 10_000; n /= 10_000 {
+		d += 4
+	}
+	switch {
+	case n >= 1000:
+		return d + 3
+	case n >= 100:
+		return d + 2
+	case n >= 10:
+		return d + 1
+	}
+	return d
+}
+
+// appendEntries appends entries that lie one behind the other, each with a
+// comma behind it. Neighbours share an offset, and often a shape: what they
+// share is copied, for the conversion of numbers is most of the work.
+func appendEntries(b []byte, entries []placed) []byte {
+	var shape []uint64
+	var shapeText, offset []byte
+	for i := range entries {
+		p := &entries[i]
+		b = appendString(b, p.Name)
+		b = append(b, behindName...)
+		b = append(b, dtypes[p.DType].name...)
+		b = append(b, behindDType...)
+		if shapeText != nil && slices.Equal(shape, p.Shape) {
+			b = append(b, shapeText...)
+		} else {
+			at := len(b)
+			for i, n := range p.Shape {
+				if i > 0 {
+					b = append(b, ',')
+				}
+				b = strconv.AppendUint(b, n, 10)
+			}
+			shape, shapeText = p.Shape, b[at:]
+		}
+		b = append(b, behindShape...)
+		if offset == nil {
+			b = strconv.AppendInt(b, p.begin, 10)
+		} else {
+			b = append(b, offset...)
+		}
+		b = append(b, ',')
+		at := len(b)
+		b = strconv.AppendInt(b, p.end(), 10)
+		offset = b[at:]
+		b = append(b, behindOffsets...)
+	}
+	return b
 }
 
 // appendMetadata appends the member __metadata__, its keys sorted.
@@ -251,37 +336,42 @@ func appendObject(b []byte, object map[string]string) []byte {
 	return append(b, '}')
 }
 
+// stringLen returns the length of s as appendString writes it.
+func stringLen(s string) int {
+	n := len(s) + 2
+	for i := plain(s, 0); i < len(s); i = plain(s, i+1) {
+		if c := s[i]; c < 0x80 {
+			n += len(escapes[c]) - 1
+		}
+	}
+	return n
+}
+
 // appendString appends s as a JSON string in the reference's spelling, which
 // escapes only what the grammar demands. Package encoding/json escapes more.
 func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	done := 0
 	for i := plain(s, 0); i < len(s); i = plain(s, i+1) {
-		c := s[i]
-		if c >= 0x80 {
-			continue
-		}
-		b = append(b, s[done:i]...)
-		done = i + 1
-		switch c {
-		case '"', '\\':
-			b = append(b, '\\', c)
-		case '\b':
-			b = append(b, `\b`...)
-		case '\t':
-			b = append(b, `\t`...)
-		case '\n':
-			b = append(b, `\n`...)
-		case '\f':
-			b = append(b, `\f`...)
-		case '\r':
-			b = append(b, `\r`...)
-		default:
-			const hex = "0123456789abcdef"
-			b = append(b, `\u00`...)
-			b = append(b, hex[c>>4], hex[c&15])
+		if c := s[i]; c < 0x80 {
+			b = append(b, s[done:i]...)
+			b = append(b, escapes[c]...)
+			done = i + 1
 		}
 	}
 	b = append(b, s[done:]...)
 	return append(b, '"')
+}
+
+// escapes has the spelling of each byte that a JSON string cannot hold.
+var escapes = [...]string{
+	0x00: `\u0000`, 0x01: `\u0001`, 0x02: `\u0002`, 0x03: `\u0003`,
+	0x04: `\u0004`, 0x05: `\u0005`, 0x06: `\u0006`, 0x07: `\u0007`,
+	'\b': `\b`, '\t': `\t`, '\n': `\n`, 0x0b: `\u000b`,
+	'\f': `\f`, '\r': `\r`, 0x0e: `\u000e`, 0x0f: `\u000f`,
+	0x10: `\u0010`, 0x11: `\u0011`, 0x12: `\u0012`, 0x13: `\u0013`,
+	0x14: `\u0014`, 0x15: `\u0015`, 0x16: `\u0016`, 0x17: `\u0017`,
+	0x18: `\u0018`, 0x19: `\u0019`, 0x1a: `\u001a`, 0x1b: `\u001b`,
+	0x1c: `\u001c`, 0x1d: `\u001d`, 0x1e: `\u001e`, 0x1f: `\u001f`,
+	'"': `\"`, '\\': `\\`,
 }

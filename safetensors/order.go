@@ -3,122 +3,206 @@ package safetensors
 import (
 	"cmp"
 	"encoding/binary"
+	"math/bits"
 	"slices"
+	"strings"
 )
 
 // A sortItem is an entry while it is being sorted.
 type sortItem struct {
-	key   uint64 // eight bytes of the name
+	key   [2]uint64 // sixteen bytes of the name
+	size  int64
 	rank  int32
 	index int32 // of the entry
-	size  int64
+	text  int32 // see Entry.jsonLen
 }
 
-// sortEntries sorts by rank and then by the bytes of the names, and reports
-// whether all items have one rank.
+func (a *sortItem) compare(b *sortItem) int {
+	return cmp.Or(cmp.Compare(a.key[0], b.key[0]), cmp.Compare(a.key[1], b.key[1]))
+}
+
+// A sorter sorts entries by rank and then by the bytes of their names.
 //
 // Names of one model begin alike, so comparing them whole is slow: a range of
-// items is sorted by the eight bytes that follow what all its names have in
-// common, and what is still equal then is a range of its own.
-func sortEntries(items []sortItem, entries []Entry) (one bool) {
-	type span struct{ from, to, skip int }
+// items is sorted by the sixteen bytes that follow what all its names have in
+// common, and what is still equal then is a range of its own. Looking at a
+// name costs more than all that is done with it, so the first keys are taken
+// when the entries are looked at anyway.
+type sorter struct {
+	entries []Entry
+	items   []sortItem
+	prefix  string // what all names are thought to have in common
+	stale   bool   // a name has turned out to begin otherwise
+}
+
+// samplePrefix guesses what all names have in common from some of them.
+func samplePrefix(entries []Entry) string {
+	if len(entries) == 0 {
+		return ""
+	}
+	prefix := entries[0].Name
+	for i := 0; i < len(entries); i += len(entries)/16 + 1 {
+		prefix = prefix[:commonPrefix(prefix, entries[i].Name, 0)]
+	}
+	return prefix
+}
+
+func (s *sorter) add(i int, item sortItem) {
+	item.index = int32(i)
+	name := s.entries[i].Name
+	if s.stale = s.stale || !strings.HasPrefix(name, s.prefix); !s.stale {
+		item.setKey(name[len(s.prefix):])
+	}
+	s.items[i] = item
+}
+
+func (a *sortItem) setKey(rest string) {
+	if len(rest) >= 16 {
+		a.key = [2]uint64{bits.ReverseBytes64(load(rest, 0)), bits.ReverseBytes64(load(rest, 8))}
+		return
+	}
+	var key [16]byte
+	copy(key[:], rest)
+	a.key = [2]uint64{binary.BigEndian.Uint64(key[:]), binary.BigEndian.Uint64(key[8:])}
+}
+
+// sort sorts the items and reports whether all have one rank. Equal names
+// have equal keys then.
+func (s *sorter) sort() (one bool) {
+	type span struct {
+		from, to, skip int
+		keyed          bool // the keys are those behind skip
+	}
 	var todo []span
 	// split appends a range for each run of items that equal tells.
-	split := func(from, to, skip int, equal func(a, b *sortItem) bool) {
-		for i := from; i < to; {
+	split := func(part span, skip int, keyed bool, equal func(a, b *sortItem) bool) {
+		for i := part.from; i < part.to; {
 			j := i + 1
-			for j < to && equal(&items[i], &items[j]) {
+			for j < part.to && equal(&s.items[i], &s.items[j]) {
 				j++
 			}
 			if j-i > 1 {
-				todo = append(todo, span{i, j, skip})
+				todo = append(todo, span{i, j, skip, keyed})
 			}
 			i = j
 		}
 	}
-	one = !slices.ContainsFunc(items, func(i sortItem) bool { return i.rank != items[0].rank })
+	one = !slices.ContainsFunc(s.items, func(i sortItem) bool { return i.rank != s.items[0].rank })
 	if !one {
-		slices.SortFunc(items, func(a, b sortItem) int { return cmp.Compare(a.rank, b.rank) })
+		slices.SortFunc(s.items, func(a, b sortItem) int {
+			return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.index, b.index))
+		})
 	}
-	split(0, len(items), 0, func(a, b *sortItem) bool { return a.rank == b.rank })
+	all := span{to: len(s.items)}
+	if s.stale {
+		split(all, 0, false, func(a, b *sortItem) bool { return a.rank == b.rank })
+	} else {
+		split(all, len(s.prefix), true, func(a, b *sortItem) bool { return a.rank == b.rank })
+	}
 	var spare []sortItem
 	for len(todo) > 0 {
-		s := todo[len(todo)-1]
+		r := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		part := items[s.from:s.to]
-		name := func(i int) string { return entries[part[i].index].Name }
-
-		first, common, sorted := name(0), len(name(0)), true
-		last := first
-		for i := 1; i < len(part); i++ {
-			n, other := s.skip, name(i)
-			for n < common && n < len(other) && other[n] == first[n] {
-				n++
+		part := s.items[r.from:r.to]
+		common := r.skip
+		if !r.keyed {
+			if common = s.rekey(part, r.skip); common < r.skip {
+				continue // the names end within equal keys, so they are equal
 			}
-			common = n
-			sorted = sorted && last[common:] < other[common:]
-			last = other
-		}
-		if sorted {
-			continue
-		}
-		short := false // a name ends within its key, which then says too little
-		for i := range part {
-			rest := name(i)[common:]
-			var key [8]byte
-			copy(key[:], rest)
-			part[i].key = binary.BigEndian.Uint64(key[:])
-			short = short || len(rest) < len(key)
 		}
 		switch {
-		case short || len(part) < 8:
+		case s.ambiguous(part, common):
 			slices.SortFunc(part, func(a, b sortItem) int {
-				if a.key != b.key {
-					return cmp.Compare(a.key, b.key)
-				}
-				return cmp.Compare(entries[a.index].Name[common:], entries[b.index].Name[common:])
+				return cmp.Compare(s.entries[a.index].Name[common:], s.entries[b.index].Name[common:])
 			})
 			continue
 		case len(part) < 256:
-			slices.SortFunc(part, func(a, b sortItem) int { return cmp.Compare(a.key, b.key) })
+			slices.SortFunc(part, func(a, b sortItem) int { return a.compare(&b) })
 		default:
 			if spare == nil {
-				spare = make([]sortItem, len(items))
+				spare = make([]sortItem, len(s.items))
 			}
 			radixSort(part, spare[:len(part)])
 		}
-		split(s.from, s.to, common+8, func(a, b *sortItem) bool { return a.key == b.key })
+		split(r, common+16, false, func(a, b *sortItem) bool { return a.key == b.key })
 	}
 	return one
+}
+
+// rekey sets the keys of items whose names are known to share skip bytes, and
+// returns how many they do share.
+func (s *sorter) rekey(items []sortItem, skip int) int {
+	first := s.entries[items[0].index].Name
+	common := len(first)
+	if common < skip {
+		return common
+	}
+	for i := range items[1:] {
+		common = commonPrefix(first[:common], s.entries[items[i+1].index].Name, skip)
+	}
+	for i := range items {
+		items[i].setKey(s.entries[items[i].index].Name[common:])
+	}
+	return common
+}
+
+// ambiguous reports whether a key may stand for a name that ends within it as
+// well as for another that goes on with a zero byte.
+func (s *sorter) ambiguous(items []sortItem, common int) bool {
+	return slices.ContainsFunc(items, func(i sortItem) bool {
+		if !hasZero(i.key[0]) && !hasZero(i.key[1]) {
+			return false
+		}
+		rest := s.entries[i.index].Name[common:]
+		return strings.IndexByte(rest[:min(len(rest), 16)], 0) >= 0
+	})
+}
+
+func hasZero(x uint64) bool { return (x-ones)&^x&highs != 0 }
+
+// commonPrefix returns how many bytes a and b have in common, the first skip
+// of which are known to be.
+func commonPrefix(a, b string, skip int) int {
+	n, most := skip, min(len(a), len(b))
+	for n+8 <= most && load(a, n) == load(b, n) {
+		n += 8
+	}
+	for n < most && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 // radixSort sorts by key, a byte at a time from the last to the first. It
 // needs as much memory again.
 func radixSort(items, spare []sortItem) {
-	differ := uint64(0)
+	var differ [2]uint64
 	for i := range items {
-		differ |= items[i].key ^ items[0].key
+		differ[0] |= items[i].key[0] ^ items[0].key[0]
+		differ[1] |= items[i].key[1] ^ items[0].key[1]
 	}
 	from, to := items, spare
-	for shift := 0; shift < 64; shift += 8 {
-		if differ>>shift&0xff == 0 {
-			continue
+	for word := 1; word >= 0; word-- {
+		for shift := 0; shift < 64; shift += 8 {
+			if differ[word]>>shift&0xff == 0 {
+				continue
+			}
+			var at [256]int
+			for i := range from {
+				at[byte(from[i].key[word]>>shift)]++
+			}
+			sum := 0
+			for b, n := range at {
+				at[b] = sum
+				sum += n
+			}
+			for i := range from {
+				b := byte(from[i].key[word] >> shift)
+				to[at[b]] = from[i]
+				at[b]++
+			}
+			from, to = to, from
 		}
-		var at [256]int
-		for i := range from {
-			at[byte(from[i].key>>shift)]++
-		}
-		sum := 0
-		for b, n := range at {
-			at[b] = sum
-			sum += n
-		}
-		for i := range from {
-			b := byte(from[i].key >> shift)
-			to[at[b]] = from[i]
-			at[b]++
-		}
-		from, to = to, from
 	}
 	if &from[0] != &items[0] {
 		copy(items, from)

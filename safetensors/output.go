@@ -143,21 +143,29 @@ type source struct {
 	name       string
 }
 
-// sources returns the pieces of the file, in order.
+// sources returns the pieces of the file, in order: the header, and then the
+// data of the entries.
 func (p *plan) sources() []source {
 	prefix := bytes.NewReader(p.prefix)
-	all := []source{{data: prefix, at: prefix, end: prefix.Size()}}
+	all := append(make([]source, 0, len(p.entries)+1), source{data: prefix, at: prefix, end: prefix.Size()})
 	for i := range p.entries {
-		e := &p.entries[i]
-		s := source{data: e.Data, begin: prefix.Size() + e.begin, end: prefix.Size() + e.end(), name: e.Name}
-		if _, ok := e.Data.(interface{ Size() int64 }); ok {
-			s.at, _ = e.Data.(io.ReaderAt)
-		}
-		if e.Data != nil {
+		if s, ok := p.source(i); ok {
 			all = append(all, s)
 		}
 	}
 	return all
+}
+
+// source returns the piece of entry i, or false if there is nothing to write.
+func (p *plan) source(i int) (source, bool) {
+	e := &p.entries[i]
+	prefix := int64(len(p.prefix))
+	s := source{data: e.Data, begin: prefix + e.begin, end: prefix + e.end(), name: e.Name}
+	if _, sized := e.Data.(interface{ Size() int64 }); sized {
+		s.at, _ = e.Data.(io.ReaderAt)
+		return s, e.size > 0
+	}
+	return s, e.Data != nil
 }
 
 func (s *source) fail(err error) error {
@@ -208,9 +216,11 @@ func (w *exactWriter) Write(p []byte) (int, error) {
 // stream writes the data to w, piece by piece.
 func (p *plan) stream(ctx context.Context, w io.Writer, progress func(int64)) error {
 	counted := &progressWriter{ctx: ctx, w: w, progress: progress}
-	for _, s := range p.sources()[1:] {
-		if err := s.writeTo(counted); err != nil {
-			return err
+	for i := range p.entries {
+		if s, ok := p.source(i); ok {
+			if err := s.writeTo(counted); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
