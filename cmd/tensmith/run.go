@@ -66,7 +66,7 @@ var verbs = []struct {
 }{
 	{"Look", []func(*app) *cobra.Command{infoCommand, lsCommand, treeCommand, headerCommand, showCommand, pickleCommand}},
 	{"Judge", []func(*app) *cobra.Command{checkCommand, explainCommand, diffCommand, hashCommand, conformanceCommand}},
-	{"Change", []func(*app) *cobra.Command{metaCommand, selectCommand, dropCommand, renameCommand, mergeCommand, splitCommand, joinCommand, repackCommand}},
+	{"Change", []func(*app) *cobra.Command{convertCommand, metaCommand, selectCommand, dropCommand, renameCommand, mergeCommand, splitCommand, joinCommand, repackCommand}},
 	{"Other", []func(*app) *cobra.Command{versionCommand, completionCommand, manCommand}},
 }
 
@@ -133,6 +133,7 @@ a file contains.
   tensmith check MODEL           is it sound, and if not, why?
   tensmith ls MODEL              list its tensors
   tensmith show MODEL NAME       look at values
+  tensmith convert CHECKPOINT    PyTorch and others to safetensors
 
 MODEL is a file, an index of shards or a directory.
 ` + "`tensmith --help`" + ` lists all verbs.
@@ -176,6 +177,7 @@ func (a *app) root() *cobra.Command {
 		PersistentPreRunE: func(cmd *cobra.Command, args []string) error { return a.settle() },
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
+	root.SuggestionsMinimumDistance = 2
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)

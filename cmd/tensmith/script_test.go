@@ -43,9 +43,14 @@ func TestMain(m *testing.M) {
 //	zip FILE [NAME FROM]… makes an archive
 //	cut FILE N            cuts N bytes off the end of a file
 //
-// $REAL is safetensors/testdata/real, files that other programs wrote.
+// $REAL is safetensors/testdata/real, files that other programs wrote, and
+// $TORCH is convert/torch/testdata.
 func TestScript(t *testing.T) {
 	real, err := filepath.Abs("../../safetensors/testdata/real")
+	if err != nil {
+		t.Fatal(err)
+	}
+	torch, err := filepath.Abs("../../convert/torch/testdata")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,6 +59,7 @@ func TestScript(t *testing.T) {
 		UpdateScripts: *update,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("REAL", real)
+			env.Setenv("TORCH", torch)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -224,7 +224,7 @@ func (a *app) produce(ctx context.Context, o *output, w *writing) error {
 	m.end()
 	stale := slices.DeleteFunc(before, func(name string) bool { return slices.Contains(written, name) })
 	if len(stale) > 0 {
-		a.words("note: left of an older model are %s: %s", plural(len(stale), "file"), strings.Join(stale, " "))
+		a.words("note: removed %s of an older model: %s", plural(len(stale), "file"), strings.Join(stale, " "))
 	}
 	return nil
 }

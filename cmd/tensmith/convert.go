@@ -1,0 +1,287 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tensmith/tensmith/convert"
+	"github.com/tensmith/tensmith/convert/torch"
+	"github.com/tensmith/tensmith/safetensors"
+)
+
+// A conversion is the flags of convert.
+type conversion struct {
+	out     output
+	opts    convert.Options
+	dtype   string
+	keep    []string
+	list    bool
+	digests bool
+	verify  bool
+}
+
+func convertCommand(a *app) *cobra.Command {
+	var c conversion
+	cmd := &cobra.Command{
+		Use:   "convert [flags] IN",
+		Short: "turn a checkpoint of another format into safetensors",
+		Long: `Turn a checkpoint into safetensors: PyTorch files of any age and container,
+their shards with an index, distributed checkpoints, bare pickles, NumPy and
+joblib files, compressed or not. What a file is, its content tells, never its
+name. Nothing it contains is run; a file that would run code when PyTorch loads
+it is refused, unless --extract-only asks for its tensors alone.
+
+The output is NAME.safetensors beside the input; shards stay shards. The report
+lists each tensor with its SHA-256 before and after, what shares memory, what
+was left out, and whether anything was lost.
+
+Exit status: 0 converted, 1 the file is malformed, dangerous or, with --verify,
+not what was written, 2 it could not be read or is of no format known here.`,
+		Example: `  tensmith convert pytorch_model.bin
+  tensmith convert model.ckpt -o model.safetensors --dtype bf16 --keep '*.norm.*'
+  tensmith convert checkpoint/ -o out/model.safetensors --max-shard 5GB --verify
+  tensmith convert model.pt --json | jq '.lossless, .skipped'`,
+		Args: args(1, 1, "IN"),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.convert(cmd.Context(), args[0], &c) },
+	}
+	f := cmd.Flags()
+	f.StringVarP(&c.out.name, "output", "o", "", "the `FILE` to write (default: beside the input)")
+	f.BoolVar(&c.out.force, "force", false, "replace what exists under that name")
+	f.StringVar(&c.out.maxShard, "max-shard", "", "cut the output into files of at most this `SIZE`, or none (default: as the input is)")
+	f.IntVar(&c.out.align, "align", 8, "let the data begin at a multiple of `N` bytes, a power of two")
+	f.StringVar(&c.dtype, "dtype", "", "round floats of 16 bits and more to this `DTYPE`, such as bf16")
+	f.StringArrayVar(&c.keep, "keep", nil, "tensors whose names match this `GLOB` keep their dtype")
+	f.StringVar(&c.opts.Torch.Root, "root", "", "the `KEY` of what holds the weights, with dots; . for the whole file")
+	f.StringVar(&c.opts.Torch.Tied, "tied", "dedupe", "names for one view: dedupe, keep, or reference")
+	f.StringVar(&c.opts.Torch.Quantized, "quantized", "", "parts: write quantised tensors as integers, scales and zero points")
+	f.StringVar(&c.opts.Torch.Sparse, "sparse", "", "write sparse tensors in parts or dense")
+	f.StringVar(&c.opts.Torch.Complex, "complex", "", "split: write complex tensors as real and imaginary part")
+	f.BoolVar(&c.opts.Torch.ExtractOnly, "extract-only", false, "take the tensors of a dangerous file; nothing is run")
+	f.BoolVar(&c.list, "list", false, "list every tensor, however many")
+	f.BoolVar(&c.digests, "digests", true, "compute the SHA-256 of each tensor")
+	f.BoolVar(&c.verify, "verify", false, "read the output again and compare")
+	return cmd
+}
+
+func (a *app) convert(ctx context.Context, address string, c *conversion) error {
+	if c.out.name == "" {
+		c.out.name = besides(address)
+	}
+	if err := c.out.check(); err != nil {
+		return err
+	}
+	for _, flag := range []struct{ name, value, of string }{
+		{"tied", c.opts.Torch.Tied, "dedupe keep reference"},
+		{"quantized", c.opts.Torch.Quantized, "parts"},
+		{"sparse", c.opts.Torch.Sparse, "parts dense"},
+		{"complex", c.opts.Torch.Complex, "split"},
+	} {
+		if !strings.Contains(" "+flag.of+" ", " "+flag.value+" ") && flag.value != "" {
+			return usagef("--%s is %q, not one of: %s", flag.name, flag.value, flag.of)
+		}
+	}
+	plan := convert.Plan{Output: c.out.name, Align: c.out.align, Keep: c.keep, Digests: c.digests, Verify: c.verify}
+	if c.dtype != "" {
+		dtype, err := safetensors.ParseDType(strings.ToUpper(c.dtype))
+		if err != nil {
+			return usageError{err}
+		}
+		plan.DType = dtype
+	}
+	limit, err := c.out.limit()
+	if err != nil {
+		return err
+	}
+	if plan.MaxShard = limit; c.out.maxShard == "none" {
+		plan.MaxShard = -1
+	}
+
+	p, err := locate(address)
+	if err != nil {
+		return err
+	}
+	f, err := convert.Open(p.fsys, p.name, &c.opts)
+	if err != nil {
+		return a.refusal(address, p, err)
+	}
+	defer f.Close()
+	sharded := plan.MaxShard > 0 || plan.MaxShard == 0 && f.ShardSize > 0
+	if err := c.out.guard(sharded, []string{p.path("")}); err != nil {
+		return err
+	}
+
+	var m *meter
+	stage := ""
+	plan.Progress = func(now string, done, total int64) {
+		if now != stage {
+			if m != nil {
+				m.end()
+			}
+			stage, m = now, a.meter(now, total)
+		}
+		m.set(done)
+	}
+	report, err := f.Write(ctx, plan)
+	if m != nil {
+		m.end()
+	}
+	if err != nil && !errors.Is(err, convert.ErrVerify) {
+		if ctx.Err() != nil {
+			return err
+		}
+		return a.refusal(address, p, err)
+	}
+	report.Input = address
+	if e := a.printConversion(report, c.list); e != nil {
+		return e
+	}
+	if err != nil {
+		a.fail("convert", err)
+		return errNo
+	}
+	return nil
+}
+
+// besides returns the name of the output beside an input.
+func besides(address string) string {
+	dir, base := filepath.Split(filepath.Clean(address))
+	if strings.HasSuffix(base, ".index.json") {
+		return filepath.Join(dir, "model.safetensors")
+	}
+	for _, packed := range []string{".gz", ".bz2", ".xz", ".zlib"} {
+		base = strings.TrimSuffix(base, packed)
+	}
+	if ext := filepath.Ext(base); ext != base {
+		base = strings.TrimSuffix(base, ext)
+	}
+	return filepath.Join(dir, base+".safetensors")
+}
+
+// refusal gives an error of a conversion the name that the user knows the
+// file by, its exit code and its hint.
+func (a *app) refusal(address string, p place, err error) error {
+	hint := ""
+	if e, ok := errors.AsType[*torch.Error](err); ok {
+		e.File = cmp.Or(p.path(e.File), address)
+		hint = cmp.Or(hints[e.Reason], e.Hint)
+	} else {
+		err = simplify(address, err)
+	}
+	if hint != "" {
+		err = hinted{err, hint}
+	}
+	if errors.Is(err, torch.ErrMalformed) || errors.Is(err, torch.ErrDangerous) {
+		a.fail("convert", err)
+		return errNo
+	}
+	return err
+}
+
+// hints has advice for the reasons of package torch.
+var hints = map[string]string{
+	"dangerous":  "do not load the file; --extract-only takes its tensors and runs nothing",
+	"quantized":  "--quantized parts writes integers, scales and zero points as tensors of their own",
+	"sparse":     "--sparse dense writes all elements, --sparse parts indices and values",
+	"complex128": "--complex split writes real and imaginary part as tensors of their own",
+	"complex32":  "--complex split writes real and imaginary part as tensors of their own",
+}
+
+func (a *app) printConversion(r *convert.Report, list bool) error {
+	if a.format == "json" || a.format == "jsonl" {
+		return a.printJSON(r)
+	}
+	if a.quiet {
+		return nil
+	}
+	const few = 24
+	tab := table{a: a, right: []bool{false, false, false, true}, give: 0}
+	for i, t := range r.Tensors {
+		if i == few && !list {
+			break
+		}
+		dtype := t.DType
+		if t.From != "" {
+			dtype = t.From + " → " + t.DType
+		}
+		sum := t.After
+		if !list && len(sum) > 12 {
+			sum = sum[:12] + "…"
+		}
+		tab.row(safe(t.Name), cell{dtype, cyan}, shape(t.Shape), size(t.Bytes), cell{sum, dim}, strings.Join(t.Notes, ", "))
+	}
+	if err := tab.flush(); err != nil {
+		return err
+	}
+	if n := len(r.Tensors) - few; n > 0 && !list {
+		fmt.Fprintf(a.stdout, "… and %d more: --list\n", n)
+	}
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(a.stdout, "%s  %s\n", a.paint(dim, pad(name, 9)), fmt.Sprintf(format, args...))
+	}
+	output := strings.Join(r.Files, " ")
+	if len(r.Files) > 3 {
+		output = fmt.Sprintf("%s and %d files beside it", r.Index, len(r.Files))
+	}
+	from := r.Format
+	if r.Root != "" {
+		from += ", root " + safe(r.Root)
+	}
+	line("input", "%s (%s)", r.Input, from)
+	line("output", "%s: %s, %s", output, plural(len(r.Tensors), "tensor"), size(r.Bytes))
+	a.printSome("notes", len(r.Notes), line, func(i int) string {
+		n := r.Notes[i]
+		switch {
+		case n.Other != "":
+			return safe(n.Tensor) + " = " + safe(n.Other) + ": " + n.Text
+		case n.Tensor != "":
+			return safe(n.Tensor) + ": " + n.Text
+		}
+		return n.Text
+	})
+	a.printSome("left out", len(r.Skipped), line, func(i int) string {
+		s := r.Skipped[i]
+		what := s.Kind
+		if s.Tensors > 0 {
+			what += fmt.Sprintf(", %s, %s", plural(s.Tensors, "tensor"), size(s.Bytes))
+		}
+		return safe(s.Path) + ": " + what
+	})
+	a.printSome("findings", len(r.Findings), line, func(i int) string {
+		f := r.Findings[i]
+		return fmt.Sprintf("%s: %s %s: %s", f.Verdict, f.Place, safe(f.Name), f.Why)
+	})
+	line("verdict", "%s", r.Verdict)
+	lossless, st := "no", yellow
+	if r.Lossless {
+		lossless, st = "yes", green
+	}
+	if len(r.Why) > 0 {
+		lossless += ": " + strings.Join(r.Why, "; ")
+	}
+	line("lossless", "%s", a.paint(st, lossless))
+	if r.Verified {
+		line("verified", "%s", a.paint(green, "yes: the output was read again"))
+	}
+	return nil
+}
+
+// printSome prints the first of n lines under one name.
+func (a *app) printSome(name string, n int, line func(string, string, ...any), text func(i int) string) {
+	const few = 8
+	for i := range n {
+		if i == few {
+			line("", "and %d more: --json", n-few)
+			return
+		}
+		if i > 0 {
+			name = ""
+		}
+		line(name, "%s", text(i))
+	}
+}
