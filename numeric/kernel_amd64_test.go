@@ -1,0 +1,223 @@
+//go:build !purego
+
+package numeric
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/tensmith/tensmith/safetensors"
+)
+
+// levels are those that this processor can run. A run of `go test -v` tells.
+func levels(t testing.TB) (all []level) {
+	for v := avx2; v <= best; v++ {
+		all = append(all, v)
+	}
+	if len(all) == 0 {
+		t.Skip("no kernel runs on this processor")
+	}
+	t.Logf("levels %v of %v", all, []level{avx2, avx512})
+	return all
+}
+
+var encoded = []safetensors.DType{safetensors.BF16, safetensors.F16, safetensors.F8E4M3}
+
+// checkEncode holds the kernels that round to the plain rounder. src is the
+// bytes of float32, wherever they lie.
+func checkEncode(t *testing.T, v level, src []byte) {
+	t.Helper()
+	n := len(src) / 4
+	src = src[:4*n]
+	values := make([]float32, n)
+	for i := range values {
+		values[i] = math.Float32frombits(binary.LittleEndian.Uint32(src[4*i:]))
+	}
+	for _, d := range encoded {
+		l, _ := layoutOf(d)
+		size := d.Bits() / 8
+		for _, mode := range []Overflow{ToSpecial, Saturate} {
+			r := newRounder(l, mode)
+			for way, kernel := range []func(dst []byte) int{
+				func(dst []byte) int { return v.encodeBytes(dst, d, src, mode) },
+				func(dst []byte) int { return v.encodeFloats(dst, d, values, mode) },
+			} {
+				// One byte before and many behind must stay as they are.
+				whole := bytes.Repeat([]byte{0xA5}, size*n+66)
+				dst := whole[1:]
+				done := kernel(dst[:size*n])
+				if done != n&^15 {
+					t.Fatalf("%s level %d way %d: %d of %d", d, v, way, done, n)
+				}
+				for i := range done {
+					want := r.round(values[i])
+					got := uint32(dst[i*size])
+					if size == 2 {
+						got = uint32(binary.LittleEndian.Uint16(dst[2*i:]))
+					}
+					if got != want {
+						t.Fatalf("%s level %d way %d mode %d, number %d: %v (%#x) became %#x, want %#x",
+							d, v, way, mode, i, values[i], math.Float32bits(values[i]), got, want)
+					}
+				}
+				if whole[0] != 0xA5 || bytes.Count(dst[size*done:], []byte{0xA5}) != len(dst)-size*done {
+					t.Fatalf("%s level %d way %d: wrote beyond its %d numbers", d, v, way, done)
+				}
+			}
+		}
+	}
+}
+
+// checkDecode does so for those that widen.
+func checkDecode(t *testing.T, v level, src []byte) {
+	t.Helper()
+	n := len(src) / 2
+	src = src[:2*n]
+	for _, d := range []safetensors.DType{safetensors.BF16, safetensors.F16} {
+		whole := bytes.Repeat([]byte{0xA5}, 4*n+66)
+		dst := whole[1:]
+		floats := make([]float32, n)
+		done := v.decodeBytes(dst[:4*n], d, src)
+		if again := v.decodeFloats(floats, d, src); done != n&^15 || again != done {
+			t.Fatalf("%s level %d: %d and %d of %d", d, v, done, again, n)
+		}
+		for i := range done {
+			code := binary.LittleEndian.Uint16(src[2*i:])
+			want := uint32(code) << 16
+			if d == safetensors.F16 {
+				want = math.Float32bits(fromF16(code))
+			}
+			if got, other := binary.LittleEndian.Uint32(dst[4*i:]), math.Float32bits(floats[i]); got != want || other != want {
+				t.Fatalf("%s level %d: %#x became %#x and %#x, want %#x", d, v, code, got, other, want)
+			}
+		}
+		if whole[0] != 0xA5 || bytes.Count(dst[4*done:], []byte{0xA5}) != len(dst)-4*done {
+			t.Fatalf("%s level %d: wrote beyond its %d numbers", d, v, done)
+		}
+	}
+}
+
+// checkSums holds the kernels that summarise to the plain loops.
+func checkSums(t *testing.T, v level, src []byte) {
+	t.Helper()
+	values := make([]float32, len(src)/4)
+	for i := range values {
+		values[i] = math.Float32frombits(binary.LittleEndian.Uint32(src[4*i:]))
+	}
+	plain := newLanes()
+	plain.add(values)
+	want, wantTiny, wantOK := plain.block(len(values), 1<<23)
+	for way, kernel := range []func(l *lanes) int{
+		func(l *lanes) int { return v.lanesBytes(l, src) },
+		func(l *lanes) int { return v.lanesFloats(l, values) },
+	} {
+		l := newLanes()
+		done := kernel(&l)
+		l.add(values[done:])
+		got, tiny, ok := l.block(len(values), 1<<23)
+		if got != want || tiny != wantTiny || ok != wantOK {
+			t.Fatalf("level %d way %d of %v: got %+v %v %v, want %+v %v %v", v, way, values, got, tiny, ok, want, wantTiny, wantOK)
+		}
+	}
+	for _, normal := range []uint32{1 << 23, 0x38800000} {
+		zeros, tiny := v.tinyFloats(values, normal)
+		wantZeros, wantTiny := countTinyPlain(values, normal)
+		if zeros != wantZeros || tiny != wantTiny {
+			t.Fatalf("level %d: %d zeros and %d tiny, want %d and %d", v, zeros, tiny, wantZeros, wantTiny)
+		}
+	}
+	checkPairs(t, v, values)
+}
+
+func checkPairs(t *testing.T, v level, values []float32) {
+	t.Helper()
+	half := len(values) / 2
+	a, b := values[:half], values[half:2*half]
+	b = append(append([]float32(nil), a[:half/3]...), b[half/3:]...) // some are equal
+	start := pairs{relative: 0x1p-10, absolute: 0x1p-20}
+	want, got := start, start
+	addPairs(&want, a, b)
+	done := v.pairs(&got, a, b)
+	finite := true
+	for i := range half &^ 15 {
+		finite = finite && a[i]-a[i] == 0 && b[i]-b[i] == 0
+	}
+	if wantDone := half &^ 15; finite && done != wantDone || !finite && (done != 0 || got != start) {
+		t.Fatalf("level %d: did %d of %d, finite %v", v, done, half, finite)
+	}
+	addPairs(&got, a[done:], b[done:])
+	if diff := cmp.Diff(want.diff(half), got.diff(half), cmp.AllowUnexported(Diff{}, exact{})); diff != "" {
+		t.Fatalf("level %d: %s\n%v\n%v", v, diff, a, b)
+	}
+}
+
+// TestKernelCodes goes through all codes of 16 bits, and through all upper
+// halves of a float32 with lower halves that are, and are next to, a tie.
+func TestKernelCodes(t *testing.T) {
+	codes := make([]byte, 2<<16)
+	for i := range 1 << 16 {
+		binary.LittleEndian.PutUint16(codes[2*i:], uint16(i))
+	}
+	lower := []uint32{0, 1, 0x0FFF, 0x1000, 0x1001, 0x3000, 0x7FFF, 0x8000, 0x8001, 0xFFFF}
+	words := make([]byte, 4<<16)
+	for _, v := range levels(t) {
+		checkDecode(t, v, codes)
+		for _, low := range lower {
+			for i := range uint32(1 << 16) {
+				binary.LittleEndian.PutUint32(words[4*i:], i<<16|low)
+			}
+			checkEncode(t, v, words)
+		}
+	}
+}
+
+// TestKernelRandom takes random words, at all alignments and lengths.
+func TestKernelRandom(t *testing.T) {
+	src := make([]byte, 8*4000)
+	for i := range 4000 {
+		binary.LittleEndian.PutUint64(src[8*i:], splitmix64(uint64(i)))
+	}
+	tame := bytes.Clone(src)
+	for i := range 8000 {
+		tame[4*i+3] = tame[4*i+3]&0x80 | 0x3D // all finite, and of one magnitude
+	}
+	for _, v := range levels(t) {
+		for offset := range 64 {
+			checkEncode(t, v, src[offset:1000+5*offset])
+			checkDecode(t, v, src[offset:1000+5*offset])
+			checkSums(t, v, tame[offset*4:4*(500+offset)])
+			checkSums(t, v, src[offset:1000+5*offset])
+		}
+		checkEncode(t, v, src)
+		checkSums(t, v, tame)
+	}
+}
+
+// FuzzKernels gives all kernels any bytes, from any offset on.
+func FuzzKernels(f *testing.F) {
+	f.Add([]byte("\x00\x00\x80\x7f\x01\x00\x80\xff\x00\x80\x7f\x3f\x00\x80\x80\x3f\x00\x00\x00\x80\x01\x00\x00\x00"), uint8(0), uint8(1))
+	f.Add([]byte("\xff\xff\x7f\x7f\x00\xe0\x7f\x47\x00\x00\xe8\x43\x00\x00\xf0\x43\x00\x00\x00\x3a\x00\x00\x80\x3a"), uint8(3), uint8(0))
+	f.Fuzz(func(t *testing.T, src []byte, offset, tame uint8) {
+		if len(src) == 0 {
+			return
+		}
+		for len(src) < 300 {
+			src = append(src, src...)
+		}
+		src = src[min(int(offset), len(src)-1):]
+		if tame&1 != 0 {
+			src = bytes.Clone(src)
+			for i := 3; i < len(src); i += 4 {
+				src[i] = src[i]&0x81 | src[i]&0x0F<<1 | 0x20
+			}
+		}
+		for v := avx2; v <= best; v++ {
+			checkEncode(t, v, src)
+			checkDecode(t, v, src)
+			checkSums(t, v, src)
+		}
+	})
+}
