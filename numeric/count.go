@@ -24,12 +24,8 @@ func newCounter(d safetensors.DType, quantiles bool) *counter {
 	if l, ok := LimitsOf(d); ok {
 		c.normal = l.MinNormal
 	}
-	small := d.Bits() <= 8
-	if small || quantiles {
+	if d.Bits() <= 8 || quantiles {
 		c.stats.tally = newTally(d)
-		if small || isNarrow(d) || d.Bits() == 16 {
-			c.counts = make([]uint32, 1<<16)
-		}
 	}
 	return c
 }
@@ -80,34 +76,39 @@ func (c *counter) addBlock(src []byte) error {
 // narrowBlock summarises src as float32, or returns false if not all is finite.
 func (c *counter) narrowBlock(src []byte) (b block, ok bool, err error) {
 	normal := math.Float32bits(float32(c.normal))
-	l, done := newLanes(), 0
-	if c.dtype == safetensors.F32 || c.dtype == safetensors.C64 {
-		done = l.kernelBytes(src)
-	}
-	numbers := int(int64(len(src)) / groupOf(c.dtype).bytes * groupOf(c.dtype).numbers)
-	rest := src[bytesOf(c.dtype, int64(done)):]
-	c.narrow = slices.Grow(c.narrow[:0], numbers-done)[:numbers-done]
-	if err := Decode(c.narrow, c.dtype, rest); err != nil {
+	l := newLanes()
+	done := l.kernelBytes(c.dtype, src)
+	numbers := c.numbers(src)
+	if err := c.decodeNarrow(src[bytesOf(c.dtype, int64(done)):], numbers-done); err != nil {
 		return block{}, false, err
 	}
-	l.add(c.narrow[l.kernel(c.narrow):])
+	l.add(c.narrow)
 	b, tiny, ok := l.block(numbers, normal)
 	if !ok || !tiny {
 		return b, ok, nil
 	}
-	zeros, below := countTiny(c.narrow, normal)
-	if done > 0 {
-		// The kernel has left the numbers where they are; they come again.
-		z, t := countTinyBytes(src[:4*done], normal)
-		zeros, below = zeros+z, below+t
+	if err := c.decodeNarrow(src, numbers); err != nil {
+		return block{}, false, err
 	}
+	zeros, below := countTiny(c.narrow, normal)
 	b.zeros, b.subnormals = zeros, below-zeros
 	return b, true, nil
 }
 
+// numbers returns how many there are in src.
+func (c *counter) numbers(src []byte) int {
+	g := groupOf(c.dtype)
+	return int(int64(len(src)) / g.bytes * g.numbers)
+}
+
+func (c *counter) decodeNarrow(src []byte, numbers int) error {
+	c.narrow = slices.Grow(c.narrow[:0], numbers)[:numbers]
+	return Decode(c.narrow, c.dtype, src)
+}
+
 // widen decodes src.
 func (c *counter) widen(src []byte) error {
-	numbers := int(int64(len(src)) / groupOf(c.dtype).bytes * groupOf(c.dtype).numbers)
+	numbers := c.numbers(src)
 	c.wide = slices.Grow(c.wide[:0], numbers)[:numbers]
 	return Decode(c.wide, c.dtype, src)
 }
@@ -155,6 +156,9 @@ func countUpper(counts *[1 << 16]uint32, src []byte) {
 
 // table returns counts with room for more increments.
 func (c *counter) table(more int) *[1 << 16]uint32 {
+	if c.counts == nil {
+		c.counts = make([]uint32, 1<<16)
+	}
 	if c.counted+uint64(more) > math.MaxUint32 {
 		c.flush()
 	}
@@ -195,12 +199,18 @@ func (c *counter) addSmall(src []byte) {
 		}
 		return
 	}
-	even := len(src) &^ 1
-	countWords(c.table(even/2), src[:even])
-	if even < len(src) {
-		c.spread(uint16(src[even]), 1, 1)
+	even := 0
+	if len(src) >= tableBytes {
+		even = len(src) &^ 1
+		countWords(c.table(even/2), src[:even])
+	}
+	for _, b := range src[even:] {
+		c.spread(uint16(b), 1, 1)
 	}
 }
+
+// tableBytes is from where a table of all words costs less than it saves.
+const tableBytes = 128 << 10
 
 // flush moves the counts of words to the tally.
 func (c *counter) flush() {

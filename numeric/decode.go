@@ -27,7 +27,7 @@ func Decode[T float32 | float64](dst []T, d safetensors.DType, src []byte) error
 	}
 	if narrow, ok := any(dst).([]float32); ok {
 		done := decodeKernel(narrow, d, src)
-		dst, src = dst[done:], src[done*d.Bits()/8:]
+		dst, src = dst[done:], src[bytesOf(d, int64(done)):]
 	}
 	switch d {
 	case safetensors.F4:

@@ -17,16 +17,33 @@ func (v level) steps(n int) int {
 }
 
 func (l *lanes) kernel(values []float32) int { return best.lanesFloats(l, values) }
-func (l *lanes) kernelBytes(src []byte) int  { return best.lanesBytes(l, src) }
 
-func (v level) lanesBytes(l *lanes, src []byte) int {
-	n := v.steps(len(src) / 4)
-	if n > 0 {
-		if v == avx512 {
-			lanesAVX512(l, src, n)
-		} else {
-			lanesAVX2(l, src, n)
-		}
+// kernelBytes takes the bytes of F32, C64, BF16 or F16.
+func (l *lanes) kernelBytes(d safetensors.DType, src []byte) int {
+	return best.lanesBytes(l, d, src)
+}
+
+func (v level) lanesBytes(l *lanes, d safetensors.DType, src []byte) int {
+	n := len(src) / 4
+	if d.Bits() == 16 {
+		n = len(src) / 2
+	}
+	if n = v.steps(n); n == 0 {
+		return 0
+	}
+	switch wide := v == avx512; {
+	case d == safetensors.BF16 && wide:
+		lanesBF16AVX512(l, src, n)
+	case d == safetensors.BF16:
+		lanesBF16AVX2(l, src, n)
+	case d == safetensors.F16 && wide:
+		lanesF16AVX512(l, src, n)
+	case d == safetensors.F16:
+		lanesF16AVX2(l, src, n)
+	case wide:
+		lanesAVX512(l, src, n)
+	default:
+		lanesAVX2(l, src, n)
 	}
 	return n
 }
@@ -45,28 +62,20 @@ func (v level) lanesFloats(l *lanes, values []float32) int {
 
 // countTiny counts zeros, and with them what is less than normal.
 func countTiny(values []float32, normal uint32) (zeros, tiny uint64) {
-	return best.tinyFloats(values, normal)
+	return best.tiny(values, normal)
 }
 
-func (v level) tinyFloats(values []float32, normal uint32) (zeros, tiny uint64) {
+func (v level) tiny(values []float32, normal uint32) (zeros, tiny uint64) {
 	n := v.steps(len(values))
 	if n > 0 {
 		if v == avx512 {
-			zeros, tiny = tinyFloatsAVX512(values, n, normal)
+			zeros, tiny = tinyAVX512(values, n, normal)
 		} else {
-			zeros, tiny = tinyFloatsAVX2(values, n, normal)
+			zeros, tiny = tinyAVX2(values, n, normal)
 		}
 	}
 	z, t := countTinyPlain(values[n:], normal)
 	return zeros + z, tiny + t
-}
-
-// countTinyBytes is countTiny of the bytes of F32 that kernelBytes took.
-func countTinyBytes(src []byte, normal uint32) (zeros, tiny uint64) {
-	if best == avx512 {
-		return tinyAVX512(src, len(src)/4, normal)
-	}
-	return tinyAVX2(src, len(src)/4, normal)
 }
 
 func (p *pairs) kernel(a, b []float32) int { return best.pairs(p, a, b) }
@@ -166,6 +175,10 @@ func (v level) decodeFloats(dst []float32, d safetensors.DType, src []byte) int 
 		return 0
 	}
 	switch {
+	case (d == safetensors.F32 || d == safetensors.C64) && v == avx512:
+		fromF32FloatsAVX512(dst, src[:4*n])
+	case (d == safetensors.F32 || d == safetensors.C64) && v == avx2:
+		fromF32FloatsAVX2(dst, src[:4*n])
 	case d == safetensors.BF16 && v == avx512:
 		fromBF16FloatsAVX512(dst, src[:2*n])
 	case d == safetensors.BF16 && v == avx2:

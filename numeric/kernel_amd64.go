@@ -65,16 +65,10 @@ func lanesFloatsAVX2(l *lanes, src []float32, n int)
 func lanesFloatsAVX512(l *lanes, src []float32, n int)
 
 //go:noescape
-func tinyAVX2(src []byte, n int, normal uint32) (zeros, tiny uint64)
+func tinyAVX2(src []float32, n int, normal uint32) (zeros, tiny uint64)
 
 //go:noescape
-func tinyAVX512(src []byte, n int, normal uint32) (zeros, tiny uint64)
-
-//go:noescape
-func tinyFloatsAVX2(src []float32, n int, normal uint32) (zeros, tiny uint64)
-
-//go:noescape
-func tinyFloatsAVX512(src []float32, n int, normal uint32) (zeros, tiny uint64)
+func tinyAVX512(src []float32, n int, normal uint32) (zeros, tiny uint64)
 
 //go:noescape
 func pairsAVX2(p *pairs, a, b []float32) (high uint32)
@@ -141,3 +135,21 @@ func fromF16FloatsAVX2(dst []float32, src []byte)
 
 //go:noescape
 func fromF16FloatsAVX512(dst []float32, src []byte)
+
+//go:noescape
+func lanesBF16AVX2(l *lanes, src []byte, n int)
+
+//go:noescape
+func lanesBF16AVX512(l *lanes, src []byte, n int)
+
+//go:noescape
+func lanesF16AVX2(l *lanes, src []byte, n int)
+
+//go:noescape
+func lanesF16AVX512(l *lanes, src []byte, n int)
+
+//go:noescape
+func fromF32FloatsAVX2(dst []float32, src []byte)
+
+//go:noescape
+func fromF32FloatsAVX512(dst []float32, src []byte)

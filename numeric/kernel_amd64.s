@@ -96,7 +96,151 @@ lanesAVX2_done:
 TEXT ·lanesFloatsAVX2(SB), NOSPLIT, $0-40
 	JMP ·lanesAVX2(SB)
 
-// func tinyAVX2(src []byte, n int, normal uint32) (zeros uint64, tiny uint64)
+// func lanesBF16AVX2(l *byte, src []byte, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·lanesBF16AVX2(SB), NOSPLIT, $0-40
+	MOVQ         l+0(FP), AX
+	MOVQ         src_base+8(FP), CX
+	MOVQ         n+32(FP), DX
+	VMOVUPD      (AX), Y0
+	VMOVUPD      128(AX), Y1
+	VMOVUPD      32(AX), Y2
+	VMOVUPD      160(AX), Y3
+	VMOVUPD      64(AX), Y4
+	VMOVUPD      192(AX), Y5
+	VMOVUPD      96(AX), Y6
+	VMOVUPD      224(AX), Y7
+	VMOVUPS      256(AX), Y8
+	VMOVUPS      320(AX), Y9
+	VMOVUPS      384(AX), Y10
+	VMOVUPS      448(AX), Y11
+	MOVL         $0x7fffffff, BX
+	VMOVD        BX, X12
+	VPBROADCASTD X12, Y12
+	SHRQ         $0x04, DX
+	JZ           lanesBF16AVX2_done
+
+lanesBF16AVX2_loop:
+	VPMOVZXWD    (CX), Y13
+	VPSLLD       $0x10, Y13, Y13
+	VPAND        Y12, Y13, Y14
+	VMINPS       Y13, Y8, Y8
+	VMAXPS       Y13, Y9, Y9
+	VPMINUD      Y14, Y10, Y10
+	VPMAXUD      Y14, Y11, Y11
+	VEXTRACTF128 $0x01, Y13, X14
+	VCVTPS2PD    X13, Y13
+	VCVTPS2PD    X14, Y14
+	VADDPD       Y13, Y0, Y0
+	VFMADD231PD  Y13, Y13, Y1
+	VADDPD       Y14, Y2, Y2
+	VFMADD231PD  Y14, Y14, Y3
+	VPMOVZXWD    16(CX), Y13
+	VPSLLD       $0x10, Y13, Y13
+	VPAND        Y12, Y13, Y14
+	VMINPS       Y13, Y8, Y8
+	VMAXPS       Y13, Y9, Y9
+	VPMINUD      Y14, Y10, Y10
+	VPMAXUD      Y14, Y11, Y11
+	VEXTRACTF128 $0x01, Y13, X14
+	VCVTPS2PD    X13, Y13
+	VCVTPS2PD    X14, Y14
+	VADDPD       Y13, Y4, Y4
+	VFMADD231PD  Y13, Y13, Y5
+	VADDPD       Y14, Y6, Y6
+	VFMADD231PD  Y14, Y14, Y7
+	ADDQ         $0x20, CX
+	DECQ         DX
+	JNZ          lanesBF16AVX2_loop
+
+lanesBF16AVX2_done:
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 128(AX)
+	VMOVUPD Y2, 32(AX)
+	VMOVUPD Y3, 160(AX)
+	VMOVUPD Y4, 64(AX)
+	VMOVUPD Y5, 192(AX)
+	VMOVUPD Y6, 96(AX)
+	VMOVUPD Y7, 224(AX)
+	VMOVUPS Y8, 256(AX)
+	VMOVUPS Y9, 320(AX)
+	VMOVUPS Y10, 384(AX)
+	VMOVUPS Y11, 448(AX)
+	VZEROUPPER
+	RET
+
+// func lanesF16AVX2(l *byte, src []byte, n int)
+// Requires: AVX, AVX2, F16C, FMA3
+TEXT ·lanesF16AVX2(SB), NOSPLIT, $0-40
+	MOVQ         l+0(FP), AX
+	MOVQ         src_base+8(FP), CX
+	MOVQ         n+32(FP), DX
+	VMOVUPD      (AX), Y0
+	VMOVUPD      128(AX), Y1
+	VMOVUPD      32(AX), Y2
+	VMOVUPD      160(AX), Y3
+	VMOVUPD      64(AX), Y4
+	VMOVUPD      192(AX), Y5
+	VMOVUPD      96(AX), Y6
+	VMOVUPD      224(AX), Y7
+	VMOVUPS      256(AX), Y8
+	VMOVUPS      320(AX), Y9
+	VMOVUPS      384(AX), Y10
+	VMOVUPS      448(AX), Y11
+	MOVL         $0x7fffffff, BX
+	VMOVD        BX, X12
+	VPBROADCASTD X12, Y12
+	SHRQ         $0x04, DX
+	JZ           lanesF16AVX2_done
+
+lanesF16AVX2_loop:
+	VCVTPH2PS    (CX), Y13
+	VPAND        Y12, Y13, Y14
+	VMINPS       Y13, Y8, Y8
+	VMAXPS       Y13, Y9, Y9
+	VPMINUD      Y14, Y10, Y10
+	VPMAXUD      Y14, Y11, Y11
+	VEXTRACTF128 $0x01, Y13, X14
+	VCVTPS2PD    X13, Y13
+	VCVTPS2PD    X14, Y14
+	VADDPD       Y13, Y0, Y0
+	VFMADD231PD  Y13, Y13, Y1
+	VADDPD       Y14, Y2, Y2
+	VFMADD231PD  Y14, Y14, Y3
+	VCVTPH2PS    16(CX), Y13
+	VPAND        Y12, Y13, Y14
+	VMINPS       Y13, Y8, Y8
+	VMAXPS       Y13, Y9, Y9
+	VPMINUD      Y14, Y10, Y10
+	VPMAXUD      Y14, Y11, Y11
+	VEXTRACTF128 $0x01, Y13, X14
+	VCVTPS2PD    X13, Y13
+	VCVTPS2PD    X14, Y14
+	VADDPD       Y13, Y4, Y4
+	VFMADD231PD  Y13, Y13, Y5
+	VADDPD       Y14, Y6, Y6
+	VFMADD231PD  Y14, Y14, Y7
+	ADDQ         $0x20, CX
+	DECQ         DX
+	JNZ          lanesF16AVX2_loop
+
+lanesF16AVX2_done:
+	VMOVUPD Y0, (AX)
+	VMOVUPD Y1, 128(AX)
+	VMOVUPD Y2, 32(AX)
+	VMOVUPD Y3, 160(AX)
+	VMOVUPD Y4, 64(AX)
+	VMOVUPD Y5, 192(AX)
+	VMOVUPD Y6, 96(AX)
+	VMOVUPD Y7, 224(AX)
+	VMOVUPS Y8, 256(AX)
+	VMOVUPS Y9, 320(AX)
+	VMOVUPS Y10, 384(AX)
+	VMOVUPS Y11, 448(AX)
+	VZEROUPPER
+	RET
+
+// func tinyAVX2(src []float32, n int, normal uint32) (zeros uint64, tiny uint64)
 // Requires: AVX, AVX2, POPCNT
 TEXT ·tinyAVX2(SB), NOSPLIT, $0-56
 	MOVQ         src_base+0(FP), AX
@@ -145,10 +289,6 @@ tinyAVX2_done:
 	MOVQ BX, tiny+48(FP)
 	VZEROUPPER
 	RET
-
-// func tinyFloatsAVX2(src []float32, n int, normal uint32) (zeros uint64, tiny uint64)
-TEXT ·tinyFloatsAVX2(SB), NOSPLIT, $0-56
-	JMP ·tinyAVX2(SB)
 
 // func toBF16AVX2(dst []byte, src []byte, n int, over uint32)
 // Requires: AVX, AVX2
@@ -437,6 +577,30 @@ fromF16AVX2_done:
 TEXT ·fromF16FloatsAVX2(SB), NOSPLIT, $0-48
 	JMP ·fromF16AVX2(SB)
 
+// func fromF32FloatsAVX2(dst []float32, src []byte)
+// Requires: AVX
+TEXT ·fromF32FloatsAVX2(SB), NOSPLIT, $0-48
+	MOVQ dst_base+0(FP), AX
+	MOVQ src_base+24(FP), CX
+	MOVQ src_len+32(FP), DX
+	SHRQ $0x02, DX
+	SHRQ $0x04, DX
+	JZ   fromF32FloatsAVX2_done
+
+fromF32FloatsAVX2_loop:
+	VMOVUPS (CX), Y0
+	VMOVUPS Y0, (AX)
+	VMOVUPS 32(CX), Y0
+	VMOVUPS Y0, 32(AX)
+	ADDQ    $0x40, CX
+	ADDQ    $0x40, AX
+	DECQ    DX
+	JNZ     fromF32FloatsAVX2_loop
+
+fromF32FloatsAVX2_done:
+	VZEROUPPER
+	RET
+
 // func pairsAVX2(p *byte, a []float32, b []float32) (high uint32)
 // Requires: AVX, AVX2, FMA3, POPCNT
 TEXT ·pairsAVX2(SB), NOSPLIT, $0-60
@@ -695,7 +859,106 @@ lanesAVX512_done:
 TEXT ·lanesFloatsAVX512(SB), NOSPLIT, $0-40
 	JMP ·lanesAVX512(SB)
 
-// func tinyAVX512(src []byte, n int, normal uint32) (zeros uint64, tiny uint64)
+// func lanesBF16AVX512(l *byte, src []byte, n int)
+// Requires: AVX, AVX512F
+TEXT ·lanesBF16AVX512(SB), NOSPLIT, $0-40
+	MOVQ         l+0(FP), AX
+	MOVQ         src_base+8(FP), CX
+	MOVQ         n+32(FP), DX
+	VMOVUPD      (AX), Z0
+	VMOVUPD      128(AX), Z1
+	VMOVUPD      64(AX), Z2
+	VMOVUPD      192(AX), Z3
+	VMOVUPS      256(AX), Z4
+	VMOVUPS      320(AX), Z5
+	VMOVUPS      384(AX), Z6
+	VMOVUPS      448(AX), Z7
+	MOVL         $0x7fffffff, BX
+	VPBROADCASTD BX, Z8
+	SHRQ         $0x04, DX
+	JZ           lanesBF16AVX512_done
+
+lanesBF16AVX512_loop:
+	VPMOVZXWD     (CX), Z9
+	VPSLLD        $0x10, Z9, Z9
+	VPANDD        Z8, Z9, Z10
+	VMINPS        Z9, Z4, Z4
+	VMAXPS        Z9, Z5, Z5
+	VPMINUD       Z10, Z6, Z6
+	VPMAXUD       Z10, Z7, Z7
+	VEXTRACTF64X4 $0x01, Z9, Y10
+	VCVTPS2PD     Y9, Z9
+	VCVTPS2PD     Y10, Z10
+	VADDPD        Z9, Z0, Z0
+	VFMADD231PD   Z9, Z9, Z1
+	VADDPD        Z10, Z2, Z2
+	VFMADD231PD   Z10, Z10, Z3
+	ADDQ          $0x20, CX
+	DECQ          DX
+	JNZ           lanesBF16AVX512_loop
+
+lanesBF16AVX512_done:
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 128(AX)
+	VMOVUPD Z2, 64(AX)
+	VMOVUPD Z3, 192(AX)
+	VMOVUPS Z4, 256(AX)
+	VMOVUPS Z5, 320(AX)
+	VMOVUPS Z6, 384(AX)
+	VMOVUPS Z7, 448(AX)
+	VZEROUPPER
+	RET
+
+// func lanesF16AVX512(l *byte, src []byte, n int)
+// Requires: AVX, AVX512F
+TEXT ·lanesF16AVX512(SB), NOSPLIT, $0-40
+	MOVQ         l+0(FP), AX
+	MOVQ         src_base+8(FP), CX
+	MOVQ         n+32(FP), DX
+	VMOVUPD      (AX), Z0
+	VMOVUPD      128(AX), Z1
+	VMOVUPD      64(AX), Z2
+	VMOVUPD      192(AX), Z3
+	VMOVUPS      256(AX), Z4
+	VMOVUPS      320(AX), Z5
+	VMOVUPS      384(AX), Z6
+	VMOVUPS      448(AX), Z7
+	MOVL         $0x7fffffff, BX
+	VPBROADCASTD BX, Z8
+	SHRQ         $0x04, DX
+	JZ           lanesF16AVX512_done
+
+lanesF16AVX512_loop:
+	VCVTPH2PS     (CX), Z9
+	VPANDD        Z8, Z9, Z10
+	VMINPS        Z9, Z4, Z4
+	VMAXPS        Z9, Z5, Z5
+	VPMINUD       Z10, Z6, Z6
+	VPMAXUD       Z10, Z7, Z7
+	VEXTRACTF64X4 $0x01, Z9, Y10
+	VCVTPS2PD     Y9, Z9
+	VCVTPS2PD     Y10, Z10
+	VADDPD        Z9, Z0, Z0
+	VFMADD231PD   Z9, Z9, Z1
+	VADDPD        Z10, Z2, Z2
+	VFMADD231PD   Z10, Z10, Z3
+	ADDQ          $0x20, CX
+	DECQ          DX
+	JNZ           lanesF16AVX512_loop
+
+lanesF16AVX512_done:
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 128(AX)
+	VMOVUPD Z2, 64(AX)
+	VMOVUPD Z3, 192(AX)
+	VMOVUPS Z4, 256(AX)
+	VMOVUPS Z5, 320(AX)
+	VMOVUPS Z6, 384(AX)
+	VMOVUPS Z7, 448(AX)
+	VZEROUPPER
+	RET
+
+// func tinyAVX512(src []float32, n int, normal uint32) (zeros uint64, tiny uint64)
 // Requires: AVX, AVX512F, POPCNT
 TEXT ·tinyAVX512(SB), NOSPLIT, $0-56
 	MOVQ         src_base+0(FP), AX
@@ -731,10 +994,6 @@ tinyAVX512_done:
 	MOVQ BX, tiny+48(FP)
 	VZEROUPPER
 	RET
-
-// func tinyFloatsAVX512(src []float32, n int, normal uint32) (zeros uint64, tiny uint64)
-TEXT ·tinyFloatsAVX512(SB), NOSPLIT, $0-56
-	JMP ·tinyAVX512(SB)
 
 // func toBF16AVX512(dst []byte, src []byte, n int, over uint32)
 // Requires: AVX, AVX512F
@@ -948,6 +1207,28 @@ fromF16AVX512_done:
 // func fromF16FloatsAVX512(dst []float32, src []byte)
 TEXT ·fromF16FloatsAVX512(SB), NOSPLIT, $0-48
 	JMP ·fromF16AVX512(SB)
+
+// func fromF32FloatsAVX512(dst []float32, src []byte)
+// Requires: AVX, AVX512F
+TEXT ·fromF32FloatsAVX512(SB), NOSPLIT, $0-48
+	MOVQ dst_base+0(FP), AX
+	MOVQ src_base+24(FP), CX
+	MOVQ src_len+32(FP), DX
+	SHRQ $0x02, DX
+	SHRQ $0x04, DX
+	JZ   fromF32FloatsAVX512_done
+
+fromF32FloatsAVX512_loop:
+	VMOVUPS (CX), Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $0x40, CX
+	ADDQ    $0x40, AX
+	DECQ    DX
+	JNZ     fromF32FloatsAVX512_loop
+
+fromF32FloatsAVX512_done:
+	VZEROUPPER
+	RET
 
 // func pairsAVX512(p *byte, a []float32, b []float32) (high uint32)
 // Requires: AVX, AVX2, AVX512F, POPCNT

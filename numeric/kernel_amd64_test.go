@@ -111,7 +111,7 @@ func checkSums(t *testing.T, v level, src []byte) {
 	plain.add(values)
 	want, wantTiny, wantOK := plain.block(len(values), 1<<23)
 	for way, kernel := range []func(l *lanes) int{
-		func(l *lanes) int { return v.lanesBytes(l, src) },
+		func(l *lanes) int { return v.lanesBytes(l, safetensors.F32, src) },
 		func(l *lanes) int { return v.lanesFloats(l, values) },
 	} {
 		l := newLanes()
@@ -122,8 +122,24 @@ func checkSums(t *testing.T, v level, src []byte) {
 			t.Fatalf("level %d way %d of %v: got %+v %v %v, want %+v %v %v", v, way, values, got, tiny, ok, want, wantTiny, wantOK)
 		}
 	}
+	for _, d := range []safetensors.DType{safetensors.BF16, safetensors.F16} {
+		values := make([]float32, len(src)/2)
+		for i := range values {
+			code := binary.LittleEndian.Uint16(src[2*i:])
+			if values[i] = math.Float32frombits(uint32(code) << 16); d == safetensors.F16 {
+				values[i] = fromF16(code)
+			}
+		}
+		plain, l := newLanes(), newLanes()
+		plain.add(values)
+		l.add(values[v.lanesBytes(&l, d, src):])
+		want, wantTiny, wantOK := plain.block(len(values), 0x38800000)
+		if got, tiny, ok := l.block(len(values), 0x38800000); got != want || tiny != wantTiny || ok != wantOK {
+			t.Fatalf("level %d, %s of %v: got %+v %v %v, want %+v %v %v", v, d, values, got, tiny, ok, want, wantTiny, wantOK)
+		}
+	}
 	for _, normal := range []uint32{1 << 23, 0x38800000} {
-		zeros, tiny := v.tinyFloats(values, normal)
+		zeros, tiny := v.tiny(values, normal)
 		wantZeros, wantTiny := countTinyPlain(values, normal)
 		if zeros != wantZeros || tiny != wantTiny {
 			t.Fatalf("level %d: %d zeros and %d tiny, want %d and %d", v, zeros, tiny, wantZeros, wantTiny)

@@ -7,14 +7,12 @@ import "github.com/tensmith/tensmith/safetensors"
 // Without kernels the plain loops do all the work. Each of these returns how
 // many numbers it has dealt with.
 
-func (l *lanes) kernel([]float32) int   { return 0 }
-func (l *lanes) kernelBytes([]byte) int { return 0 }
+func (l *lanes) kernel([]float32) int                      { return 0 }
+func (l *lanes) kernelBytes(safetensors.DType, []byte) int { return 0 }
 
 func countTiny(values []float32, normal uint32) (zeros, tiny uint64) {
 	return countTinyPlain(values, normal)
 }
-
-func countTinyBytes([]byte, uint32) (zeros, tiny uint64) { return 0, 0 }
 
 func (p *pairs) kernel([]float32, []float32) int { return 0 }
 

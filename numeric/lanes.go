@@ -91,9 +91,12 @@ func (l *lanes) block(numbers int, normal uint32) (b block, tiny, ok bool) {
 	return b, low < normal, true
 }
 
-// addWide summarises any numbers, one at a time. normal is the smallest normal
-// value of their type.
+// addWide summarises any numbers. normal is the smallest normal value of their
+// type.
 func (b *block) addWide(values []float64, normal float64) {
+	if b.addFinite(values, normal) {
+		return
+	}
 	var sum, squares [width]float64
 	b.least, b.greatest = math.Inf(1), math.Inf(-1)
 	for i, v := range values {
@@ -122,6 +125,42 @@ func (b *block) addWide(values []float64, normal float64) {
 	}
 	b.sum, b.squares = tree(&sum), tree(&squares)
 	b.least, b.greatest = b.least+0, b.greatest+0
+}
+
+// addFinite is addWide without its questions, for numbers that are all finite;
+// if they are not it returns false and leaves b as it was.
+func (b *block) addFinite(values []float64, normal float64) bool {
+	var sum, squares [width]float64
+	least, greatest := math.Inf(1), math.Inf(-1)
+	low, high := uint64(math.MaxUint64), uint64(0)
+	for i, v := range values {
+		sum[i%width] += v
+		squares[i%width] += float64(v * v)
+		if v < least {
+			least = v
+		}
+		if v > greatest {
+			greatest = v
+		}
+		magnitude := math.Float64bits(v) &^ (1 << 63)
+		low, high = min(low, magnitude), max(high, magnitude)
+	}
+	if high >= 0x7FF<<52 {
+		return false
+	}
+	b.finite = uint64(len(values))
+	b.sum, b.squares = tree(&sum), tree(&squares)
+	b.least, b.greatest = least+0, greatest+0
+	if limit := math.Float64bits(normal); low < max(limit, 1) {
+		for _, v := range values {
+			if v == 0 {
+				b.zeros++
+			} else if math.Abs(v) < normal {
+				b.subnormals++
+			}
+		}
+	}
+	return true
 }
 
 // countTinyPlain counts zeros, and with them what is less than normal.

@@ -183,7 +183,7 @@ func (k *kind) widenBF16() {
 				v := k.vector()
 				VPMOVZXWD(at(src, offset/2), v)
 				VPSLLD(Imm(16), v, v)
-				k.store(v, at(dst, offset))
+				VMOVUPS(v, at(dst, offset))
 			}
 		}
 	})
@@ -212,10 +212,30 @@ func (k *kind) widenF16() {
 					VPAND(nan, raw, raw)
 					VPXOR(raw, v, v)
 				}
-				k.store(v, at(dst, offset))
+				VMOVUPS(v, at(dst, offset))
 			}
 		}
 	})
+}
+
+// copyF32 is what is left of a conversion where there is nothing to convert.
+func (k *kind) copyF32() {
+	name := "fromF32Floats" + k.name
+	TEXT(name, NOSPLIT, "func(dst []float32, src []byte)")
+	dst, src := Load(Param("dst").Base(), GP64()), Load(Param("src").Base(), GP64())
+	n := Load(Param("src").Len(), GP64()).(GPVirtual)
+	SHRQ(Imm(2), n)
+	loop(name, n, func() {
+		for offset := 0; offset < 64; offset += k.bytes() {
+			v := k.vector()
+			VMOVUPS(at(src, offset), v)
+			VMOVUPS(v, at(dst, offset))
+		}
+		ADDQ(Imm(64), src)
+		ADDQ(Imm(64), dst)
+	})
+	VZEROUPPER()
+	RET()
 }
 
 func (k *kind) bytes() int {
@@ -224,8 +244,6 @@ func (k *kind) bytes() int {
 	}
 	return 32
 }
-
-func (k *kind) store(v VecVirtual, m Mem) { VMOVUPS(v, m) }
 
 func (k *kind) widen(name string, prepare func(dst, src Register) func()) {
 	TEXT(name+k.name, NOSPLIT, "func(dst, src []byte)")

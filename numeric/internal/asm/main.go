@@ -23,13 +23,16 @@ func main() {
 	ConstraintExpr("!purego")
 	processor()
 	for _, k := range []*kind{avx2, avx512} {
-		k.lanes()
+		for _, e := range elements {
+			k.lanes(e)
+		}
 		k.tiny()
 		for _, f := range formats {
 			k.narrow(f)
 		}
 		k.widenBF16()
 		k.widenF16()
+		k.copyF32()
 		k.pairs()
 	}
 	Generate()

@@ -16,10 +16,51 @@ const (
 	laneHigh    = 448
 )
 
+// An element is a type whose numbers lanes can load; size is in bytes.
+type element struct {
+	name string
+	size int
+}
+
+var elements = []element{{"", 4}, {"BF16", 2}, {"F16", 2}}
+
+// load loads numbers from src as float32.
+func (k *kind) load(e element, src Mem) VecVirtual {
+	x := k.vector()
+	switch e.name {
+	case "BF16":
+		VPMOVZXWD(src, x)
+		VPSLLD(Imm(16), x, x)
+	case "F16":
+		VCVTPH2PS(src, x)
+	default:
+		VMOVUPS(src, x)
+	}
+	return x
+}
+
+// halves widens all numbers of x to float64.
+func (k *kind) halves(x VecVirtual) [2]VecVirtual {
+	low, high := k.vector(), k.vector()
+	if k.wide {
+		upper := YMM()
+		VEXTRACTF64X4(Imm(1), x, upper)
+		VCVTPS2PD(x.AsY(), low)
+		VCVTPS2PD(upper, high)
+	} else {
+		upper := XMM()
+		VEXTRACTF128(Imm(1), x, upper)
+		VCVTPS2PD(x.AsX(), low)
+		VCVTPS2PD(upper, high)
+	}
+	return [2]VecVirtual{low, high}
+}
+
 // lanes adds numbers to 16 partial sums. Least and greatest have as many places
 // as a register; the rest of theirs stays as it is.
-func (k *kind) lanes() {
-	TEXT("lanes"+k.name, NOSPLIT, "func(l *byte, src []byte, n int)")
+func (k *kind) lanes(e element) {
+	name := "lanes" + e.name + k.name
+	TEXT(name, NOSPLIT, "func(l *byte, src []byte, n int)")
 	l, src := Load(Param("l"), GP64()), Load(Param("src").Base(), GP64())
 	n := Load(Param("n"), GP64()).(GPVirtual)
 	step := k.bytes()
@@ -36,23 +77,32 @@ func (k *kind) lanes() {
 	VMOVUPS(at(l, laneLow), low)
 	VMOVUPS(at(l, laneHigh), high)
 	magnitude := k.constant32(0x7FFFFFFF)
-	loop("lanes"+k.name, n, func() {
-		for offset := 0; offset < 64; offset += step {
-			x, a := k.vector(), k.vector()
-			VMOVUPS(at(src, offset), x)
+	add := func(i int, v VecVirtual) {
+		VADDPD(v, sums[i], sums[i])
+		VFMADD231PD(v, v, squares[i])
+	}
+	loop(name, n, func() {
+		for i, offset := 0, 0; offset < 64; i, offset = i+1, offset+step {
+			x, a := k.load(e, at(src, offset*e.size/4)), k.vector()
 			k.and(magnitude, x, a)
 			VMINPS(x, least, least)
 			VMAXPS(x, greatest, greatest)
 			VPMINUD(a, low, low)
 			VPMAXUD(a, high, high)
+			if e.size == 2 {
+				for j, v := range k.halves(x) {
+					add(2*i+j, v)
+				}
+			}
 		}
-		for i := range sums {
-			v := k.vector()
-			VCVTPS2PD(at(src, i*step/2), v)
-			VADDPD(v, sums[i], sums[i])
-			VFMADD231PD(v, v, squares[i])
+		if e.size == 4 {
+			for i := range sums {
+				v := k.vector()
+				VCVTPS2PD(at(src, i*step/2), v)
+				add(i, v)
+			}
 		}
-		ADDQ(Imm(64), src)
+		ADDQ(Imm(uint64(16*e.size)), src)
 	})
 	for i := range sums {
 		VMOVUPD(sums[i], at(l, laneSum+i*step))
@@ -64,7 +114,9 @@ func (k *kind) lanes() {
 	VMOVUPS(high, at(l, laneHigh))
 	VZEROUPPER()
 	RET()
-	k.alias("lanes", "lanesFloats", "func(l *byte, src []float32, n int)")
+	if e.name == "" {
+		k.alias("lanes", "lanesFloats", "func(l *byte, src []float32, n int)")
+	}
 }
 
 func (k *kind) and(a, b, c VecVirtual) {
@@ -77,7 +129,7 @@ func (k *kind) and(a, b, c VecVirtual) {
 
 // tiny counts zeros and magnitudes below normal.
 func (k *kind) tiny() {
-	TEXT("tiny"+k.name, NOSPLIT, "func(src []byte, n int, normal uint32) (zeros, tiny uint64)")
+	TEXT("tiny"+k.name, NOSPLIT, "func(src []float32, n int, normal uint32) (zeros, tiny uint64)")
 	src := Load(Param("src").Base(), GP64())
 	n := Load(Param("n"), GP64()).(GPVirtual)
 	normal := k.broadcast32(Load(Param("normal"), GP32()).(GPVirtual))
@@ -110,7 +162,6 @@ func (k *kind) tiny() {
 	Store(tiny, ReturnIndex(1))
 	VZEROUPPER()
 	RET()
-	k.alias("tiny", "tinyFloats", "func(src []float32, n int, normal uint32) (zeros, tiny uint64)")
 }
 
 // Offsets in numeric's struct pairs.
