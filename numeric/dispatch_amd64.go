@@ -187,6 +187,10 @@ func (v level) decodeFloats(dst []float32, d safetensors.DType, src []byte) int 
 		fromF16FloatsAVX512(dst, src[:2*n])
 	case d == safetensors.F16 && v == avx2:
 		fromF16FloatsAVX2(dst, src[:2*n])
+	case d == safetensors.F8E4M3 && v == avx512:
+		fromE4M3FloatsAVX512(dst, src[:n])
+	case d == safetensors.F8E4M3 && v == avx2:
+		fromE4M3FloatsAVX2(dst, src[:n])
 	default:
 		return 0
 	}
@@ -207,6 +211,10 @@ func (v level) decodeBytes(dst []byte, d safetensors.DType, src []byte) int {
 		fromF16AVX512(dst, src[:2*n])
 	case d == safetensors.F16 && v == avx2:
 		fromF16AVX2(dst, src[:2*n])
+	case d == safetensors.F8E4M3 && v == avx512:
+		fromE4M3AVX512(dst, src[:n])
+	case d == safetensors.F8E4M3 && v == avx2:
+		fromE4M3AVX2(dst, src[:n])
 	default:
 		return 0
 	}

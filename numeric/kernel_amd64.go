@@ -153,3 +153,15 @@ func fromF32FloatsAVX2(dst []float32, src []byte)
 
 //go:noescape
 func fromF32FloatsAVX512(dst []float32, src []byte)
+
+//go:noescape
+func fromE4M3AVX2(dst, src []byte)
+
+//go:noescape
+func fromE4M3FloatsAVX2(dst []float32, src []byte)
+
+//go:noescape
+func fromE4M3AVX512(dst, src []byte)
+
+//go:noescape
+func fromE4M3FloatsAVX512(dst []float32, src []byte)

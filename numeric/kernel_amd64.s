@@ -577,6 +577,75 @@ fromF16AVX2_done:
 TEXT ·fromF16FloatsAVX2(SB), NOSPLIT, $0-48
 	JMP ·fromF16AVX2(SB)
 
+// func fromE4M3AVX2(dst []byte, src []byte)
+// Requires: AVX, AVX2
+TEXT ·fromE4M3AVX2(SB), NOSPLIT, $0-48
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         src_base+24(FP), CX
+	MOVQ         src_len+32(FP), DX
+	MOVL         $0x0000007f, BX
+	VMOVD        BX, X0
+	VPBROADCASTD X0, Y0
+	MOVL         $0x00000080, BX
+	VMOVD        BX, X1
+	VPBROADCASTD X1, Y1
+	MOVL         $0x3c000000, BX
+	VMOVD        BX, X2
+	VPBROADCASTD X2, Y2
+	MOVL         $0x3b000000, BX
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+	MOVL         $0x00000008, BX
+	VMOVD        BX, X4
+	VPBROADCASTD X4, Y4
+	MOVL         $0x7fc00000, BX
+	VMOVD        BX, X5
+	VPBROADCASTD X5, Y5
+	SHRQ         $0x04, DX
+	JZ           fromE4M3AVX2_done
+
+fromE4M3AVX2_loop:
+	VPMOVZXBD (CX), Y6
+	VPAND     Y0, Y6, Y7
+	VPAND     Y1, Y6, Y6
+	VPSLLD    $0x18, Y6, Y6
+	VPSLLD    $0x14, Y7, Y8
+	VPADDD    Y2, Y8, Y8
+	VCVTDQ2PS Y7, Y9
+	VMULPS    Y3, Y9, Y9
+	VPCMPGTD  Y7, Y4, Y10
+	VPBLENDVB Y10, Y9, Y8, Y8
+	VPCMPEQD  Y0, Y7, Y10
+	VPBLENDVB Y10, Y5, Y8, Y8
+	VPOR      Y6, Y8, Y8
+	VMOVUPS   Y8, (AX)
+	VPMOVZXBD 8(CX), Y6
+	VPAND     Y0, Y6, Y7
+	VPAND     Y1, Y6, Y6
+	VPSLLD    $0x18, Y6, Y6
+	VPSLLD    $0x14, Y7, Y8
+	VPADDD    Y2, Y8, Y8
+	VCVTDQ2PS Y7, Y9
+	VMULPS    Y3, Y9, Y9
+	VPCMPGTD  Y7, Y4, Y10
+	VPBLENDVB Y10, Y9, Y8, Y8
+	VPCMPEQD  Y0, Y7, Y10
+	VPBLENDVB Y10, Y5, Y8, Y8
+	VPOR      Y6, Y8, Y8
+	VMOVUPS   Y8, 32(AX)
+	ADDQ      $0x10, CX
+	ADDQ      $0x40, AX
+	DECQ      DX
+	JNZ       fromE4M3AVX2_loop
+
+fromE4M3AVX2_done:
+	VZEROUPPER
+	RET
+
+// func fromE4M3FloatsAVX2(dst []float32, src []byte)
+TEXT ·fromE4M3FloatsAVX2(SB), NOSPLIT, $0-48
+	JMP ·fromE4M3AVX2(SB)
+
 // func fromF32FloatsAVX2(dst []float32, src []byte)
 // Requires: AVX
 TEXT ·fromF32FloatsAVX2(SB), NOSPLIT, $0-48
@@ -1207,6 +1276,55 @@ fromF16AVX512_done:
 // func fromF16FloatsAVX512(dst []float32, src []byte)
 TEXT ·fromF16FloatsAVX512(SB), NOSPLIT, $0-48
 	JMP ·fromF16AVX512(SB)
+
+// func fromE4M3AVX512(dst []byte, src []byte)
+// Requires: AVX, AVX512F
+TEXT ·fromE4M3AVX512(SB), NOSPLIT, $0-48
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         src_base+24(FP), CX
+	MOVQ         src_len+32(FP), DX
+	MOVL         $0x0000007f, BX
+	VPBROADCASTD BX, Z0
+	MOVL         $0x00000080, BX
+	VPBROADCASTD BX, Z1
+	MOVL         $0x3c000000, BX
+	VPBROADCASTD BX, Z2
+	MOVL         $0x3b000000, BX
+	VPBROADCASTD BX, Z3
+	MOVL         $0x00000008, BX
+	VPBROADCASTD BX, Z4
+	MOVL         $0x7fc00000, BX
+	VPBROADCASTD BX, Z5
+	SHRQ         $0x04, DX
+	JZ           fromE4M3AVX512_done
+
+fromE4M3AVX512_loop:
+	VPMOVZXBD (CX), Z6
+	VPANDD    Z0, Z6, Z7
+	VPANDD    Z1, Z6, Z6
+	VPSLLD    $0x18, Z6, Z6
+	VPSLLD    $0x14, Z7, Z8
+	VPADDD    Z2, Z8, Z8
+	VCVTDQ2PS Z7, Z9
+	VMULPS    Z3, Z9, Z9
+	VPCMPUD   $0x01, Z4, Z7, K1
+	VPCMPUD   $0x00, Z0, Z7, K2
+	VMOVDQA32 Z9, K1, Z8
+	VMOVDQA32 Z5, K2, Z8
+	VPORD     Z6, Z8, Z8
+	VMOVUPS   Z8, (AX)
+	ADDQ      $0x10, CX
+	ADDQ      $0x40, AX
+	DECQ      DX
+	JNZ       fromE4M3AVX512_loop
+
+fromE4M3AVX512_done:
+	VZEROUPPER
+	RET
+
+// func fromE4M3FloatsAVX512(dst []float32, src []byte)
+TEXT ·fromE4M3FloatsAVX512(SB), NOSPLIT, $0-48
+	JMP ·fromE4M3AVX512(SB)
 
 // func fromF32FloatsAVX512(dst []float32, src []byte)
 // Requires: AVX, AVX512F

@@ -74,9 +74,10 @@ func checkEncode(t *testing.T, v level, src []byte) {
 // checkDecode does so for those that widen.
 func checkDecode(t *testing.T, v level, src []byte) {
 	t.Helper()
-	n := len(src) / 2
-	src = src[:2*n]
-	for _, d := range []safetensors.DType{safetensors.BF16, safetensors.F16} {
+	for _, d := range []safetensors.DType{safetensors.BF16, safetensors.F16, safetensors.F8E4M3} {
+		size := d.Bits() / 8
+		n := len(src) / size
+		src := src[:size*n]
 		whole := bytes.Repeat([]byte{0xA5}, 4*n+66)
 		dst := whole[1:]
 		floats := make([]float32, n)
@@ -85,10 +86,16 @@ func checkDecode(t *testing.T, v level, src []byte) {
 			t.Fatalf("%s level %d: %d and %d of %d", d, v, done, again, n)
 		}
 		for i := range done {
-			code := binary.LittleEndian.Uint16(src[2*i:])
-			want := uint32(code) << 16
-			if d == safetensors.F16 {
+			code, want := uint16(src[size*i]), uint32(0)
+			switch d {
+			case safetensors.F8E4M3:
+				want = math.Float32bits(float32(value8(d, uint8(code))))
+			case safetensors.F16:
+				code = binary.LittleEndian.Uint16(src[2*i:])
 				want = math.Float32bits(fromF16(code))
+			default:
+				code = binary.LittleEndian.Uint16(src[2*i:])
+				want = uint32(code) << 16
 			}
 			if got, other := binary.LittleEndian.Uint32(dst[4*i:]), math.Float32bits(floats[i]); got != want || other != want {
 				t.Fatalf("%s level %d: %#x became %#x and %#x, want %#x", d, v, code, got, other, want)

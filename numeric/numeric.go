@@ -1,5 +1,5 @@
-// Package numeric reads and writes the values of tensors: exact codecs between
-// the 22 dtypes of safetensors and Go's own numbers.
+// Package numeric reads, judges, compares and casts the values of tensors, of
+// all 22 dtypes of safetensors.
 //
 // Begin with [Decode], which turns packed little-endian elements into float32
 // or float64, and [Encode], which rounds such numbers into any dtype.
@@ -10,6 +10,14 @@
 // Both work on chunks a caller chose, allocate nothing, and are safe to call
 // from several goroutines on different chunks. [DecodeInt] and [EncodeInt] do
 // the same for integers, which a float64 does not hold beyond 2^53.
+//
+// A [Scan] reads whole tensors, of any size, in bounded memory: [Scan.Stats]
+// says what is in one and [Scan.Compare] how two differ. Both results merge, to
+// those of a layer or a model. A [Cast] is a tensor in another float type,
+// computed when it is read.
+//
+//	data := numeric.Data{DType: t.DType, Source: t, Size: t.Size()}
+//	stats, err := numeric.Scan{}.Stats(ctx, data)
 //
 // # Formats
 //
@@ -54,12 +62,28 @@
 // them, and so does this package; PyTorch stores 2^-127 for zero and drops a
 // sign, which turns a wrong scale into a plausible one.
 //
+// # Sums
+//
+// The same data give the same results, to the last bit, on every processor and
+// with any number of workers. Numbers are summed in float64, in blocks of 16384
+// that begin where the data begin, in each of which 16 partial sums take turns;
+// the sums of blocks are added without any rounding. A sum of numbers is then
+// off by less than 2^-42 of the sum of their magnitudes, and usually by 2^-50.
+// For types of at most eight bits it is exact.
+//
+// # Kernels
+//
+// On amd64, F32, BF16 and F16 are read, cast and compared, and F32 is cast to
+// F8_E4M3, by AVX-512 or AVX2 where the processor has it. The results are those
+// of the loops in Go, which the build tag purego selects.
+//
 // # Security
 //
 // The bytes of a tensor come from anywhere. Every bit pattern of every dtype
 // decodes to something, nothing here panics on one, and no call allocates in
 // proportion to a number it was given. Lengths are checked before any element
-// is touched.
+// is touched. A Scan takes at most eight MiB a worker, and each result about
+// four MiB at most.
 package numeric
 
 import (

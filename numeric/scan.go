@@ -13,7 +13,7 @@ import (
 // The zero Scan is ready for use.
 type Scan struct {
 	// Workers is the number of goroutines; 0 means as many as may run at once.
-	// Each takes up to four MiB of memory for what it reads and counts.
+	// Each takes at most eight MiB of memory, usually two.
 	Workers int
 
 	// Quantiles asks Stats for quantiles and histograms of types of 16 bits

@@ -218,6 +218,52 @@ func (k *kind) widenF16() {
 	})
 }
 
+// widenE4M3 moves exponent and mantissa to their places. A subnormal code is a
+// whole number of the smallest value instead.
+func (k *kind) widenE4M3() {
+	name := "fromE4M3"
+	TEXT(name+k.name, NOSPLIT, "func(dst, src []byte)")
+	dst, src := Load(Param("dst").Base(), GP64()), Load(Param("src").Base(), GP64())
+	n := Load(Param("src").Len(), GP64()).(GPVirtual)
+	magnitude, sign := k.constant32(0x7F), k.constant32(0x80)
+	rebias, least := k.constant32(120<<23), k.constant32(118<<23) // 127-7, and 2^-9
+	normal, nan := k.constant32(8), k.constant32(0x7FC00000)
+	loop(name+k.name, n, func() {
+		for offset := 0; offset < 64; offset += k.bytes() {
+			x, a, v, small := k.vector(), k.vector(), k.vector(), k.vector()
+			VPMOVZXBD(at(src, offset/4), x)
+			k.and(magnitude, x, a)
+			k.and(sign, x, x)
+			VPSLLD(Imm(24), x, x)
+			VPSLLD(Imm(20), a, v)
+			VPADDD(rebias, v, v)
+			VCVTDQ2PS(a, small)
+			VMULPS(least, small, small)
+			if k.wide {
+				isSmall, isNaN := K(), K()
+				VPCMPUD(Imm(1), normal, a, isSmall)
+				VPCMPUD(Imm(0), magnitude, a, isNaN)
+				VMOVDQA32(small, isSmall, v)
+				VMOVDQA32(nan, isNaN, v)
+				VPORD(x, v, v)
+			} else {
+				is := YMM()
+				VPCMPGTD(a, normal, is)
+				VPBLENDVB(is, small, v, v)
+				VPCMPEQD(magnitude, a, is)
+				VPBLENDVB(is, nan, v, v)
+				VPOR(x, v, v)
+			}
+			VMOVUPS(v, at(dst, offset))
+		}
+		ADDQ(Imm(16), src)
+		ADDQ(Imm(64), dst)
+	})
+	VZEROUPPER()
+	RET()
+	k.alias(name, name+"Floats", "func(dst []float32, src []byte)")
+}
+
 // copyF32 is what is left of a conversion where there is nothing to convert.
 func (k *kind) copyF32() {
 	name := "fromF32Floats" + k.name

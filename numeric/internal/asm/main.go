@@ -32,6 +32,7 @@ func main() {
 		}
 		k.widenBF16()
 		k.widenF16()
+		k.widenE4M3()
 		k.copyF32()
 		k.pairs()
 	}
