@@ -244,3 +244,48 @@ func FuzzKernels(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkKernels measures every level by itself, on what the second cache
+// holds. Bytes are those read.
+func BenchmarkKernels(b *testing.B) {
+	const n = 32 << 10
+	values, words, packed := make([]float32, n), make([]byte, 4*n), make([]byte, 4*n)
+	for i := range values {
+		values[i] = float32(int64(splitmix64(uint64(i))>>40)-1<<23) / (1 << 26)
+		binary.LittleEndian.PutUint32(words[4*i:], math.Float32bits(values[i]))
+	}
+	run := func(name string, v level, size int64, f func()) {
+		b.Run(name+"/"+[]string{"plain", "AVX2", "AVX512"}[v], func(b *testing.B) {
+			b.SetBytes(size)
+			for b.Loop() {
+				f()
+			}
+		})
+	}
+	for v := plain; v <= best; v++ {
+		if v == plain {
+			l, p := newLanes(), pairs{}
+			run("lanes", v, 4*n, func() { l.add(values) })
+			run("pairs", v, 8*n, func() { addPairs(&p, values, values) })
+			for _, d := range encoded {
+				layout, _ := layoutOf(d)
+				r, size := newRounder(layout, ToSpecial), d.Bits()/8
+				run("to "+d.String(), v, 4*n, func() {
+					for i, x := range values {
+						packed[i*size] = byte(r.round(x))
+					}
+				})
+			}
+			continue
+		}
+		l, p := newLanes(), pairs{}
+		run("lanes", v, 4*n, func() { v.lanesFloats(&l, values) })
+		run("lanes BF16", v, 2*n, func() { v.lanesBytes(&l, safetensors.BF16, words[:2*n]) })
+		run("lanes F16", v, 2*n, func() { v.lanesBytes(&l, safetensors.F16, words[:2*n]) })
+		run("pairs", v, 8*n, func() { v.pairs(&p, values, values) })
+		for _, d := range encoded {
+			run("to "+d.String(), v, 4*n, func() { v.encodeBytes(packed[:n*d.Bits()/8], d, words, ToSpecial) })
+			run("from "+d.String(), v, int64(n*d.Bits()/8), func() { v.decodeFloats(values, d, words[:n*d.Bits()/8]) })
+		}
+	}
+}

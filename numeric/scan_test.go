@@ -225,6 +225,35 @@ func TestDiffInts(t *testing.T) {
 	}
 }
 
+// TestTolerance holds that a difference as large as the tolerance is within it.
+func TestTolerance(t *testing.T) {
+	const n = 100 // some of them for a kernel
+	a, b := make([]float32, n), make([]float32, n)
+	for i := range a {
+		b[i] = float32(i + 1)
+		a[i] = b[i] * 1.5
+	}
+	one, other := make(Memory, 4*n), make(Memory, 4*n)
+	if err := errors.Join(Encode(one, safetensors.F32, a, ToSpecial), Encode(other, safetensors.F32, b, ToSpecial)); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		tolerance Tolerance
+		beyond    uint64
+	}{
+		{Tolerance{}, n}, {Tolerance{Rel: 0.5}, 0}, {Tolerance{Rel: math.Nextafter(0.5, 0)}, n},
+		{Tolerance{Abs: 10}, n - 20}, {Tolerance{Abs: 0.5, Rel: 0.25}, n - 2}, {Tolerance{Abs: math.NaN()}, n},
+	} {
+		d, err := Scan{}.Compare(t.Context(), Data{safetensors.F32, one, 4 * n}, Data{safetensors.F32, other, 4 * n}, test.tolerance)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.Beyond != test.beyond || d.Changed != n {
+			t.Errorf("%+v: %d beyond of %d, want %d", test.tolerance, d.Beyond, d.Changed, test.beyond)
+		}
+	}
+}
+
 // TestScanErrors asks for what cannot be.
 func TestScanErrors(t *testing.T) {
 	raw := Memory(make([]byte, 24))

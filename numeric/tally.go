@@ -253,7 +253,7 @@ func LinearEdges(low, high float64, n int) []float64 {
 	edges := make([]float64, n+1)
 	for i := range edges {
 		share := float64(i) / float64(n)
-		edges[i] = low*(1-share) + high*share
+		edges[i] = float64(low*(1-share)) + float64(high*share) // never fused
 	}
 	return edges
 }
