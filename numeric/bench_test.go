@@ -188,6 +188,7 @@ func BenchmarkStats(b *testing.B) {
 func BenchmarkCompare(b *testing.B) {
 	for _, c := range [][2]safetensors.DType{
 		{safetensors.F32, safetensors.F32}, {safetensors.BF16, safetensors.BF16},
+		{safetensors.F8E4M3, safetensors.F8E4M3}, {safetensors.F64, safetensors.F64},
 		{safetensors.F32, safetensors.BF16}, {safetensors.F32, safetensors.F8E4M3},
 	} {
 		one, other := benchData(b, c[0]), benchData(b, c[1])

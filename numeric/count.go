@@ -17,6 +17,7 @@ type counter struct {
 	wide    []float64
 	counts  []uint32 // by words of 16 bits, nil if nothing is counted so
 	counted uint64   // the sum of counts
+	small   int      // bytes that addSmall has seen, tableBytes at most
 }
 
 func newCounter(d safetensors.DType, quantiles bool) *counter {
@@ -200,9 +201,10 @@ func (c *counter) addSmall(src []byte) {
 		return
 	}
 	even := 0
-	if len(src) >= tableBytes {
+	if c.small += len(src); c.small >= tableBytes {
 		even = len(src) &^ 1
 		countWords(c.table(even/2), src[:even])
+		c.small = tableBytes
 	}
 	for _, b := range src[even:] {
 		c.spread(uint16(b), 1, 1)

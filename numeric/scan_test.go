@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"math/big"
@@ -85,6 +86,31 @@ func TestScanAlike(t *testing.T) {
 				t.Errorf("without quantiles: %.500s", diff)
 			}
 		})
+	}
+}
+
+// TestSameBits holds that results are the same, to the last bit, on every
+// processor, with kernels and without. The numbers are those of amd64; that they
+// are right is for TestStatsGolden to say.
+func TestSameBits(t *testing.T) {
+	var got []string
+	for _, name := range []string{"F32", "BF16", "F16", "F64"} {
+		a, b := series(t, name, "weights"), series(t, "F32", "noisy")
+		s := statsOf(t, Scan{}, a)
+		d, err := Scan{}.Compare(t.Context(), a, b, Tolerance{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprintf("%s %x %x %x %x %x", name, s.Mean(), s.Std(), d.L2(), d.dot.float64(), d.MaxRel))
+	}
+	want := []string{
+		"F32 -0x1.252bd96f272e1p-12 0x1.144232fcaa4dp-04 0x1.04839342eeaa4p-19 0x1.c71f2902b7d02p+07 0x1p+00",
+		"BF16 -0x1.2542cc9eaf4e8p-12 0x1.14431083498e4p-04 0x1.6ed754dec33a6p-06 0x1.c7207542d97afp+07 0x1p+00",
+		"F16 -0x1.25138ad427239p-12 0x1.144249b91f666p-04 0x1.6e260540d01cep-09 0x1.c71f4dca0ce26p+07 0x1p+00",
+		"F64 -0x1.252bd96f272e1p-12 0x1.144232fcaa4dp-04 0x1.04839342eeaa4p-19 0x1.c71f2902b7d02p+07 0x1p+00",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 
