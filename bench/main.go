@@ -4,10 +4,10 @@
 // all of them alike. What it prints are minima and medians over the rounds,
 // and the ratio of minima to ours.
 //
-//	go run . -reference PATH -python PATH
+//	go run . -reference PATH -python PATH -tensmith PATH -torch PATH
 //
 // The reference is the program of bench/reference; the Python needs the
-// packages safetensors and numpy. A peer that is not given is reported as not
+// packages safetensors and numpy, the other one torch, too. A peer that is not given is reported as not
 // present: no old figure stands in for it.
 package main
 
@@ -34,6 +34,7 @@ type benchCase struct {
 	what, who string
 	run       func() (time.Duration, error)
 	times     []time.Duration
+	peak      int64 // MiB of memory, where a case is a process
 }
 
 func main() {
@@ -44,6 +45,8 @@ func main() {
 	tensors := flag.Int("tensors", 100_000, "tensors of the file whose header is parsed")
 	reference := flag.String("reference", "", "the program of bench/reference")
 	python := flag.String("python", "", "a Python with safetensors and numpy")
+	tensmith := flag.String("tensmith", "", "the command, to measure convert; needs -torch")
+	torch := flag.String("torch", "", "a Python with torch and safetensors")
 	only := flag.String("only", "", "run only the cases whose name holds this")
 	flag.Parse()
 
@@ -64,6 +67,9 @@ func main() {
 	if *python != "" {
 		cases = append(cases, pythonCases(f, *python)...)
 	}
+	if *tensmith != "" && *torch != "" {
+		cases = append(cases, convertCases(dir, *tensmith, *torch)...)
+	}
 	cases = slices.DeleteFunc(cases, func(c *benchCase) bool { return !strings.Contains(c.what, *only) })
 	for round := range *rounds + 1 {
 		rand.Shuffle(len(cases), func(i, j int) { cases[i], cases[j] = cases[j], cases[i] })
@@ -83,8 +89,8 @@ func main() {
 
 func print(cases []*benchCase, rounds int, noReference, noPython bool) {
 	fmt.Printf("%s, %s/%s, %d CPUs, %s, %d rounds\n\n", time.Now().Format("2006-01-02"), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), rounds)
-	fmt.Println("| operation | implementation | min ms | median ms | ours is faster by |")
-	fmt.Println("|---|---|---:|---:|---:|")
+	fmt.Println("| operation | implementation | min ms | median ms | ours is faster by | peak MiB |")
+	fmt.Println("|---|---|---:|---:|---:|---:|")
 	slices.SortStableFunc(cases, func(a, b *benchCase) int {
 		if c := strings.Compare(a.what, b.what); c != 0 {
 			return c
@@ -103,7 +109,11 @@ func print(cases []*benchCase, rounds int, noReference, noPython bool) {
 		if own, ok := ours[c.what]; ok && c.who != "tensmith" {
 			ratio = fmt.Sprintf("%.1f ×", float64(c.times[0])/float64(own))
 		}
-		fmt.Printf("| %s | %s | %.3f | %.3f | %s |\n", c.what, c.who, ms(c.times[0]), ms(c.times[len(c.times)/2]), ratio)
+		peak := ""
+		if c.peak > 0 {
+			peak = strconv.FormatInt(c.peak, 10)
+		}
+		fmt.Printf("| %s | %s | %.3f | %.3f | %s | %s |\n", c.what, c.who, ms(c.times[0]), ms(c.times[len(c.times)/2]), ratio, peak)
 	}
 	if noReference {
 		fmt.Println("\nRust crate: not present")
@@ -168,7 +178,7 @@ func referenceCases(f files, program string) []*benchCase {
 		one(openSmall, nil, "open", f.small, n(openSmall)),
 		one(loadBig, nil, "load", f.big, n(loadBig)),
 		one(saveBig, nil, "save", f.big, filepath.Join(f.dir, "rust.safetensors"), n(saveBig)),
-		one(encodeHeavy, nil, "encode-header", f.heavy, n(encodeHeavy)),
+		one(encodeHeavy, nil, "encode-header", f.empty, n(encodeHeavy)),
 	}
 }
 

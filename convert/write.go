@@ -32,7 +32,8 @@ type Plan struct {
 	// several files with an index; 0 cuts it as the input was, and a negative
 	// number not at all.
 	MaxShard int64
-	Align    int // as in [safetensors.Encoder]
+	Align    int  // as in [safetensors.Encoder]
+	NoSync   bool // likewise
 
 	// DType is the type that floats of 16 bits and more are rounded to, but
 	// for tensors whose names match a pattern of Keep, as [path.Match] has
@@ -104,7 +105,7 @@ func (f *File) Write(ctx context.Context, plan Plan) (*Report, error) {
 			return nil, err
 		}
 	}
-	enc := &safetensors.Encoder{Metadata: r.Metadata, Align: plan.Align}
+	enc := &safetensors.Encoder{Metadata: r.Metadata, Align: plan.Align, NoSync: plan.NoSync}
 	if report := plan.stage("write"); report != nil {
 		enc.Progress = func(n int64) { report(n, r.Bytes) }
 	}

@@ -48,6 +48,11 @@ type Encoder struct {
 	// allows no gap in which to pad the others.
 	Align int
 
+	// NoSync leaves it to the system when a file that is written reaches the
+	// disk. It still appears whole or not at all, but after a crash of the
+	// system it may be lost or incomplete.
+	NoSync bool
+
 	// Progress, if set, is called now and then with the number of bytes of
 	// data written so far, from one goroutine at a time.
 	Progress func(written int64)
@@ -279,41 +284,74 @@ func digits(n uint64) int {
 
 // appendEntries appends entries that lie one behind the other, each with a
 // comma behind it. Neighbours share an offset, and often a shape: what they
-// share is copied, for the conversion of numbers is most of the work.
+// share is copied, for the conversion of numbers is much of the work.
+//
+// Sorted entries are strewn over memory, and waiting for it would be the rest
+// of the work. So a batch is looked at before it is written, which lets the
+// processor wait for many entries at once.
 func appendEntries(b []byte, entries []placed) []byte {
+	const batch = 64
+	var infos [batch]*Info
 	var shape []uint64
 	var shapeText, offset []byte
-	for i := range entries {
-		p := &entries[i]
-		b = appendString(b, p.Name)
-		b = append(b, behindName...)
-		b = append(b, dtypes[p.DType].name...)
-		b = append(b, behindDType...)
-		if shapeText != nil && slices.Equal(shape, p.Shape) {
-			b = append(b, shapeText...)
-		} else {
-			at := len(b)
-			for i, n := range p.Shape {
-				if i > 0 {
-					b = append(b, ',')
+	for len(entries) > 0 {
+		n := min(batch, len(entries))
+		touch(infos[:n], entries)
+		for i := range n {
+			info, p := infos[i], &entries[i]
+			b = appendString(b, info.Name)
+			b = append(b, behindName...)
+			b = append(b, dtypes[info.DType].name...)
+			b = append(b, behindDType...)
+			if shapeText != nil && slices.Equal(shape, info.Shape) {
+				b = append(b, shapeText...)
+			} else {
+				at := len(b)
+				for i, n := range info.Shape {
+					if i > 0 {
+						b = append(b, ',')
+					}
+					b = strconv.AppendUint(b, n, 10)
 				}
-				b = strconv.AppendUint(b, n, 10)
+				shape, shapeText = info.Shape, b[at:]
 			}
-			shape, shapeText = p.Shape, b[at:]
+			b = append(b, behindShape...)
+			if offset == nil {
+				b = strconv.AppendInt(b, p.begin, 10)
+			} else {
+				b = append(b, offset...)
+			}
+			b = append(b, ',')
+			at := len(b)
+			b = strconv.AppendInt(b, p.begin+p.size, 10)
+			offset = b[at:]
+			b = append(b, behindOffsets...)
 		}
-		b = append(b, behindShape...)
-		if offset == nil {
-			b = strconv.AppendInt(b, p.begin, 10)
-		} else {
-			b = append(b, offset...)
-		}
-		b = append(b, ',')
-		at := len(b)
-		b = strconv.AppendInt(b, p.end(), 10)
-		offset = b[at:]
-		b = append(b, behindOffsets...)
+		entries = entries[n:]
 	}
 	return b
+}
+
+// touch sets infos to those of the first entries, and brings into the cache
+// what they point to. It returns a number that depends on all it has read, so
+// that no compiler finds it useless.
+//
+//go:noinline
+func touch(infos []*Info, entries []placed) (read uint64) {
+	var names [64]string
+	for i := range infos {
+		infos[i] = &entries[i].Info
+		names[i] = infos[i].Name
+	}
+	for i := range infos {
+		if name := names[i]; len(name) > 0 {
+			read += uint64(name[0]) + uint64(name[len(name)-1])
+		}
+		if shape := infos[i].Shape; len(shape) > 0 {
+			read += shape[0]
+		}
+	}
+	return read
 }
 
 // appendMetadata appends the member __metadata__, its keys sorted.

@@ -43,6 +43,7 @@ func (e *Encoder) WriteFile(ctx context.Context, name string, entries []Entry) e
 		return err
 	}
 	defer f.abort()
+	f.noSync = e.NoSync
 	if err := plan.write(ctx, f.File, e.Progress); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
@@ -53,6 +54,7 @@ func (e *Encoder) WriteFile(ctx context.Context, name string, entries []Entry) e
 type atomicFile struct {
 	*os.File
 	target string
+	noSync bool
 	done   bool
 }
 
@@ -95,9 +97,14 @@ func (f *atomicFile) commit() error {
 	return f.publish()
 }
 
-// finish makes the content durable.
+// finish completes the content and, unless it was told not to, makes it
+// durable.
 func (f *atomicFile) finish() error {
-	return errors.Join(f.Sync(), f.Close())
+	var err error
+	if !f.noSync {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
 }
 
 // publish gives the file its name.
@@ -106,7 +113,9 @@ func (f *atomicFile) publish() error {
 		return err
 	}
 	f.done = true
-	syncDir(filepath.Dir(f.target))
+	if !f.noSync {
+		syncDir(filepath.Dir(f.target))
+	}
 	return nil
 }
 

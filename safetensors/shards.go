@@ -65,6 +65,7 @@ func (e *Encoder) WriteShards(ctx context.Context, name string, size int64, entr
 		if err != nil {
 			return nil, err
 		}
+		f.noSync = e.NoSync
 		files = append(files, f)
 		var progress func(int64)
 		if e.Progress != nil {
@@ -82,6 +83,7 @@ func (e *Encoder) WriteShards(ctx context.Context, name string, size int64, entr
 	if err != nil {
 		return nil, err
 	}
+	index.noSync = e.NoSync
 	files = append(files, index)
 	if _, err := index.Write(indexText(total, weights)); err != nil {
 		return nil, err

@@ -24,6 +24,7 @@ type conversion struct {
 	list    bool
 	digests bool
 	verify  bool
+	sync    bool
 }
 
 func convertCommand(a *app) *cobra.Command {
@@ -65,6 +66,7 @@ not what was written, 2 it could not be read or is of no format known here.`,
 	f.BoolVar(&c.opts.Torch.ExtractOnly, "extract-only", false, "take the tensors of a dangerous file; nothing is run")
 	f.BoolVar(&c.list, "list", false, "list every tensor, however many")
 	f.BoolVar(&c.digests, "digests", true, "compute the SHA-256 of each tensor")
+	f.BoolVar(&c.sync, "sync", true, "wait until the output is on the disk")
 	f.BoolVar(&c.verify, "verify", false, "read the output again and compare")
 	return cmd
 }
@@ -86,7 +88,7 @@ func (a *app) convert(ctx context.Context, address string, c *conversion) error 
 			return usagef("--%s is %q, not one of: %s", flag.name, flag.value, flag.of)
 		}
 	}
-	plan := convert.Plan{Output: c.out.name, Align: c.out.align, Keep: c.keep, Digests: c.digests, Verify: c.verify}
+	plan := convert.Plan{Output: c.out.name, Align: c.out.align, Keep: c.keep, Digests: c.digests, Verify: c.verify, NoSync: !c.sync}
 	if c.dtype != "" {
 		dtype, err := safetensors.ParseDType(strings.ToUpper(c.dtype))
 		if err != nil {

@@ -86,10 +86,6 @@ func (r *reader) file(name string) (*content, error) {
 // maxNested is how many containers may lie in one another.
 const maxNested = 4
 
-// legacyMagic is how a stream of torch.save before 1.6 begins: a pickle of
-// one number.
-const legacyMagic = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
-
 // content tells what src is by its first bytes, and opens it.
 func (r *reader) content(src span, at place, depth int) (*content, error) {
 	if depth > maxNested {

@@ -23,7 +23,6 @@ type reader struct {
 	trace    trace
 	notes    []Note
 	left     []LeftOut
-	code     bool // the container holds code of its own
 	bools    int64
 	rawDepth int
 	nested   int64 // bytes of checkpoints opened within pickles
