@@ -30,8 +30,9 @@ type castBuffers struct {
 }
 
 // NewCast returns the numbers of data in the float type to. A number that does
-// not fit goes the way of mode. Integers, Bool, and C64
-// unless both are, are no floats here: ErrFloat.
+// not fit goes the way of mode. For integers and Bool the error is ErrFloat, and
+// for C64 unless both types are. A cast to the same type copies, unless it has
+// to saturate.
 //
 // Reading a NaN as F4 or F6, which have none, is a [ValueError] whose Index is
 // the number's in the whole tensor.

@@ -16,8 +16,8 @@ type Data struct {
 	Size   int64       // in bytes
 }
 
-// Memory is a Source that is read without being copied. It suits the bytes of a
-// tensor of a mapped file.
+// Memory is a Source that is read without being copied. It suits what
+// Tensor.Bytes returns of a file that safetensors.Map opened.
 type Memory []byte
 
 // ReadAt implements [io.ReaderAt].
@@ -34,9 +34,6 @@ func (m Memory) ReadAt(p []byte, off int64) (int, error) {
 	}
 	return n, nil
 }
-
-// Size returns the length of m.
-func (m Memory) Size() int64 { return int64(len(m)) }
 
 // A group is the least run of elements that fills whole bytes.
 type group struct{ numbers, bytes int64 }

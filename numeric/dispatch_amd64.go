@@ -16,8 +16,6 @@ func (v level) steps(n int) int {
 	return n &^ (width - 1)
 }
 
-func (l *lanes) kernel(values []float32) int { return best.lanesFloats(l, values) }
-
 // kernelBytes takes the bytes of F32, C64, BF16 or F16.
 func (l *lanes) kernelBytes(d safetensors.DType, src []byte) int {
 	return best.lanesBytes(l, d, src)
@@ -44,18 +42,6 @@ func (v level) lanesBytes(l *lanes, d safetensors.DType, src []byte) int {
 		lanesAVX512(l, src, n)
 	default:
 		lanesAVX2(l, src, n)
-	}
-	return n
-}
-
-func (v level) lanesFloats(l *lanes, values []float32) int {
-	n := v.steps(len(values))
-	if n > 0 {
-		if v == avx512 {
-			lanesFloatsAVX512(l, values, n)
-		} else {
-			lanesFloatsAVX2(l, values, n)
-		}
 	}
 	return n
 }

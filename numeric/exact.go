@@ -76,10 +76,11 @@ func (e *exact) merge(o *exact) {
 
 // big returns the sum, which must not be infinite, without rounding.
 func (e *exact) big() *big.Float {
-	e.carry()
+	own := *e // readers of a sum may be several at a time
+	own.carry()
 	sum, limb := new(big.Int), new(big.Int)
-	for i := len(e.limbs) - 1; i >= 0; i-- {
-		sum.Lsh(sum, 32).Add(sum, limb.SetInt64(e.limbs[i]))
+	for i := len(own.limbs) - 1; i >= 0; i-- {
+		sum.Lsh(sum, 32).Add(sum, limb.SetInt64(own.limbs[i]))
 	}
 	// Twice the digits of a sum, so that a product is exact as well.
 	f := new(big.Float).SetPrec(5000).SetInt(sum)

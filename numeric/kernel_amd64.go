@@ -59,12 +59,6 @@ func lanesAVX2(l *lanes, src []byte, n int)
 func lanesAVX512(l *lanes, src []byte, n int)
 
 //go:noescape
-func lanesFloatsAVX2(l *lanes, src []float32, n int)
-
-//go:noescape
-func lanesFloatsAVX512(l *lanes, src []float32, n int)
-
-//go:noescape
 func tinyAVX2(src []float32, n int, normal uint32) (zeros, tiny uint64)
 
 //go:noescape

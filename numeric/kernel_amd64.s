@@ -92,10 +92,6 @@ lanesAVX2_done:
 	VZEROUPPER
 	RET
 
-// func lanesFloatsAVX2(l *byte, src []float32, n int)
-TEXT ·lanesFloatsAVX2(SB), NOSPLIT, $0-40
-	JMP ·lanesAVX2(SB)
-
 // func lanesBF16AVX2(l *byte, src []byte, n int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·lanesBF16AVX2(SB), NOSPLIT, $0-40
@@ -923,10 +919,6 @@ lanesAVX512_done:
 	VMOVUPS Z7, 448(AX)
 	VZEROUPPER
 	RET
-
-// func lanesFloatsAVX512(l *byte, src []float32, n int)
-TEXT ·lanesFloatsAVX512(SB), NOSPLIT, $0-40
-	JMP ·lanesAVX512(SB)
 
 // func lanesBF16AVX512(l *byte, src []byte, n int)
 // Requires: AVX, AVX512F

@@ -7,7 +7,6 @@ import "github.com/tensmith/tensmith/safetensors"
 // Without kernels the plain loops do all the work. Each of these returns how
 // many numbers it has dealt with.
 
-func (l *lanes) kernel([]float32) int                      { return 0 }
 func (l *lanes) kernelBytes(safetensors.DType, []byte) int { return 0 }
 
 func countTiny(values []float32, normal uint32) (zeros, tiny uint64) {

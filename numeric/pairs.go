@@ -131,7 +131,7 @@ func addBlock[T float32 | float64](w *differ, buffers *[2][]T, first uint64, a, 
 	// A place is looked for only where it can be the one: indices grow.
 	if found.MaxAbs > w.diff.MaxAbs {
 		i := 0
-		for math.Abs(float64(x[i])-float64(y[i])) != found.MaxAbs {
+		for x[i]-x[i] != 0 || y[i]-y[i] != 0 || math.Abs(float64(x[i])-float64(y[i])) != found.MaxAbs {
 			i++
 		}
 		found.MaxAbsAt = first + uint64(i)

@@ -66,6 +66,7 @@ func (s *Stats) Std() float64 {
 	if v.Sign() <= 0 {
 		return 0
 	}
+	v.SetPrec(128) // from here on relative errors are what counts
 	v.Quo(v.Quo(v, n), n)
 	std, _ := v.Sqrt(v).Float64()
 	return std

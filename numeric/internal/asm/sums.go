@@ -114,9 +114,6 @@ func (k *kind) lanes(e element) {
 	VMOVUPS(high, at(l, laneHigh))
 	VZEROUPPER()
 	RET()
-	if e.name == "" {
-		k.alias("lanes", "lanesFloats", "func(l *byte, src []float32, n int)")
-	}
 }
 
 func (k *kind) and(a, b, c VecVirtual) {
