@@ -111,6 +111,8 @@ func (s *sorter) sort() (one bool) {
 			}
 		}
 		switch {
+		case rising(part):
+			continue // as the tensors of a file that is written again are
 		case s.ambiguous(part, common):
 			slices.SortFunc(part, func(a, b sortItem) int {
 				return cmp.Compare(s.entries[a.index].Name[common:], s.entries[b.index].Name[common:])
@@ -144,6 +146,16 @@ func (s *sorter) rekey(items []sortItem, skip int) int {
 		items[i].setKey(s.entries[items[i].index].Name[common:])
 	}
 	return common
+}
+
+// rising reports whether each key is above the one before it.
+func rising(items []sortItem) bool {
+	for i := range items[1:] {
+		if items[i].compare(&items[i+1]) >= 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // ambiguous reports whether a key may stand for a name that ends within it as

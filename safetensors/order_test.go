@@ -1,0 +1,85 @@
+package safetensors
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// sortPlainly is the plain twin of sorter.sort.
+func sortPlainly(items []sortItem, entries []Entry) {
+	slices.SortFunc(items, func(a, b sortItem) int {
+		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(entries[a.index].Name, entries[b.index].Name))
+	})
+}
+
+// sameOrder fails unless both sorts give the same order.
+func sameOrder(t *testing.T, names []string, rank func(i int) int32) {
+	t.Helper()
+	entries := make([]Entry, len(names))
+	for i, name := range names {
+		entries[i].Name = name
+	}
+	s := sorter{entries: entries, items: make([]sortItem, len(entries)), prefix: samplePrefix(entries)}
+	var plain []sortItem
+	for i := range entries {
+		s.add(i, sortItem{rank: rank(i)})
+		plain = append(plain, sortItem{rank: rank(i), index: int32(i)})
+	}
+	one := s.sort()
+	sortPlainly(plain, entries)
+	ranks := map[int32]bool{}
+	for i := range plain {
+		got, want := s.items[i], plain[i]
+		if entries[got.index].Name != entries[want.index].Name || got.rank != want.rank {
+			t.Fatalf("place %d: %q of rank %d, want %q of rank %d", i, entries[got.index].Name, got.rank, entries[want.index].Name, want.rank)
+		}
+		if i > 0 && s.items[i-1].rank == got.rank && entries[s.items[i-1].index].Name == entries[got.index].Name && s.items[i-1].key != got.key {
+			t.Fatalf("equal names %q have keys %x and %x", entries[got.index].Name, s.items[i-1].key, got.key)
+		}
+		ranks[got.rank] = true
+	}
+	if one != (len(ranks) <= 1) {
+		t.Fatalf("one rank: %v, of %d", one, len(ranks))
+	}
+}
+
+func TestOrder(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	letters := []string{"\x00", "\x00\x00", "a", "b", ".", "0", "9", "é", "\xff", "weight", strings.Repeat("x", 15), strings.Repeat("x", 16), strings.Repeat("x", 17)}
+	for round := range 300 {
+		n := rng.IntN(40)
+		if round%20 == 0 {
+			n = 300 + rng.IntN(2000) // for the radix sort
+		}
+		prefix := strings.Repeat("model.", rng.IntN(4))
+		names := make([]string, n)
+		for i := range names {
+			names[i] = prefix
+			for range rng.IntN(6) {
+				names[i] += letters[rng.IntN(len(letters))]
+			}
+			if rng.IntN(50) == 0 {
+				names[i] = letters[rng.IntN(len(letters))] // begins otherwise
+			}
+		}
+		ranks := rng.IntN(3) + 1
+		sameOrder(t, names, func(i int) int32 { return int32(i*7919%ranks) - 1 })
+	}
+	var layers []string
+	for i := range 3000 {
+		layers = append(layers, fmt.Sprintf("model.layers.%d.weight", i*7%3000))
+	}
+	sameOrder(t, layers, func(int) int32 { return 0 })
+}
+
+func FuzzOrder(f *testing.F) {
+	f.Add("model.a|model.b|model.a|", uint8(1))
+	f.Add("a|a\x00|a\x00\x00|aaaaaaaaaaaaaaaa|aaaaaaaaaaaaaaaab|", uint8(2))
+	f.Fuzz(func(t *testing.T, names string, ranks uint8) {
+		sameOrder(t, strings.Split(names, "|"), func(i int) int32 { return int32(i % (int(ranks%4) + 1)) })
+	})
+}
