@@ -397,6 +397,9 @@ func TestManyLongStrings(t *testing.T) {
 // TestResources are the bombs: each has to be read, or refused, in no time
 // and within the budget.
 func TestResources(t *testing.T) {
+	if raceDetector {
+		t.Skip("time and memory are not the code's under the race detector")
+	}
 	var b strings.Builder
 	b.WriteString("\x80\x04]\x94(NNe")
 	for i := range 100 { // list i holds list i-1 ten times
@@ -447,6 +450,9 @@ func TestResources(t *testing.T) {
 
 // TestAccounting compares what was accounted with what the heap holds.
 func TestAccounting(t *testing.T) {
+	if raceDetector {
+		t.Skip("time and memory are not the code's under the race detector")
+	}
 	n := 200_000
 	number := func(i int) string { return string(binary.LittleEndian.AppendUint32([]byte("J"), uint32(i+1000))) }
 	build := func(item func(i int) string) string {

@@ -84,7 +84,8 @@ type plan struct {
 type placed struct {
 	*Entry
 	begin, size int64
-	text        int32 // see Entry.jsonLen
+	rank        int32 // lower comes first
+	text        int   // see Entry.jsonLen
 }
 
 func (p *placed) end() int64 { return p.begin + p.size }
@@ -103,41 +104,88 @@ func (e *Encoder) plan(entries []Entry) (*plan, error) {
 		return nil, err
 	}
 	p := &plan{entries: make([]placed, len(entries))}
-	s := sorter{entries: entries, items: make([]sortItem, len(entries)), prefix: samplePrefix(entries)}
-	for i := range entries {
-		entry := &entries[i]
-		size, err := entry.check()
-		if err != nil {
-			return nil, entryError(entry.Name, err)
-		}
-		if p.size += size; p.size < 0 {
-			return nil, entryError(entry.Name, fmt.Errorf("%w: all tensors together", ErrOverflow))
-		}
-		// The dtype that comes first has the lowest rank. With alignment, what
-		// keeps up a larger power of two comes before all that does not.
-		kept := 0
-		if align > 8 {
-			kept = bits.TrailingZeros64(uint64(size) | uint64(align))
-		}
-		s.add(i, sortItem{rank: -int32(kept<<8 | int(entry.DType)), text: int32(entry.jsonLen()), size: size})
+	sorted, err := p.check(entries, align)
+	if err != nil {
+		return nil, err
 	}
-	one := s.sort()
+	one := len(entries) == 0 || p.entries[0].rank == p.entries[len(entries)-1].rank
+	if !sorted {
+		one = p.sort(entries)
+	}
 	at := int64(0)
-	for i, item := range s.items {
-		p.entries[i] = placed{Entry: &entries[item.index], begin: at, size: item.size, text: item.text}
-		at += item.size
-		if one && i > 0 && s.items[i-1].key == item.key && p.entries[i-1].Name == p.entries[i].Name {
-			return nil, entryError(p.entries[i].Name, ErrDuplicate)
+	for i := range p.entries {
+		e := &p.entries[i]
+		if e.begin, at = at, at+e.size; at < 0 {
+			return nil, entryError(e.Name, fmt.Errorf("%w: all tensors together", ErrOverflow))
 		}
 	}
-	if !one { // else equal names have become neighbours
+	p.size = at
+	if !one { // else equal names would have become neighbours
 		if name, twice := duplicate(entries); twice {
 			return nil, entryError(name, ErrDuplicate)
 		}
 	}
-	var err error
 	p.prefix, err = prefix(e.Metadata, p.entries, align)
 	return p, err
+}
+
+// check checks the entries, in several parts at once, and takes them into the
+// plan as they come. It reports whether they are in order, without a name
+// that occurs twice among those of one rank.
+func (p *plan) check(entries []Entry, align int) (sorted bool, err error) {
+	parts := partsOf(len(entries))
+	errs, orders := make([]error, parts), make([]bool, parts)
+	parallel(parts, func(w int) {
+		orders[w] = true
+		from, to := share(len(entries), parts, w)
+		for i := from; i < to; i++ {
+			e := &entries[i]
+			size, err := e.check()
+			if err != nil {
+				errs[w] = entryError(e.Name, err)
+				return
+			}
+			// The dtype that comes first has the lowest rank. With alignment,
+			// what keeps up a larger power of two comes before all that does
+			// not.
+			kept := 0
+			if align > 8 {
+				kept = bits.TrailingZeros64(uint64(size) | uint64(align))
+			}
+			p.entries[i] = placed{Entry: e, size: size, rank: -int32(kept<<8 | int(e.DType)), text: e.jsonLen()}
+			orders[w] = orders[w] && (i == from || p.entries[i-1].before(&p.entries[i]))
+		}
+	})
+	for w, err := range errs {
+		if err != nil {
+			return false, err
+		}
+		from, to := share(len(entries), parts, w)
+		orders[0] = orders[0] && orders[w] && (from == 0 || from == to || p.entries[from-1].before(&p.entries[from]))
+	}
+	return orders[0], nil
+}
+
+func (p *placed) before(q *placed) bool {
+	return p.rank < q.rank || p.rank == q.rank && p.Name < q.Name
+}
+
+// sort puts the entries in order and reports whether all have one rank.
+func (p *plan) sort(entries []Entry) (one bool) {
+	s := newSorter(entries)
+	for i := range p.entries {
+		s.add(i, p.entries[i].rank)
+	}
+	one = s.sort()
+	ordered := make([]placed, len(entries))
+	for i, item := range s.items {
+		ordered[i] = p.entries[item.index]
+		if one && i > 0 && s.items[i-1].key == item.key && ordered[i-1].Name == ordered[i].Name {
+			one = false // it is for duplicate to say which name it is
+		}
+	}
+	p.entries = ordered
+	return one
 }
 
 // prefix returns the header, padded so that its end is a multiple of align,
@@ -150,17 +198,19 @@ func prefix(metadata map[string]string, entries []placed, align int) ([]byte, er
 			head = append(head, ',')
 		}
 	}
-	// Entries are cut into as many parts as there are workers for them. Their
-	// lengths are known before they are written, so that all go to one place.
-	const least = 4096 // entries that are worth a worker
-	parts := min(runtime.GOMAXPROCS(0), len(entries)/least+1)
-	cut := func(i int) []placed { return entries[i*len(entries)/parts : (i+1)*len(entries)/parts] }
+	// The lengths of entries are known before they are written, so that several
+	// parts can be written at once to one place.
+	parts := partsOf(len(entries))
 	at := make([]int, parts+1) // where parts begin
 	at[0] = len(head)
-	for i := range parts {
-		at[i+1] = at[i]
-		for _, e := range cut(i) {
-			at[i+1] += int(e.text) + digits(uint64(e.begin)) + digits(uint64(e.end()))
+	for w := range parts {
+		at[w+1] = at[w]
+		from, to := share(len(entries), parts, w)
+		for _, e := range entries[from:to] {
+			at[w+1] += e.text + digits(uint64(e.begin)) + digits(uint64(e.end()))
+			if at[w+1] > maxHeaderLen+prefixLen {
+				return nil, fmt.Errorf("header of %d bytes and more %w: %w", at[w+1]-prefixLen, ErrEntry, ErrHeaderTooLarge)
+			}
 		}
 	}
 	end := max(at[parts], len(head)+1) // the last comma's place is the brace's
@@ -170,7 +220,10 @@ func prefix(metadata map[string]string, entries []placed, align int) ([]byte, er
 	}
 	b := make([]byte, size)
 	copy(b, head)
-	parallel(parts, func(i int) { appendEntries(b[at[i]:at[i]:at[i+1]], cut(i)) })
+	parallel(parts, func(w int) {
+		from, to := share(len(entries), parts, w)
+		appendEntries(b[at[w]:at[w]:at[w+1]], entries[from:to])
+	})
 	b[end-1] = '}'
 	for i := end; i < size; i++ {
 		b[i] = ' '
@@ -178,6 +231,15 @@ func prefix(metadata map[string]string, entries []placed, align int) ([]byte, er
 	binary.LittleEndian.PutUint64(b, uint64(size-prefixLen))
 	return b, nil
 }
+
+// partsOf returns into how many parts n entries are cut, for as many workers.
+func partsOf(n int) int {
+	const least = 4096 // entries that are worth a worker
+	return min(runtime.GOMAXPROCS(0), n/least+1)
+}
+
+// share returns the bounds of part w.
+func share(n, parts, w int) (from, to int) { return w * n / parts, (w + 1) * n / parts }
 
 // parallel calls f with 0 to n-1, each in its own goroutine.
 func parallel(n int, f func(i int)) {
@@ -257,7 +319,7 @@ const (
 // jsonLen returns the length of an entry with its comma, but without the
 // numbers of its offsets.
 func (e *Entry) jsonLen() int {
-	n := stringLen(e.Name) + len(behindName) + len(dtypes[e.DType].name) + len(behindDType) +
+	n := min(stringLen(e.Name), maxHeaderLen) + len(behindName) + len(dtypes[e.DType].name) + len(behindDType) +
 		max(0, len(e.Shape)-1) + len(behindShape) + len(",") + len(behindOffsets)
 	for _, dim := range e.Shape {
 		n += digits(dim)

@@ -11,10 +11,8 @@ import (
 // A sortItem is an entry while it is being sorted.
 type sortItem struct {
 	key   [2]uint64 // sixteen bytes of the name
-	size  int64
 	rank  int32
 	index int32 // of the entry
-	text  int32 // see Entry.jsonLen
 }
 
 func (a *sortItem) compare(b *sortItem) int {
@@ -47,8 +45,12 @@ func samplePrefix(entries []Entry) string {
 	return prefix
 }
 
-func (s *sorter) add(i int, item sortItem) {
-	item.index = int32(i)
+func newSorter(entries []Entry) *sorter {
+	return &sorter{entries: entries, items: make([]sortItem, len(entries)), prefix: samplePrefix(entries)}
+}
+
+func (s *sorter) add(i int, rank int32) {
+	item := sortItem{rank: rank, index: int32(i)}
 	name := s.entries[i].Name
 	if s.stale = s.stale || !strings.HasPrefix(name, s.prefix); !s.stale {
 		item.setKey(name[len(s.prefix):])

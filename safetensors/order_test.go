@@ -23,10 +23,10 @@ func sameOrder(t *testing.T, names []string, rank func(i int) int32) {
 	for i, name := range names {
 		entries[i].Name = name
 	}
-	s := sorter{entries: entries, items: make([]sortItem, len(entries)), prefix: samplePrefix(entries)}
+	s := newSorter(entries)
 	var plain []sortItem
 	for i := range entries {
-		s.add(i, sortItem{rank: rank(i)})
+		s.add(i, rank(i))
 		plain = append(plain, sortItem{rank: rank(i), index: int32(i)})
 	}
 	one := s.sort()
