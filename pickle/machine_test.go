@@ -439,7 +439,7 @@ func TestResources(t *testing.T) {
 			}
 			n := 0
 			Walk(v, func(Value) bool { n++; return true })
-			if took := time.Since(start); took > 5*time.Second { // a slow machine's second
+			if took := time.Since(start); took > time.Minute { // on any machine that is no second
 				t.Errorf("took %v", took)
 			} else {
 				t.Logf("%v, %d values", took, n)
