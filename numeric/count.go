@@ -15,9 +15,9 @@ type counter struct {
 	stats   Stats
 	narrow  []float32
 	wide    []float64
-	counts  []uint32 // by words of 16 bits, nil if nothing is counted so
-	counted uint64   // the sum of counts
-	small   int      // bytes that addSmall has seen, tableBytes at most
+	counts  *words
+	counted uint64 // the sum of counts
+	small   int    // bytes that addSmall has seen, tableBytes at most
 }
 
 func newCounter(d safetensors.DType, quantiles bool) *counter {
@@ -129,42 +129,46 @@ func (c *counter) finish() *Stats {
 	return &c.stats
 }
 
-// countWords counts the 16-bit words of src, whose length is even.
-func countWords(counts *[1 << 16]uint32, src []byte) {
+// A words counts words of 16 bits, in two tables by turns: the processor waits
+// for a count that it has just stored, and weights that are near are alike.
+type words [2][1 << 16]uint32
+
+// count counts the words of src, whose length is even.
+func (counts *words) count(src []byte) {
 	for ; len(src) >= 8; src = src[8:] {
 		w := binary.LittleEndian.Uint64(src)
-		counts[uint16(w)]++
-		counts[uint16(w>>16)]++
-		counts[uint16(w>>32)]++
-		counts[uint16(w>>48)]++
+		counts[0][uint16(w)]++
+		counts[1][uint16(w>>16)]++
+		counts[0][uint16(w>>32)]++
+		counts[1][uint16(w>>48)]++
 	}
 	for ; len(src) >= 2; src = src[2:] {
-		counts[binary.LittleEndian.Uint16(src)]++
+		counts[0][binary.LittleEndian.Uint16(src)]++
 	}
 }
 
 // countUpper counts the upper halves of the 32-bit words of src.
-func countUpper(counts *[1 << 16]uint32, src []byte) {
+func (counts *words) countUpper(src []byte) {
 	for ; len(src) >= 8; src = src[8:] {
 		w := binary.LittleEndian.Uint64(src)
-		counts[uint16(w>>16)]++
-		counts[uint16(w>>48)]++
+		counts[0][uint16(w>>16)]++
+		counts[1][uint16(w>>48)]++
 	}
 	for ; len(src) >= 4; src = src[4:] {
-		counts[binary.LittleEndian.Uint16(src[2:])]++
+		counts[0][binary.LittleEndian.Uint16(src[2:])]++
 	}
 }
 
 // table returns counts with room for more increments.
-func (c *counter) table(more int) *[1 << 16]uint32 {
+func (c *counter) table(more int) *words {
 	if c.counts == nil {
-		c.counts = make([]uint32, 1<<16)
+		c.counts = new(words)
 	}
 	if c.counted+uint64(more) > math.MaxUint32 {
 		c.flush()
 	}
 	c.counted += uint64(more)
-	return (*[1 << 16]uint32)(c.counts)
+	return c.counts
 }
 
 // tallyBlock counts the numbers of src by value, if that is wanted.
@@ -172,10 +176,10 @@ func (c *counter) tallyBlock(src []byte, subnormals bool) error {
 	switch {
 	case c.stats.tally == nil:
 	case c.dtype.Bits() == 16:
-		countWords(c.table(len(src)/2), src)
+		c.table(len(src) / 2).count(src)
 	case !subnormals:
 		// A sketch sees no more of a normal F32 than a BF16 does.
-		countUpper(c.table(len(src)/4), src)
+		c.table(len(src) / 4).countUpper(src)
 		c.stats.tally.middle = true
 	default:
 		if err := c.widen(src); err != nil {
@@ -203,7 +207,7 @@ func (c *counter) addSmall(src []byte) {
 	even := 0
 	if c.small += len(src); c.small >= tableBytes {
 		even = len(src) &^ 1
-		countWords(c.table(even/2), src[:even])
+		c.table(even / 2).count(src[:even])
 		c.small = tableBytes
 	}
 	for _, b := range src[even:] {
@@ -212,24 +216,28 @@ func (c *counter) addSmall(src []byte) {
 }
 
 // tableBytes is from where a table of all words costs less than it saves.
-const tableBytes = 128 << 10
+const tableBytes = 256 << 10
 
 // flush moves the counts of words to the tally.
 func (c *counter) flush() {
-	for word, n := range c.counts {
+	if c.counts == nil {
+		return
+	}
+	for word := range c.counts[0] {
+		n := uint64(c.counts[0][word]) + uint64(c.counts[1][word])
 		if n == 0 {
 			continue
 		}
 		switch bits := c.dtype.Bits(); {
 		case bits <= 8:
-			c.spread(uint16(word), uint64(n), 2)
+			c.spread(uint16(word), n, 2)
 		case bits == 16:
-			c.stats.tally.codes[word] += uint64(n)
+			c.stats.tally.codes[word] += n
 		default:
-			c.stats.tally.sketch(float64(math.Float32frombits(uint32(word)<<16)), uint64(n))
+			c.stats.tally.sketch(float64(math.Float32frombits(uint32(word)<<16)), n)
 		}
 	}
-	clear(c.counts)
+	*c.counts = words{}
 	c.counted = 0
 }
 
