@@ -17,7 +17,9 @@ import (
 
 const (
 	parseHeavy  = "parse and index a header, many tensors"
-	encodeHeavy = "encode a header, many tensors"
+	encodeHeavy = "encode a header, many tensors in random order"
+	encodeOrder = "encode a header, many tensors in order"
+	saveHeavy   = "save what a file of many tensors holds, not synced"
 	openSmall   = "open a file of 300 tensors"
 	loadBig     = "load all tensors into own memory, warm"
 	saveBig     = "save all tensors, not synced"
@@ -26,7 +28,7 @@ const (
 
 // repeats is how often a round repeats a short case, of every implementation,
 // to take the minimum.
-var repeats = map[string]int{parseHeavy: 5, encodeHeavy: 5, openSmall: 20, sliceBig: 5, loadBig: 1, saveBig: 1}
+var repeats = map[string]int{parseHeavy: 5, encodeHeavy: 5, encodeOrder: 5, saveHeavy: 5, openSmall: 20, sliceBig: 5, loadBig: 1, saveBig: 1}
 
 // files are what the cases read. All of them come from a seed.
 type files struct {
@@ -36,6 +38,7 @@ type files struct {
 	small              string // 300 tensors
 	big                string // many bytes
 	heavyData          []byte
+	heavyMemory        *safetensors.File // the same, as tensors
 	headerEntries, all []safetensors.Entry
 }
 
@@ -79,15 +82,36 @@ func makeFiles(dir string, tensors, megabytes int) (files, error) {
 		}
 	}
 	var err error
-	f.heavyData, err = os.ReadFile(f.heavy)
+	if f.heavyData, err = os.ReadFile(f.heavy); err != nil {
+		return f, err
+	}
+	f.heavyMemory, err = safetensors.NewFile(bytes.NewReader(f.heavyData), int64(len(f.heavyData)))
 	return f, err
+}
+
+// entriesOf returns what a file holds, to be written again.
+func entriesOf(file *safetensors.File, empty bool) []safetensors.Entry {
+	entries := make([]safetensors.Entry, 0, file.Len())
+	for t := range file.All() {
+		e := safetensors.Entry{Info: t.Info, Data: t}
+		if empty {
+			e.Shape, e.Data = []uint64{0, 5}, bytes.NewReader(nil)
+		}
+		entries = append(entries, e)
+	}
+	return entries
 }
 
 func ourCases(f files) []*benchCase {
 	one := func(what string, run func() error) *benchCase {
 		return &benchCase{what: what, who: "tensmith", run: timed(repeats[what], run)}
 	}
+	inOrder, heavy := entriesOf(f.heavyMemory, true), entriesOf(f.heavyMemory, false)
 	return []*benchCase{
+		one(encodeOrder, func() error { return (&safetensors.Encoder{}).Encode(io.Discard, inOrder) }),
+		one(saveHeavy, func() error {
+			return (&safetensors.Encoder{NoSync: true}).WriteFile(context.Background(), filepath.Join(f.dir, "many.safetensors"), heavy)
+		}),
 		one(parseHeavy, func() error {
 			_, err := safetensors.NewFile(bytes.NewReader(f.heavyData), int64(len(f.heavyData)))
 			return err

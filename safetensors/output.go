@@ -157,10 +157,25 @@ type source struct {
 func (p *plan) sources() []source {
 	prefix := bytes.NewReader(p.prefix)
 	all := append(make([]source, 0, len(p.entries)+1), source{data: prefix, at: prefix, end: prefix.Size()})
+	var run *Tensor // what the last piece reads, if it is tensors of a file
 	for i := range p.entries {
-		if s, ok := p.source(i); ok {
-			all = append(all, s)
+		s, ok := p.source(i)
+		if !ok {
+			continue
 		}
+		t, _ := s.data.(*Tensor)
+		if t != nil && run != nil && run.file == t.file && run.end == t.begin {
+			// They lie there as they are to lie here: a file that is written
+			// again is copied, not read tensor by tensor.
+			run.end = t.end
+			all[len(all)-1].end = s.end
+			continue
+		}
+		if run = nil; t != nil {
+			run = &Tensor{Info: t.Info, file: t.file, begin: t.begin, end: t.end}
+			s.data, s.at = run, run
+		}
+		all = append(all, s)
 	}
 	return all
 }
