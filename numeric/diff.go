@@ -102,7 +102,8 @@ func (s Scan) Compare(ctx context.Context, a, b Data, t Tolerance) (*Diff, error
 	for i := range workers {
 		workers[i] = differ{a: a.DType, b: b.DType, tolerance: t, equal: newCounter(a.DType, false)}
 	}
-	err = s.run(ctx, total, piece, func(worker int, first, n int64) error {
+	size := func(n int64) int64 { return bytesOf(a.DType, n) + bytesOf(b.DType, n) }
+	err = s.run(ctx, total, piece, size, func(worker int, first, n int64) error {
 		w := &workers[worker]
 		left, err := a.read(&w.left, bytesOf(a.DType, first), bytesOf(a.DType, n))
 		if err != nil {

@@ -21,6 +21,10 @@ type Scan struct {
 	// type of 16 bits, usually a tenth of it for others. Those of smaller
 	// types cost nothing and are always there.
 	Quantiles bool
+
+	// Progress, if set, is called after each piece with the number of bytes
+	// read so far, by Compare of both sides, from one goroutine at a time.
+	Progress func(read int64)
 }
 
 const (
@@ -42,14 +46,15 @@ func (s Scan) workers(pieces int64) int {
 
 // run cuts total numbers into pieces of at most each, a multiple of
 // blockNumbers, and calls work for each of them, on several goroutines; worker
-// tells which. It returns the error of the first piece that had one. A worker
-// that ends calls done.
-func (s Scan) run(ctx context.Context, total, each int64, work func(worker int, first, n int64) error) error {
+// tells which. It returns the error of the first piece that had one. For Progress,
+// size is the bytes of so many numbers.
+func (s Scan) run(ctx context.Context, total, each int64, size func(n int64) int64, work func(worker int, first, n int64) error) error {
 	pieces := (total + each - 1) / each
 	var next, failed atomic.Int64
 	failed.Store(pieces)
 	var mu sync.Mutex
 	var failure error
+	var read int64
 	fail := func(piece int64, err error) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -69,9 +74,16 @@ func (s Scan) run(ctx context.Context, total, each int64, work func(worker int, 
 				return
 			}
 			first := piece * each
-			if err := work(worker, first, min(each, total-first)); err != nil {
+			n := min(each, total-first)
+			if err := work(worker, first, n); err != nil {
 				fail(piece, err)
 				return
+			}
+			if s.Progress != nil {
+				mu.Lock()
+				read += size(n)
+				s.Progress(read)
+				mu.Unlock()
 			}
 		}
 	}

@@ -280,6 +280,26 @@ func TestTolerance(t *testing.T) {
 	}
 }
 
+// TestProgress holds that what is read is told, never less than before, to the end.
+func TestProgress(t *testing.T) {
+	one, other := large(safetensors.F32, 6<<20), large(safetensors.F16, 3<<20)
+	var told []int64
+	scan := Scan{Workers: 2, Progress: func(read int64) { told = append(told, read) }}
+	if _, err := scan.Compare(t.Context(), one, other, Tolerance{}); err != nil {
+		t.Fatal(err)
+	}
+	if len(told) < 4 || !slices.IsSorted(told) || told[len(told)-1] != one.Size+other.Size {
+		t.Errorf("compare: %v of %d", told, one.Size+other.Size)
+	}
+	told = nil
+	if _, err := scan.Stats(t.Context(), one); err != nil {
+		t.Fatal(err)
+	}
+	if len(told) < 4 || !slices.IsSorted(told) || told[len(told)-1] != one.Size {
+		t.Errorf("stats: %v of %d", told, one.Size)
+	}
+}
+
 // TestScanErrors asks for what cannot be.
 func TestScanErrors(t *testing.T) {
 	raw := Memory(make([]byte, 24))

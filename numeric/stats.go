@@ -163,7 +163,8 @@ func (s Scan) Stats(ctx context.Context, data Data) (*Stats, error) {
 		counters[i] = newCounter(d, s.Quantiles)
 	}
 	buffers := make([][]byte, len(counters))
-	err = s.run(ctx, total, piece, func(worker int, first, n int64) error {
+	size := func(n int64) int64 { return bytesOf(d, n) }
+	err = s.run(ctx, total, piece, size, func(worker int, first, n int64) error {
 		src, err := data.read(&buffers[worker], bytesOf(d, first), bytesOf(d, n))
 		if err != nil {
 			return err
