@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -104,9 +105,34 @@ func openDirectory(fsys fs.FS, name string, opts *Options) (*File, error) {
 		}
 	}
 	if !slices.ContainsFunc(list, isSafetensors) && !slices.ContainsFunc(list, func(e fs.DirEntry) bool { return e.Name() == "model_index.json" }) {
-		return nil, &fs.PathError{Op: "convert", Path: name, Err: fmt.Errorf("%w: it is a directory without a model", ErrUnknown)}
+		return openOnly(fsys, name, list, opts)
 	}
 	return openSafetensors(fsys, name, opts)
+}
+
+// openOnly opens the one checkpoint among the files of a directory.
+func openOnly(fsys fs.FS, name string, list []fs.DirEntry, opts *Options) (*File, error) {
+	var found []string
+	for _, e := range list {
+		full := path.Join(name, e.Name())
+		info, err := fs.Stat(fsys, full)
+		if err != nil || !info.Mode().IsRegular() {
+			continue
+		}
+		switch format, _, err := detectFile(fsys, full, info.Size()); {
+		case err != nil:
+			return nil, err
+		case format == TorchLegacy || format == Zip || format == Pickle || format == Tar:
+			found = append(found, full)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return nil, &fs.PathError{Op: "convert", Path: name, Err: fmt.Errorf("%w: it is a directory without a model", ErrUnknown)}
+	case 1:
+		return Open(fsys, found[0], opts)
+	}
+	return nil, &fs.PathError{Op: "convert", Path: name, Err: fmt.Errorf("%w: it is a directory of several checkpoints, such as %s and %s: name one", ErrUnknown, path.Base(found[0]), path.Base(found[1]))}
 }
 
 func isSafetensors(e fs.DirEntry) bool {

@@ -215,6 +215,9 @@ func (o *opener) open(name string) error {
 
 // file opens one file as a part. It returns nil if it reported an error.
 func (o *opener) file(name, prefix string) (*File, error) {
+	if err := regular(fs.Stat(o.fsys, name)); err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
 	f, err := o.fsys.Open(name)
 	if err != nil {
 		return nil, err

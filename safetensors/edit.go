@@ -23,6 +23,9 @@ const rewriteAlign = 4096
 // An edit in place is one write, synced, of the header alone. A crash of the
 // system in the middle of it can leave a header that is no JSON.
 func EditMetadata(ctx context.Context, name string, metadata map[string]string) (inPlace bool, err error) {
+	if err := regular(os.Stat(name)); err != nil {
+		return false, &fs.PathError{Op: "edit", Path: name, Err: err}
+	}
 	f, err := os.OpenFile(name, os.O_RDWR, 0)
 	if err != nil {
 		return false, err

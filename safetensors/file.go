@@ -28,11 +28,31 @@ type File struct {
 // the file meanwhile can give an error, never a fault. See [Map] for the
 // other way.
 func Open(name string) (*File, error) {
+	// Opening a pipe waits for its writer, so a look comes first.
+	if err := regular(os.Stat(name)); err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	return openFile(f, name)
+}
+
+// regular returns why a file cannot be read at offsets, given its Stat.
+func regular(info fs.FileInfo, err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	switch {
+	case err != nil:
+		return err
+	case info.IsDir():
+		return errors.New("is a directory")
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("not a regular file (%s)", info.Mode().Type())
+	}
+	return nil
 }
 
 // openFile makes a File of f, which it closes if there is none to be made.
@@ -85,6 +105,9 @@ func firstError(first **FormatError) func(*FormatError) bool {
 // after Close. On Windows the file cannot be replaced while it is mapped. On
 // systems that cannot map, Map is [Open].
 func Map(name string) (*File, error) {
+	if err := regular(os.Stat(name)); err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -117,6 +140,9 @@ func Map(name string) (*File, error) {
 // [io.ReaderAt], as those of a zip archive are not, the whole file is read
 // into memory.
 func OpenFS(fsys fs.FS, name string) (*File, error) {
+	if err := regular(fs.Stat(fsys, name)); err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
 	f, err := fsys.Open(name)
 	if err != nil {
 		return nil, err

@@ -30,8 +30,8 @@ type CheckReport struct {
 // error says that something could not be read; what was found before then is
 // in the report all the same.
 func Check(ctx context.Context, fsys fs.FS, name string) (CheckReport, error) {
-	c := checker{fsys: fsys, report: CheckReport{Valid: true}}
-	if err := c.foreign(name); err != nil {
+	c := checker{fsys: fsys, report: CheckReport{Valid: true}, seen: map[string]bool{}}
+	if _, err := fs.Stat(fsys, name); err != nil {
 		return c.report, err
 	}
 	model, err := safetensors.CheckCheckpoint(fsys, name, func(e *safetensors.FormatError) bool {
@@ -52,7 +52,7 @@ func Check(ctx context.Context, fsys fs.FS, name string) (CheckReport, error) {
 
 // CheckBytes is Check for one file in memory or wherever else r leads.
 func CheckBytes(r io.ReaderAt, size int64, name string) (CheckReport, error) {
-	c := checker{report: CheckReport{Valid: true}}
+	c := checker{report: CheckReport{Valid: true}, seen: map[string]bool{name: true}}
 	if err := c.foreignFile(r, size, name); err != nil {
 		return c.report, err
 	}
@@ -70,6 +70,7 @@ func CheckBytes(r io.ReaderAt, size int64, name string) (CheckReport, error) {
 type checker struct {
 	fsys   fs.FS
 	report CheckReport
+	seen   map[string]bool // files that were asked what they are
 }
 
 func (c *checker) add(f Finding) {
@@ -88,22 +89,26 @@ func (c *checker) add(f Finding) {
 	c.report.Findings = append(c.report.Findings, f)
 }
 
-// foreign says what name is if it is no safetensors file, index or directory.
-func (c *checker) foreign(name string) error {
+// foreign says what a file is that has an error, if it is no safetensors file
+// and no index.
+func (c *checker) foreign(name string) {
+	if c.seen[name] || strings.HasSuffix(name, ".json") {
+		return
+	}
+	c.seen[name] = true
+	// Whatever goes wrong here has gone wrong before, and was reported then.
+	if info, err := fs.Stat(c.fsys, name); err != nil || !info.Mode().IsRegular() {
+		return
+	}
 	f, err := c.fsys.Open(name)
 	if err != nil {
-		return err
+		return
 	}
 	defer f.Close()
 	info, err := f.Stat()
-	if err != nil || info.IsDir() || strings.HasSuffix(name, ".json") {
-		return err
+	if r, ok := f.(io.ReaderAt); ok && err == nil {
+		_ = c.foreignFile(r, info.Size(), name)
 	}
-	r, ok := f.(io.ReaderAt)
-	if !ok || !info.Mode().IsRegular() {
-		return nil // for OpenCheckpoint to judge
-	}
-	return c.foreignFile(r, info.Size(), name)
 }
 
 func (c *checker) foreignFile(r io.ReaderAt, size int64, name string) error {
@@ -187,6 +192,9 @@ func (c *checker) format(e *safetensors.FormatError) {
 	}
 	for _, cause := range causes {
 		if errors.Is(e.Err, cause.err) {
+			if cause.id <= "ST015" {
+				c.foreign(e.File)
+			}
 			c.add(Finding{ID: cause.id, File: e.File, Offset: e.Offset, Tensor: e.Tensor, Message: message})
 			return
 		}
@@ -219,7 +227,7 @@ func (c *checker) legal(f *safetensors.File) {
 		if size := int64(t.DType.Bits() / 8); size > 1 && t.Offset()%size != 0 && t.Size() > 0 {
 			if unaligned++; unaligned == 1 {
 				defer func(t *safetensors.Tensor) {
-					note("ST104", t.Offset(), t.Name, "%d tensors are not aligned to their elements, %s (%s at byte %d) first", unaligned, quote(t.Name), t.DType, t.Offset())
+					note("ST104", t.Offset(), t.Name, "tensors that are not aligned to their elements: %d, first %s (%s at byte %d)", unaligned, quote(t.Name), t.DType, t.Offset())
 				}(t)
 			}
 		}

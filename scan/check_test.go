@@ -89,6 +89,8 @@ func TestRules(t *testing.T) {
 		{"cut data", single(file(one, 3)), "m.safetensors", "ST014"},
 		{"trailing", single(file(one, 5)), "m.safetensors", "ST015"},
 		{"pointer", single("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n"), "m.safetensors", "ST020 ST002"},
+		{"pointer in a directory", dir("model.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n"), ".", "ST020 ST002"},
+		{"page for a shard", dir("model.safetensors.index.json", index(`"a":"x.safetensors"`), "x.safetensors", "<!DOCTYPE html><html></html>"), ".", "ST021 ST002"},
 		{"page", single("<!DOCTYPE html><html></html>"), "m.safetensors", "ST021 ST002"},
 		{"gzip", single(gzipped()), "m.safetensors", "ST022 ST003"},
 		{"zip", single(zipped()), "m.safetensors", "ST023 ST002"},

@@ -107,7 +107,10 @@ func (a *app) printCheck(address string, p place, report scan.CheckReport, notes
 	}
 	if a.format == "tsv" {
 		for _, f := range report.Findings {
-			fmt.Fprintf(a.stdout, "%s\t%s\t%s\t%d\t%s\t%s\n", f.ID, f.Severity, p.path(f.File), f.Offset, safe(f.Tensor), safe(f.Message))
+			if f.Severity == scan.Note && !notes {
+				continue
+			}
+			fmt.Fprintf(a.stdout, "%s\t%s\t%s\t%d\t%s\t%s\n", f.ID, f.Severity, safe(p.path(f.File)), f.Offset, safe(f.Tensor), safe(f.Message))
 		}
 		return nil
 	}
@@ -128,7 +131,7 @@ func (a *app) printCheck(address string, p place, report scan.CheckReport, notes
 		if f.Tensor != "" {
 			where += ": " + shorten(safe(f.Tensor), 80)
 		}
-		fmt.Fprintf(a.stdout, "%s %s  %s: %s\n", a.paint(st, f.ID), a.paint(st, pad(string(f.Severity), 5)), where, f.Message)
+		fmt.Fprintf(a.stdout, "%s %s  %s: %s\n", a.paint(st, f.ID), a.paint(st, pad(string(f.Severity), 5)), harmless(where), harmless(f.Message))
 	}
 	if report.Dropped > 0 {
 		fmt.Fprintf(a.stdout, "and %s more\n", plural(report.Dropped, "finding"))
@@ -137,7 +140,7 @@ func (a *app) printCheck(address string, p place, report scan.CheckReport, notes
 	if !report.Valid {
 		verdict = a.paint(red, "not sound")
 	}
-	fmt.Fprintf(a.stdout, "%s: %s\n", address, verdict)
+	fmt.Fprintf(a.stdout, "%s: %s\n", harmless(address), verdict)
 	if !report.Valid {
 		if rule, err := scan.Explain(report.Findings[0].ID); err == nil {
 			a.words("hint: %s", rule.Do)

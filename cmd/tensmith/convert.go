@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -95,6 +96,8 @@ func (a *app) convert(ctx context.Context, address string, c *conversion) error 
 			return usageError{err}
 		}
 		plan.DType = dtype
+	} else if len(c.keep) > 0 {
+		return usagef("--keep goes with --dtype")
 	}
 	limit, err := c.out.limit()
 	if err != nil {
@@ -156,6 +159,13 @@ func besides(address string) string {
 	if strings.HasSuffix(base, ".index.json") {
 		return filepath.Join(dir, "model.safetensors")
 	}
+	if info, err := os.Stat(address); err == nil && info.IsDir() {
+		// A directory may have any name, and . and .. have none.
+		if full, err := filepath.Abs(address); err == nil && (base == "." || base == "..") {
+			dir, base = filepath.Split(full)
+		}
+		return filepath.Join(dir, base+".safetensors")
+	}
 	for _, packed := range []string{".gz", ".bz2", ".xz", ".zlib"} {
 		base = strings.TrimSuffix(base, packed)
 	}
@@ -175,8 +185,21 @@ func (a *app) refusal(address string, p place, err error) error {
 	} else {
 		err = simplify(address, err)
 	}
+	if errors.Is(err, convert.ErrUnknown) {
+		if f, e := os.Open(p.path("")); e == nil {
+			defer f.Close()
+			if info, e := f.Stat(); e == nil && info.Mode().IsRegular() {
+				if format, e := convert.Detect(f, info.Size()); e == nil && (format == convert.LFSPointer || format == convert.HTML) {
+					hint = adviceFor(format, address)
+				}
+			}
+		}
+	}
 	if hint != "" {
 		err = hinted{err, hint}
+	}
+	if errors.Is(err, safetensors.ErrDType) {
+		return usageError{err}
 	}
 	if errors.Is(err, torch.ErrMalformed) || errors.Is(err, torch.ErrDangerous) {
 		a.fail("convert", err)
@@ -191,6 +214,7 @@ var hints = map[string]string{
 	"quantized":  "--quantized parts writes integers, scales and zero points as tensors of their own",
 	"sparse":     "--sparse dense writes all elements, --sparse parts indices and values",
 	"complex128": "--complex split writes real and imaginary part as tensors of their own",
+	"too-large":  "a file of a few bytes can claim to be many; check where it came from",
 	"complex32":  "--complex split writes real and imaginary part as tensors of their own",
 }
 
@@ -234,7 +258,7 @@ func (a *app) printConversion(r *convert.Report, list bool) error {
 	if r.Root != "" {
 		from += ", root " + safe(r.Root)
 	}
-	line("input", "%s (%s)", r.Input, from)
+	line("input", "%s (%s)", harmless(r.Input), from)
 	line("output", "%s: %s, %s", output, plural(len(r.Tensors), "tensor"), size(r.Bytes))
 	a.printSome("notes", len(r.Notes), line, func(i int) string {
 		n := r.Notes[i]
@@ -284,6 +308,6 @@ func (a *app) printSome(name string, n int, line func(string, string, ...any), t
 		if i > 0 {
 			name = ""
 		}
-		line(name, "%s", text(i))
+		line(name, "%s", harmless(text(i)))
 	}
 }

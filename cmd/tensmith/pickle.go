@@ -36,6 +36,9 @@ the exit status is 2 then.`,
 const maxMember = 256 << 20
 
 func (a *app) pickle(ctx context.Context, name string) error {
+	if _, err := locate(name); err != nil {
+		return err
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return simplify(name, err)

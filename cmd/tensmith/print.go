@@ -16,6 +16,9 @@ import (
 
 // terminal returns the width of w in columns if w is a terminal.
 func terminal(w io.Writer) (width int, ok bool) {
+	if s, ok := w.(*stream); ok {
+		w = s.Writer
+	}
 	f, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return 0, false
@@ -25,6 +28,20 @@ func terminal(w io.Writer) (width int, ok bool) {
 		width = 80
 	}
 	return width, true
+}
+
+// A stream is standard output, which remembers that it failed.
+type stream struct {
+	io.Writer
+	err error
+}
+
+func (s *stream) Write(p []byte) (int, error) {
+	n, err := s.Writer.Write(p)
+	if s.err == nil {
+		s.err = err
+	}
+	return n, err
 }
 
 // style is how a piece of output is to look.
@@ -66,6 +83,24 @@ func safe(s string) string {
 }
 
 func unprintable(r rune) bool { return !unicode.IsGraphic(r) }
+
+// harmless returns a line of words that may hold names of a file, with what
+// is not for the eye spelled out.
+func harmless(s string) string {
+	if !strings.ContainsFunc(s, unprintable) && utf8.ValidString(s) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if unprintable(r) {
+			quoted := strconv.QuoteRune(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
 
 // shorten cuts the middle out of s until it fits width columns.
 func shorten(s string, width int) string {
@@ -166,7 +201,7 @@ func (a *app) printJSON(v any) error {
 // words prints to standard error what is no data, unless told to be quiet.
 func (a *app) words(format string, args ...any) {
 	if !a.quiet {
-		fmt.Fprintf(a.stderr, format+"\n", args...)
+		fmt.Fprintln(a.stderr, harmless(fmt.Sprintf(format, args...)))
 	}
 }
 

@@ -72,10 +72,14 @@ var verbs = []struct {
 
 // run is the command without a process around it.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	out := &stream{Writer: stdout}
+	a := &app{stdin: stdin, stdout: out, stderr: stderr}
 	root := a.root()
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
+	if out.err != nil && (err == nil || errors.Is(err, errNo)) {
+		err = out.err // an answer that did not arrive is none
+	}
 	if err == nil {
 		return exitYes
 	}
@@ -110,7 +114,7 @@ func (a *app) fail(verb string, err error) {
 		verb += ": "
 	}
 	message, rest, _ := strings.Cut(err.Error(), "\n")
-	fmt.Fprintf(a.stderr, "tensmith: %s%s\n", verb, message)
+	fmt.Fprintf(a.stderr, "tensmith: %s%s\n", verb, harmless(message))
 	hint := strings.TrimSpace(rest)
 	if h, ok := errors.AsType[hinted](err); ok {
 		hint = h.hint
@@ -121,7 +125,7 @@ func (a *app) fail(verb string, err error) {
 		}
 	}
 	if hint != "" {
-		fmt.Fprintf(a.stderr, "hint: %s\n", strings.Join(strings.Fields(hint), " "))
+		fmt.Fprintf(a.stderr, "hint: %s\n", harmless(strings.Join(strings.Fields(hint), " ")))
 	}
 }
 
@@ -270,8 +274,11 @@ func locate(address string) (place, error) {
 	if err != nil {
 		return place{}, simplify(address, err)
 	}
-	if info.IsDir() {
+	switch {
+	case info.IsDir():
 		return place{os.DirFS(address), ".", address}, nil
+	case !info.Mode().IsRegular():
+		return place{}, fmt.Errorf("%s: not a regular file (%s)", address, info.Mode().Type())
 	}
 	dir, base := filepath.Split(address)
 	return place{os.DirFS(filepath.Clean(dir + ".")), base, dir}, nil
@@ -309,22 +316,35 @@ func (a *app) open(address string) (*safetensors.Checkpoint, error) {
 		return nil, simplify(address, err)
 	}
 	e.File = p.path(e.File)
-	return nil, hinted{e, p.advice(e)}
+	return nil, hinted{e, p.advice(address, e)}
+}
+
+// adviceFor is the hint for a file that is of another format.
+func adviceFor(format convert.Format, name string) string {
+	switch format {
+	case convert.Safetensors, convert.Unknown:
+		return ""
+	case convert.LFSPointer:
+		return "the file is " + format.String() + ": run `git lfs pull`"
+	case convert.HTML:
+		return "the file is " + format.String() + ": download the raw file, and log in if the repository is gated"
+	case convert.TorchLegacy, convert.Pickle, convert.Zip, convert.Tar, convert.NPY:
+		return "the file is " + format.String() + ": try `tensmith convert " + name + "`"
+	}
+	return "the file is " + format.String()
 }
 
 // advice is the hint for a file that the format forbids.
-func (p place) advice(e *safetensors.FormatError) string {
+func (p place) advice(address string, e *safetensors.FormatError) string {
 	if f, err := os.Open(e.File); err == nil {
 		defer f.Close()
 		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-			switch format, _ := convert.Detect(f, info.Size()); format {
-			case convert.Safetensors, convert.Unknown, convert.JSON:
-			case convert.LFSPointer:
-				return "the file is " + format.String() + ": run `git lfs pull`"
-			default:
-				return "the file is " + format.String()
+			if format, _ := convert.Detect(f, info.Size()); format != convert.JSON {
+				if advice := adviceFor(format, e.File); advice != "" {
+					return advice
+				}
 			}
 		}
 	}
-	return "`tensmith check " + e.File + "` lists every problem"
+	return "`tensmith check " + address + "` lists every problem"
 }
