@@ -30,14 +30,6 @@ func EditMetadata(ctx context.Context, name string, metadata map[string]string) 
 	if err != nil {
 		return false, err
 	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = &fs.PathError{Op: "edit", Path: name, Err: fs.ErrInvalid}
-	}
-	if err != nil {
-		f.Close()
-		return false, err
-	}
 	file, err := openFile(f, name)
 	if err != nil {
 		return false, err

@@ -153,13 +153,8 @@ func OpenFS(fsys fs.FS, name string) (*File, error) {
 // readerAt returns a way to read f at offsets.
 func readerAt(f fs.File) (io.ReaderAt, int64, error) {
 	info, err := f.Stat()
-	switch {
-	case err != nil:
+	if err := regular(info, err); err != nil {
 		return nil, 0, err
-	case info.IsDir():
-		return nil, 0, errors.New("is a directory")
-	case !info.Mode().IsRegular():
-		return nil, 0, fmt.Errorf("not a regular file (%s)", info.Mode().Type())
 	}
 	if r, ok := f.(io.ReaderAt); ok {
 		return r, info.Size(), nil
