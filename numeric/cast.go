@@ -89,6 +89,7 @@ func (c *Cast) ReadAt(p []byte, off int64) (n int, err error) {
 func (c *Cast) read(b *castBuffers, p []byte, off int64) (n int, err error) {
 	// Four numbers are whole bytes in every type.
 	const unit = 4
+	stream := len(p) >= streamBytes
 	unitBytes := bytesOf(c.to, unit)
 	total := c.size / groupOf(c.to).bytes * groupOf(c.to).numbers
 	for n < len(p) {
@@ -107,7 +108,7 @@ func (c *Cast) read(b *castBuffers, p []byte, off int64) (n int, err error) {
 		}
 		if inside {
 			size := int(bytesOf(c.to, count))
-			if err := c.convert(b, p[n:n+size], raw, first); err != nil {
+			if err := c.convert(b, p[n:n+size], raw, first, stream); err != nil {
 				return n, err
 			}
 			n += size
@@ -115,7 +116,7 @@ func (c *Cast) read(b *castBuffers, p []byte, off int64) (n int, err error) {
 		}
 		var edge [8 * unit]byte
 		size := bytesOf(c.to, count)
-		if err := c.convert(b, edge[:size], raw, first); err != nil {
+		if err := c.convert(b, edge[:size], raw, first, false); err != nil {
 			return n, err
 		}
 		n += copy(p[n:], edge[skip:size])
@@ -123,19 +124,24 @@ func (c *Cast) read(b *castBuffers, p []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
+// streamBytes is from where results are written past the caches: no more of them
+// would be there when they are read again, and memory is spared being read
+// before it is overwritten. Buffers that go to a file right away are smaller.
+const streamBytes = 8 << 20
+
 // convert casts raw, which begins with the number given, to dst.
-func (c *Cast) convert(b *castBuffers, dst, raw []byte, first int64) error {
+func (c *Cast) convert(b *castBuffers, dst, raw []byte, first int64, stream bool) error {
 	from := c.from.DType
 	if from == c.to && c.mode == ToSpecial {
 		copy(dst, raw)
 		return nil
 	}
 	if from == safetensors.F32 {
-		done := int64(encodeKernelBytes(dst, c.to, raw, c.mode))
+		done := int64(encodeKernelBytes(dst, c.to, raw, c.mode, stream))
 		dst, raw, first = dst[bytesOf(c.to, done):], raw[4*done:], first+done
 	}
 	if c.to == safetensors.F32 && c.mode == ToSpecial {
-		done := int64(decodeKernelBytes(dst, from, raw))
+		done := int64(decodeKernelBytes(dst, from, raw, stream))
 		dst, raw, first = dst[4*done:], raw[bytesOf(from, done):], first+done
 	}
 	for len(raw) > 0 {

@@ -46,11 +46,17 @@ func detect() level {
 	return avx512
 }
 
-// The kernels, in kernel_amd64.s, take whole steps of 16 numbers and forget the
-// rest. They do not check that dst is as long as src asks for.
+// The kernels, in kernel_amd64.s, take whole steps of numbers, 64 in casts and 16
+// in sums, and forget the rest. They do not check that slices are as long as n
+// asks for. A Stream writes past the caches, to a multiple of 64 bytes.
 
 func cpuid(leaf, part uint32) (a, b, c, d uint32)
 func xgetbv() (a uint32)
+
+// skew returns how far p is beyond a multiple of 64 bytes.
+//
+//go:noescape
+func skew(p []byte) (bytes int)
 
 //go:noescape
 func lanesAVX2(l *lanes, src []byte, n int)
@@ -74,88 +80,124 @@ func pairsAVX512(p *pairs, a, b []float32) (high uint32)
 func toBF16AVX2(dst, src []byte, n int, over uint32)
 
 //go:noescape
-func toBF16AVX512(dst, src []byte, n int, over uint32)
-
-//go:noescape
 func toBF16FloatsAVX2(dst []byte, src []float32, n int, over uint32)
 
 //go:noescape
-func toBF16FloatsAVX512(dst []byte, src []float32, n int, over uint32)
+func toBF16StreamAVX2(dst, src []byte, n int, over uint32)
 
 //go:noescape
 func toF16AVX2(dst, src []byte, n int, over uint32)
 
 //go:noescape
-func toF16AVX512(dst, src []byte, n int, over uint32)
-
-//go:noescape
 func toF16FloatsAVX2(dst []byte, src []float32, n int, over uint32)
 
 //go:noescape
-func toF16FloatsAVX512(dst []byte, src []float32, n int, over uint32)
+func toF16StreamAVX2(dst, src []byte, n int, over uint32)
 
 //go:noescape
-func toE4M3AVX2(dst, src []byte, n int, over uint32)
+func toByteAVX2(dst, src []byte, n int, p *narrowing) (nans uint32)
 
 //go:noescape
-func toE4M3AVX512(dst, src []byte, n int, over uint32)
+func toByteFloatsAVX2(dst []byte, src []float32, n int, p *narrowing) (nans uint32)
 
 //go:noescape
-func toE4M3FloatsAVX2(dst []byte, src []float32, n int, over uint32)
+func toByteStreamAVX2(dst, src []byte, n int, p *narrowing) (nans uint32)
 
 //go:noescape
-func toE4M3FloatsAVX512(dst []byte, src []float32, n int, over uint32)
+func fromBF16AVX2(dst, src []byte, n int)
 
 //go:noescape
-func fromBF16AVX2(dst, src []byte)
+func fromBF16FloatsAVX2(dst []float32, src []byte, n int)
 
 //go:noescape
-func fromBF16AVX512(dst, src []byte)
+func fromBF16StreamAVX2(dst, src []byte, n int)
 
 //go:noescape
-func fromBF16FloatsAVX2(dst []float32, src []byte)
+func fromF16AVX2(dst, src []byte, n int)
 
 //go:noescape
-func fromBF16FloatsAVX512(dst []float32, src []byte)
+func fromF16FloatsAVX2(dst []float32, src []byte, n int)
 
 //go:noescape
-func fromF16AVX2(dst, src []byte)
+func fromF16StreamAVX2(dst, src []byte, n int)
 
 //go:noescape
-func fromF16AVX512(dst, src []byte)
+func fromByteAVX2(dst, src []byte, n int, p *widening)
 
 //go:noescape
-func fromF16FloatsAVX2(dst []float32, src []byte)
+func fromByteFloatsAVX2(dst []float32, src []byte, n int, p *widening)
 
 //go:noescape
-func fromF16FloatsAVX512(dst []float32, src []byte)
+func fromByteStreamAVX2(dst, src []byte, n int, p *widening)
+
+//go:noescape
+func fromF32FloatsAVX2(dst []float32, src []byte, n int)
 
 //go:noescape
 func lanesBF16AVX2(l *lanes, src []byte, n int)
 
 //go:noescape
-func lanesBF16AVX512(l *lanes, src []byte, n int)
-
-//go:noescape
 func lanesF16AVX2(l *lanes, src []byte, n int)
 
 //go:noescape
+func toBF16AVX512(dst, src []byte, n int, over uint32)
+
+//go:noescape
+func toBF16FloatsAVX512(dst []byte, src []float32, n int, over uint32)
+
+//go:noescape
+func toBF16StreamAVX512(dst, src []byte, n int, over uint32)
+
+//go:noescape
+func toF16AVX512(dst, src []byte, n int, over uint32)
+
+//go:noescape
+func toF16FloatsAVX512(dst []byte, src []float32, n int, over uint32)
+
+//go:noescape
+func toF16StreamAVX512(dst, src []byte, n int, over uint32)
+
+//go:noescape
+func toByteAVX512(dst, src []byte, n int, p *narrowing) (nans uint32)
+
+//go:noescape
+func toByteFloatsAVX512(dst []byte, src []float32, n int, p *narrowing) (nans uint32)
+
+//go:noescape
+func toByteStreamAVX512(dst, src []byte, n int, p *narrowing) (nans uint32)
+
+//go:noescape
+func fromBF16AVX512(dst, src []byte, n int)
+
+//go:noescape
+func fromBF16FloatsAVX512(dst []float32, src []byte, n int)
+
+//go:noescape
+func fromBF16StreamAVX512(dst, src []byte, n int)
+
+//go:noescape
+func fromF16AVX512(dst, src []byte, n int)
+
+//go:noescape
+func fromF16FloatsAVX512(dst []float32, src []byte, n int)
+
+//go:noescape
+func fromF16StreamAVX512(dst, src []byte, n int)
+
+//go:noescape
+func fromByteAVX512(dst, src []byte, n int, p *widening)
+
+//go:noescape
+func fromByteFloatsAVX512(dst []float32, src []byte, n int, p *widening)
+
+//go:noescape
+func fromByteStreamAVX512(dst, src []byte, n int, p *widening)
+
+//go:noescape
+func fromF32FloatsAVX512(dst []float32, src []byte, n int)
+
+//go:noescape
+func lanesBF16AVX512(l *lanes, src []byte, n int)
+
+//go:noescape
 func lanesF16AVX512(l *lanes, src []byte, n int)
-
-//go:noescape
-func fromF32FloatsAVX2(dst []float32, src []byte)
-
-//go:noescape
-func fromF32FloatsAVX512(dst []float32, src []byte)
-
-//go:noescape
-func fromE4M3AVX2(dst, src []byte)
-
-//go:noescape
-func fromE4M3FloatsAVX2(dst []float32, src []byte)
-
-//go:noescape
-func fromE4M3AVX512(dst, src []byte)
-
-//go:noescape
-func fromE4M3FloatsAVX512(dst []float32, src []byte)

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -24,13 +25,17 @@ func levels(t testing.TB) (all []level) {
 	return all
 }
 
-var encoded = []safetensors.DType{safetensors.BF16, safetensors.F16, safetensors.F8E4M3}
+// encoded are the types that kernels round to.
+var encoded = []safetensors.DType{
+	safetensors.BF16, safetensors.F16, safetensors.F8E4M3, safetensors.F8E5M2,
+	safetensors.F8E4M3FNUZ, safetensors.F8E5M2FNUZ, safetensors.F6E2M3, safetensors.F6E3M2, safetensors.F4,
+}
 
 // checkEncode holds the kernels that round to the plain rounder. src is the
 // bytes of float32, wherever they lie.
 func checkEncode(t *testing.T, v level, src []byte) {
 	t.Helper()
-	n := len(src) / 4
+	n := len(src) / 16 * 4
 	src = src[:4*n]
 	values := make([]float32, n)
 	for i := range values {
@@ -38,32 +43,42 @@ func checkEncode(t *testing.T, v level, src []byte) {
 	}
 	for _, d := range encoded {
 		l, _ := layoutOf(d)
-		size := d.Bits() / 8
+		firstNaN := n
+		if l.special == finite {
+			firstNaN = max(0, slices.IndexFunc(append(slices.Clone(values), float32(math.NaN())), func(x float32) bool { return x != x }))
+		}
 		for _, mode := range []Overflow{ToSpecial, Saturate} {
 			r := newRounder(l, mode)
+			want := make([]uint64, n)
+			for i := range want[:firstNaN] {
+				want[i] = uint64(r.round(values[i]))
+			}
+			packed := pack(d, want)
 			for way, kernel := range []func(dst []byte) int{
-				func(dst []byte) int { return v.encodeBytes(dst, d, src, mode) },
+				func(dst []byte) int { return v.encodeBytes(dst, d, src, mode, false) },
 				func(dst []byte) int { return v.encodeFloats(dst, d, values, mode) },
+				func(dst []byte) int { return v.encodeBytes(dst, d, src, mode, true) },
 			} {
 				// One byte before and many behind must stay as they are.
-				whole := bytes.Repeat([]byte{0xA5}, size*n+66)
-				dst := whole[1:]
-				done := kernel(dst[:size*n])
-				if done != n&^15 {
+				whole := bytes.Repeat([]byte{0xA5}, len(packed)+130)
+				dst := whole[1+way&2:]
+				done := kernel(dst[:len(packed)])
+				if firstNaN == n && (done <= n-64 || done > n || way < 2 && done != n&^63) || done > firstNaN {
 					t.Fatalf("%s level %d way %d: %d of %d", d, v, way, done, n)
 				}
-				for i := range done {
-					want := r.round(values[i])
-					got := uint32(dst[i*size])
-					if size == 2 {
-						got = uint32(binary.LittleEndian.Uint16(dst[2*i:]))
+				size := int(bytesOf(d, int64(done)))
+				if !bytes.Equal(dst[:size], packed[:size]) {
+					i := 0
+					for got := unpack(d, dst[:size]); got[i] == want[i]; i++ {
 					}
-					if got != want {
-						t.Fatalf("%s level %d way %d mode %d, number %d: %v (%#x) became %#x, want %#x",
-							d, v, way, mode, i, values[i], math.Float32bits(values[i]), got, want)
-					}
+					t.Fatalf("%s level %d way %d mode %d, number %d: %v (%#x) became %#x, want %#x",
+						d, v, way, mode, i, values[i], math.Float32bits(values[i]), unpack(d, dst[:size])[i], want[i])
 				}
-				if whole[0] != 0xA5 || bytes.Count(dst[size*done:], []byte{0xA5}) != len(dst)-size*done {
+				beyond := size
+				if firstNaN < n {
+					beyond = int(bytesOf(d, int64(n&^63))) // what was not finished may be there
+				}
+				if whole[0] != 0xA5 || bytes.Count(dst[beyond:], []byte{0xA5}) != len(dst)-beyond {
 					t.Fatalf("%s level %d way %d: wrote beyond its %d numbers", d, v, way, done)
 				}
 			}
@@ -74,35 +89,40 @@ func checkEncode(t *testing.T, v level, src []byte) {
 // checkDecode does so for those that widen.
 func checkDecode(t *testing.T, v level, src []byte) {
 	t.Helper()
-	for _, d := range []safetensors.DType{safetensors.BF16, safetensors.F16, safetensors.F8E4M3} {
-		size := d.Bits() / 8
-		n := len(src) / size
-		src := src[:size*n]
-		whole := bytes.Repeat([]byte{0xA5}, 4*n+66)
-		dst := whole[1:]
-		floats := make([]float32, n)
-		done := v.decodeBytes(dst[:4*n], d, src)
-		if again := v.decodeFloats(floats, d, src); done != n&^15 || again != done {
-			t.Fatalf("%s level %d: %d and %d of %d", d, v, done, again, n)
-		}
-		for i := range done {
-			code, want := uint16(src[size*i]), uint32(0)
-			switch d {
-			case safetensors.F8E4M3:
-				want = math.Float32bits(float32(value8(d, uint8(code))))
-			case safetensors.F16:
-				code = binary.LittleEndian.Uint16(src[2*i:])
-				want = math.Float32bits(fromF16(code))
-			default:
-				code = binary.LittleEndian.Uint16(src[2*i:])
-				want = uint32(code) << 16
+	for _, d := range append([]safetensors.DType{safetensors.F8E8M0}, encoded...) {
+		src := src[:len(src)/6*6]
+		codes := unpack(d, src)
+		n := len(codes)
+		want := make([]byte, 4*n)
+		for i, code := range codes {
+			bits := uint32(code) << 16
+			switch {
+			case d == safetensors.F16:
+				bits = math.Float32bits(fromF16(uint16(code)))
+			case d != safetensors.BF16:
+				bits = math.Float32bits(float32(value8(d, uint8(code))))
 			}
-			if got, other := binary.LittleEndian.Uint32(dst[4*i:]), math.Float32bits(floats[i]); got != want || other != want {
-				t.Fatalf("%s level %d: %#x became %#x and %#x, want %#x", d, v, code, got, other, want)
-			}
+			binary.LittleEndian.PutUint32(want[4*i:], bits)
 		}
-		if whole[0] != 0xA5 || bytes.Count(dst[4*done:], []byte{0xA5}) != len(dst)-4*done {
-			t.Fatalf("%s level %d: wrote beyond its %d numbers", d, v, done)
+		for way, stream := range []bool{false, true} {
+			whole := bytes.Repeat([]byte{0xA5}, 4*n+130)
+			dst := whole[1+3*way:]
+			floats := make([]float32, n)
+			done := v.decodeBytes(dst[:4*n], d, src, stream)
+			again := v.decodeFloats(floats, d, src)
+			if again != n&^63 || done <= n-64 || done > n {
+				t.Fatalf("%s level %d: %d and %d of %d", d, v, done, again, n)
+			}
+			for i := range done {
+				got, want := binary.LittleEndian.Uint32(dst[4*i:]), binary.LittleEndian.Uint32(want[4*i:])
+				other := math.Float32bits(floats[i])
+				if got != want || i < again && other != want {
+					t.Fatalf("%s level %d: %#x became %#x and %#x, want %#x", d, v, codes[i], got, other, want)
+				}
+			}
+			if whole[0] != 0xA5 || bytes.Count(dst[4*done:], []byte{0xA5}) != len(dst)-4*done {
+				t.Fatalf("%s level %d: wrote beyond its %d numbers", d, v, done)
+			}
 		}
 	}
 }
@@ -265,7 +285,7 @@ func BenchmarkKernels(b *testing.B) {
 				r, size := newRounder(layout, ToSpecial), d.Bits()/8
 				run("to "+d.String(), v, 4*n, func() {
 					for i, x := range values {
-						packed[i*size] = byte(r.round(x))
+						packed[i*max(size, 1)] = byte(r.round(x))
 					}
 				})
 			}
@@ -277,7 +297,7 @@ func BenchmarkKernels(b *testing.B) {
 		run("lanes F16", v, 2*n, func() { v.lanesBytes(&l, safetensors.F16, words[:2*n]) })
 		run("pairs", v, 8*n, func() { v.pairs(&p, values, values) })
 		for _, d := range encoded {
-			run("to "+d.String(), v, 4*n, func() { v.encodeBytes(packed[:n*d.Bits()/8], d, words, ToSpecial) })
+			run("to "+d.String(), v, 4*n, func() { v.encodeBytes(packed[:n*d.Bits()/8], d, words, ToSpecial, false) })
 			run("from "+d.String(), v, int64(n*d.Bits()/8), func() { v.decodeFloats(values, d, words[:n*d.Bits()/8]) })
 		}
 	}

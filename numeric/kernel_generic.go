@@ -15,7 +15,7 @@ func countTiny(values []float32, normal uint32) (zeros, tiny uint64) {
 
 func (p *pairs) kernel([]float32, []float32) int { return 0 }
 
-func encodeKernel([]byte, safetensors.DType, []float32, Overflow) int   { return 0 }
-func encodeKernelBytes([]byte, safetensors.DType, []byte, Overflow) int { return 0 }
-func decodeKernel([]float32, safetensors.DType, []byte) int             { return 0 }
-func decodeKernelBytes([]byte, safetensors.DType, []byte) int           { return 0 }
+func encodeKernel([]byte, safetensors.DType, []float32, Overflow) int         { return 0 }
+func encodeKernelBytes([]byte, safetensors.DType, []byte, Overflow, bool) int { return 0 }
+func decodeKernel([]float32, safetensors.DType, []byte) int                   { return 0 }
+func decodeKernelBytes([]byte, safetensors.DType, []byte, bool) int           { return 0 }

@@ -1,15 +1,16 @@
-// Command asm writes the kernels of package numeric for amd64:
+// Command asm writes the kernels of package numeric for amd64 and arm64:
 //
 //	go run . -out ../../kernel_amd64.s
+//	go run . -arm64 ../../kernel_arm64.s
 //
 // It is a module of its own so that the library does not depend on its
 // generator. The Go prototypes are in numeric's kernel_amd64.go, and so is what
 // each kernel has to do; here is how. Go's order of operands holds: the
 // destination is last.
 //
-// Every kernel takes whole steps of 16 numbers and leaves the rest to the plain
-// loop. There are two of each: AVX2 with FMA and F16C, and AVX-512 with F, BW,
-// DQ and VL.
+// Every kernel takes whole steps of 16 or 64 numbers and leaves the rest to the
+// plain loop. There are two of most for amd64: AVX2 with FMA and F16C, and
+// AVX-512 with F, BW, DQ and VL.
 package main
 
 import (
@@ -27,12 +28,10 @@ func main() {
 			k.lanes(e)
 		}
 		k.tiny()
-		for _, f := range formats {
-			k.narrow(f)
+		for _, stream := range []bool{false, true} {
+			k.narrow(stream)
+			k.widen(stream)
 		}
-		k.widenBF16()
-		k.widenF16()
-		k.widenE4M3()
 		k.copyF32()
 		k.pairs()
 	}
@@ -41,13 +40,16 @@ func main() {
 
 // A kind is an instruction set.
 type kind struct {
-	name string
-	wide bool
+	name    string
+	wide    bool
+	nans    OpmaskVirtual // of a kernel that tells whether it has met a NaN
+	nanBits VecVirtual    // the same in AVX2
+	order   map[string]Mem
 }
 
 var (
-	avx2   = &kind{name: "AVX2"}
-	avx512 = &kind{name: "AVX512", wide: true}
+	avx2   = &kind{name: "AVX2", order: map[string]Mem{}}
+	avx512 = &kind{name: "AVX512", wide: true, order: map[string]Mem{}}
 )
 
 // processor reads what the processor and the system can do.
@@ -66,6 +68,12 @@ func processor() {
 	XGETBV()
 	Store(EAX, ReturnIndex(0))
 	RET()
+
+	TEXT("skew", NOSPLIT, "func(p []byte) (bytes int)")
+	p := Load(Param("p").Base(), GP64())
+	ANDQ(Imm(63), p)
+	Store(p, ReturnIndex(0))
+	RET()
 }
 
 // alias gives a kernel a second name with other types of slices, whose lengths
@@ -75,9 +83,14 @@ func (k *kind) alias(name, second, signature string) {
 	Instruction(&ir.Instruction{Opcode: "JMP", Operands: []Op{LabelRef("·" + name + k.name + "(SB)")}, IsTerminal: true})
 }
 
-// loop runs body once for every 16 numbers. n counts numbers.
-func loop(name string, n GPVirtual, body func()) {
-	SHRQ(Imm(4), n)
+// loop runs body once for every step of numbers, a power of two. n counts
+// numbers.
+func loop(name string, n GPVirtual, step uint64, body func()) {
+	shift := uint64(0)
+	for 1<<shift < step {
+		shift++
+	}
+	SHRQ(Imm(shift), n)
 	JZ(LabelRef(name + "_done"))
 	Label(name + "_loop")
 	body()
@@ -92,6 +105,13 @@ func (k *kind) vector() VecVirtual {
 		return ZMM()
 	}
 	return YMM()
+}
+
+func (k *kind) bytes() int {
+	if k.wide {
+		return 64
+	}
+	return 32
 }
 
 // constant32 fills a register with a number.
@@ -113,18 +133,132 @@ func (k *kind) broadcast32(r GPVirtual) VecVirtual {
 	return v
 }
 
-// half fills a 256-bit register with a 16-bit number.
-func half(r GPVirtual) VecVirtual {
-	x, y := XMM(), YMM()
+func (k *kind) broadcast16(r GPVirtual) VecVirtual {
+	v := k.vector()
+	if k.wide {
+		VPBROADCASTW(r, v)
+		return v
+	}
+	x := XMM()
 	VMOVD(r, x)
-	VPBROADCASTW(x, y)
-	return y
+	VPBROADCASTW(x, v)
+	return v
 }
 
-func constantHalf(v uint16) VecVirtual {
+func (k *kind) constant16(v uint16) VecVirtual {
 	r := GP32()
 	MOVL(U32(v), r)
-	return half(r)
+	return k.broadcast16(r)
+}
+
+// filled fills a register with a parameter of 32 bits.
+func (k *kind) filled(p Register, offset int) VecVirtual {
+	v := k.vector()
+	VPBROADCASTD(at(p, offset), v)
+	return v
+}
+
+// lazy does so once for all where there are 32 registers, and anew for each use
+// where there are 16.
+func (k *kind) lazy(p Register, offset int) func() VecVirtual {
+	if k.wide {
+		v := k.filled(p, offset)
+		return func() VecVirtual { return v }
+	}
+	return func() VecVirtual { return k.filled(p, offset) }
+}
+
+// lazy32 is a lazy constant.
+func (k *kind) lazy32(name string, v uint32) func() VecVirtual {
+	load := func() VecVirtual {
+		r := k.vector()
+		k.load32(k.data(name, func(int) uint32 { return v }), r)
+		return r
+	}
+	if k.wide {
+		r := k.constant32(v)
+		return func() VecVirtual { return r }
+	}
+	return load
+}
+
+// count loads a parameter by which to shift.
+func (k *kind) count(p Register, offset int) VecVirtual {
+	x := XMM()
+	VMOVD(at(p, offset), x)
+	return x
+}
+
+// seen begins to look for NaNs, and any returns whether there were some: not 0.
+func (k *kind) seen() {
+	if k.wide {
+		k.nans = K()
+		KXORW(k.nans, k.nans, k.nans)
+		return
+	}
+	k.nanBits = YMM()
+	VPXOR(k.nanBits, k.nanBits, k.nanBits)
+}
+
+func (k *kind) any() GPVirtual {
+	r := GP32()
+	if k.wide {
+		KMOVW(k.nans, r)
+	} else {
+		VPMOVMSKB(k.nanBits, r)
+	}
+	return r
+}
+
+func (k *kind) load32(m Mem, v VecVirtual) {
+	if k.wide {
+		VMOVDQU32(m, v)
+	} else {
+		VMOVDQU(m, v)
+	}
+}
+
+func (k *kind) and(a, b, c VecVirtual) {
+	if k.wide {
+		VPANDD(a, b, c)
+	} else {
+		VPAND(a, b, c)
+	}
+}
+
+// quarters is the order in which the 64 bits of packed words belong.
+func (k *kind) quarters() VecVirtual {
+	v := k.vector()
+	k.load32(k.data("quarters", func(i int) uint32 {
+		if i%2 != 0 {
+			return 0
+		}
+		q := i / 2
+		return uint32(q*2%8 + q/4)
+	}), v)
+	return v
+}
+
+// fours is the order in which the 32 bits of bytes packed twice belong.
+func (k *kind) fours() VecVirtual {
+	n := k.bytes() / 16 // lanes of 128 bits
+	v := k.vector()
+	k.load32(k.data("fours", func(i int) uint32 { return uint32(i%n*4 + i/n) }), v)
+	return v
+}
+
+// data places words that fill a register in the program.
+func (k *kind) data(name string, word func(i int) uint32) Mem {
+	name += k.name
+	if m, ok := k.order[name]; ok {
+		return m
+	}
+	m := GLOBL(name, RODATA|NOPTR)
+	for i := range k.bytes() / 4 {
+		DATA(4*i, U32(word(i)))
+	}
+	k.order[name] = m
+	return m
 }
 
 func at(base Register, offset int) Mem { return Mem{Base: base, Disp: offset} }

@@ -81,7 +81,7 @@ func (k *kind) lanes(e element) {
 		VADDPD(v, sums[i], sums[i])
 		VFMADD231PD(v, v, squares[i])
 	}
-	loop(name, n, func() {
+	loop(name, n, 16, func() {
 		for i, offset := 0, 0; offset < 64; i, offset = i+1, offset+step {
 			x, a := k.load(e, at(src, offset*e.size/4)), k.vector()
 			k.and(magnitude, x, a)
@@ -116,14 +116,6 @@ func (k *kind) lanes(e element) {
 	RET()
 }
 
-func (k *kind) and(a, b, c VecVirtual) {
-	if k.wide {
-		VPANDD(a, b, c)
-	} else {
-		VPAND(a, b, c)
-	}
-}
-
 // tiny counts zeros and magnitudes below normal.
 func (k *kind) tiny() {
 	TEXT("tiny"+k.name, NOSPLIT, "func(src []float32, n int, normal uint32) (zeros, tiny uint64)")
@@ -134,7 +126,7 @@ func (k *kind) tiny() {
 	XORQ(zeros, zeros)
 	XORQ(tiny, tiny)
 	magnitude, zero := k.constant32(0x7FFFFFFF), k.constant32(0)
-	loop("tiny"+k.name, n, func() {
+	loop("tiny"+k.name, n, 16, func() {
 		for offset := 0; offset < 64; offset += k.bytes() {
 			x := k.vector()
 			VMOVUPS(at(src, offset), x)
@@ -200,7 +192,7 @@ func (k *kind) pairs() {
 	MOVQ(at(p, pairChanged), changed)
 	MOVQ(at(p, pairBeyond), beyond)
 	zero := k.constant32(0)
-	loop("pairs"+k.name, n, func() {
+	loop("pairs"+k.name, n, 16, func() {
 		for offset := 0; offset < 64; offset += step {
 			for _, base := range []Register{left, right} {
 				x := k.vector()

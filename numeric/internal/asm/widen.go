@@ -1,0 +1,161 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// Offsets in numeric's struct widening.
+const (
+	widenShift     = 0 // from the mantissa to that of a float32
+	widenToSign    = 4 // from the sign to bit 31
+	widenMagnitude = 8
+	widenSign      = 12
+	widenRebias    = 16 // the difference of the biases, in the exponent of a float32
+	widenNormal    = 20 // the least normal code
+	widenSmallest  = 24 // the smallest value, a float32
+	widenLeast     = 28 // the least that a magnitude becomes
+	widenInf       = 32 // the code that is infinite
+	widenTop       = 36 // what is above is NaN
+	widenLone      = 40 // the code with its sign that is NaN
+)
+
+// widen writes the kernels that make float32 of BF16, of F16, and of a code a
+// byte of any smaller type.
+func (k *kind) widen(stream bool) {
+	for _, f := range []struct {
+		name, signature, floats string
+		size                    int
+		step                    func(src Register) func(offset int) VecVirtual
+	}{
+		{"fromBF16", "func(dst, src []byte, n int)", "func(dst []float32, src []byte, n int)", 2, k.widenBF16},
+		{"fromF16", "func(dst, src []byte, n int)", "func(dst []float32, src []byte, n int)", 2, k.widenF16},
+		{"fromByte", "func(dst, src []byte, n int, p *uint32)", "func(dst []float32, src []byte, n int, p *uint32)", 1, k.widenByte},
+	} {
+		name := f.name
+		if stream {
+			name += "Stream"
+		}
+		TEXT(name+k.name, NOSPLIT, f.signature)
+		dst, src := Load(Param("dst").Base(), GP64()), Load(Param("src").Base(), GP64())
+		n := Load(Param("n"), GP64()).(GPVirtual)
+		step := f.step(src)
+		loop(name+k.name, n, castStep, func() {
+			for offset := 0; offset < 4*castStep; offset += k.bytes() {
+				store(stream, step(offset*f.size/4), at(dst, offset))
+			}
+			ADDQ(U32(uint32(castStep*f.size)), src)
+			ADDQ(U32(4*castStep), dst)
+		})
+		k.end(stream)
+		if !stream {
+			k.alias(f.name, f.name+"Floats", f.floats)
+		}
+	}
+}
+
+// widenBF16 turns 16 bits into the upper half of 32.
+func (k *kind) widenBF16(src Register) func(int) VecVirtual {
+	return func(offset int) VecVirtual {
+		v := k.vector()
+		VPMOVZXWD(at(src, offset), v)
+		VPSLLD(Imm(16), v, v)
+		return v
+	}
+}
+
+// widenF16 leaves the work to the processor, which makes every NaN quiet, and
+// puts that bit back.
+func (k *kind) widenF16(src Register) func(int) VecVirtual {
+	quiet := k.constant32(0x00400000)
+	return func(offset int) VecVirtual {
+		v, raw := k.vector(), k.vector()
+		VCVTPH2PS(at(src, offset), v)
+		VPMOVZXWD(at(src, offset), raw)
+		VPSLLD(Imm(13), raw, raw)
+		if k.wide {
+			nan := K()
+			VCMPPS(Imm(3), v, v, nan)
+			VPTERNLOGD(Imm(0xD8), quiet, raw, nan, v) // raw where quiet
+		} else {
+			nan := YMM()
+			VCMPPS(Imm(3), v, v, nan)
+			VPAND(quiet, nan, nan)
+			VPXOR(v, raw, raw)
+			VPAND(nan, raw, raw)
+			VPXOR(raw, v, v)
+		}
+		return v
+	}
+}
+
+// widenByte moves exponent and mantissa to their places. A subnormal code is a
+// whole number of the smallest value instead.
+func (k *kind) widenByte(src Register) func(int) VecVirtual {
+	p := Load(Param("p"), GP64())
+	shift, toSign := k.count(p, widenShift), k.count(p, widenToSign)
+	magnitude, rebias := k.filled(p, widenMagnitude), k.filled(p, widenRebias)
+	normal, smallest := k.filled(p, widenNormal), k.filled(p, widenSmallest)
+	sign, least, inf := k.lazy(p, widenSign), k.lazy(p, widenLeast), k.lazy(p, widenInf)
+	top, lone := k.lazy(p, widenTop), k.lazy(p, widenLone)
+	infinite, nan := k.lazy32("infinite", 0x7F800000), k.constant32(0x7FC00000)
+	return func(offset int) VecVirtual {
+		x, a, v, small := k.vector(), k.vector(), k.vector(), k.vector()
+		VPMOVZXBD(at(src, offset), x)
+		k.and(magnitude, x, a)
+		VPSLLD(shift, a, v)
+		VPADDD(rebias, v, v)
+		VCVTDQ2PS(a, small)
+		VMULPS(smallest, small, small)
+		if k.wide {
+			is := K()
+			VPCMPUD(Imm(1), normal, a, is)
+			VMOVDQA32(small, is, v)
+			VPMAXUD(least(), v, v)
+			VPCMPUD(Imm(0), inf(), a, is)
+			VMOVDQA32(infinite(), is, v)
+			VPCMPUD(Imm(6), top(), a, is)
+			VMOVDQA32(nan, is, v)
+			VPCMPUD(Imm(0), lone(), x, is)
+			VMOVDQA32(nan, is, v)
+		} else {
+			is := YMM()
+			VPCMPGTD(a, normal, is)
+			VPBLENDVB(is, small, v, v)
+			VPMAXUD(least(), v, v)
+			VPCMPEQD(inf(), a, is)
+			VPBLENDVB(is, infinite(), v, v)
+			VPCMPGTD(top(), a, is)
+			VPBLENDVB(is, nan, v, v)
+			VPCMPEQD(lone(), x, is)
+			VPBLENDVB(is, nan, v, v)
+		}
+		k.and(sign(), x, x)
+		VPSLLD(toSign, x, x)
+		if k.wide {
+			VPORD(x, v, v)
+		} else {
+			VPOR(x, v, v)
+		}
+		return v
+	}
+}
+
+// copyF32 is what is left of a conversion where there is nothing to convert.
+func (k *kind) copyF32() {
+	name := "fromF32Floats" + k.name
+	TEXT(name, NOSPLIT, "func(dst []float32, src []byte, n int)")
+	dst, src := Load(Param("dst").Base(), GP64()), Load(Param("src").Base(), GP64())
+	n := Load(Param("n"), GP64()).(GPVirtual)
+	loop(name, n, castStep, func() {
+		for offset := 0; offset < 4*castStep; offset += k.bytes() {
+			v := k.vector()
+			k.load32(at(src, offset), v)
+			store(false, v, at(dst, offset))
+		}
+		ADDQ(U32(4*castStep), src)
+		ADDQ(U32(4*castStep), dst)
+	})
+	k.end(false)
+}
