@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -36,10 +35,10 @@ type Plan struct {
 	NoSync   bool // likewise
 
 	// DType is the type that floats of 16 bits and more are rounded to, but
-	// for tensors whose names match a pattern of Keep, as [path.Match] has
-	// them, where * also matches dots. 0 leaves all types as they are.
+	// for tensors that Keep, if set, returns true for. 0 leaves all types as
+	// they are.
 	DType safetensors.DType
-	Keep  []string
+	Keep  func(name string) bool
 
 	// Metadata are strings to store besides those of the file.
 	Metadata map[string]string
@@ -151,15 +150,10 @@ func (f *File) entries(plan *Plan) ([]safetensors.Entry, map[int]*cast, error) {
 	if !target(plan.DType) {
 		return nil, nil, fmt.Errorf("%w: nothing is cast to %s", safetensors.ErrDType, plan.DType)
 	}
-	for _, pattern := range plan.Keep {
-		if _, err := path.Match(pattern, ""); err != nil {
-			return nil, nil, fmt.Errorf("pattern %q: %w", pattern, err)
-		}
-	}
 	casts := make(map[int]*cast)
 	for i := range entries {
 		e := &entries[i]
-		if !castable(e.DType) || e.DType == plan.DType || plan.kept(e.Name) {
+		if !castable(e.DType) || e.DType == plan.DType || plan.Keep != nil && plan.Keep(e.Name) {
 			continue
 		}
 		src, ok := e.Data.(sized)
@@ -170,14 +164,6 @@ func (f *File) entries(plan *Plan) ([]safetensors.Entry, map[int]*cast, error) {
 		e.DType = plan.DType
 	}
 	return entries, casts, nil
-}
-
-func (p *Plan) kept(name string) bool {
-	return slices.ContainsFunc(p.Keep, func(pattern string) bool {
-		// A slash is a letter like any other in the name of a tensor.
-		ok, _ := path.Match(strings.ReplaceAll(pattern, "/", "\x01"), strings.ReplaceAll(name, "/", "\x01"))
-		return ok
-	})
 }
 
 // report says what is known before anything is written.
@@ -239,7 +225,7 @@ func (f *File) judge(r *Report, casts map[int]*cast) {
 		return strings.Compare(a.Tensor, b.Tensor)
 	})
 	for _, what := range slices.Sorted(maps.Keys(lossy)) {
-		r.Why = append(r.Why, fmt.Sprintf("%d tensors of %s", lossy[what], what))
+		r.Why = append(r.Why, fmt.Sprintf("%s of %s", tensors(lossy[what]), what))
 	}
 	dropped := 0
 	for _, n := range f.Notes {
@@ -248,14 +234,14 @@ func (f *File) judge(r *Report, casts map[int]*cast) {
 		}
 	}
 	if dropped > 0 {
-		r.Why = append(r.Why, fmt.Sprintf("%d tensors that share bytes with others dropped", dropped))
+		r.Why = append(r.Why, tensors(dropped)+" dropped, for the bytes are those of others")
 	}
 	left, size := 0, int64(0)
 	for _, s := range f.Skipped {
 		left, size = left+s.Tensors, size+s.Bytes
 	}
 	if left > 0 {
-		r.Why = append(r.Why, fmt.Sprintf("%d tensors of %d bytes left out, outside of the weights", left, size))
+		r.Why = append(r.Why, fmt.Sprintf("%s of %d bytes left out, outside of the weights", tensors(left), size))
 	}
 	r.Lossless = len(r.Why) == 0
 	if r.Lossless {
@@ -277,6 +263,14 @@ func (f *File) judge(r *Report, casts map[int]*cast) {
 	if r.Tensors == nil {
 		r.Tensors = []Tensor{}
 	}
+}
+
+// tensors is a number of them in words.
+func tensors(n int) string {
+	if n == 1 {
+		return "1 tensor"
+	}
+	return fmt.Sprintf("%d tensors", n)
 }
 
 // digest hashes tensors, several at a time, the largest first.
@@ -360,7 +354,7 @@ func (r *Report) verify(ctx context.Context, name string, progress func(done, to
 	}
 	defer c.Close()
 	if c.Len() != len(r.Tensors) {
-		return fmt.Errorf("%s: %w: %d tensors in the place of %d", name, ErrVerify, c.Len(), len(r.Tensors))
+		return fmt.Errorf("%s: %w: %s in the place of %d", name, ErrVerify, tensors(c.Len()), len(r.Tensors))
 	}
 	again := make([]safetensors.Entry, len(r.Tensors))
 	for i, t := range r.Tensors {

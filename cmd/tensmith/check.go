@@ -20,6 +20,9 @@ func checkCommand(a *app) *cobra.Command {
 with its place, and what the file is instead if it is something else.
 Notes tell of what is legal and may surprise a reader.
 
+--json prints one document; that of several models has what each of theirs would
+be in "models". With --format jsonl each is a line.
+
 Exit status: 0 sound, 1 not sound, 2 something could not be read.
 ` + "`tensmith explain ID`" + ` tells what a finding means and what to do.`,
 		Example: `  tensmith check model.safetensors
@@ -34,6 +37,7 @@ Exit status: 0 sound, 1 not sound, 2 something could not be read.
 func (a *app) check(ctx context.Context, addresses []string, notes bool) error {
 	var trouble error
 	sound := true
+	out := a.checks(len(addresses) > 1)
 	for _, address := range addresses {
 		p, err := locate(address)
 		report := scan.CheckReport{Valid: true}
@@ -49,14 +53,19 @@ func (a *app) check(ctx context.Context, addresses []string, notes bool) error {
 		if err != nil && report.Valid {
 			if len(addresses) > 1 {
 				a.fail("check", err)
+				message := err.Error()
+				out.list = append(out.list, checkJSON{Path: address, Error: &message, Findings: []checkFinding{}})
 			}
 			trouble = err
 			continue
 		}
 		sound = sound && report.Valid
-		if err := a.printCheck(address, p, report, notes, len(addresses) > 1); err != nil {
+		if err := out.add(address, p, report, notes); err != nil {
 			return err
 		}
+	}
+	if err := out.end(sound && trouble == nil); err != nil {
+		return err
 	}
 	switch {
 	case !sound:
@@ -95,25 +104,78 @@ func jsonFindings(p place, findings []scan.Finding, notes bool) []checkFinding {
 	return list
 }
 
-func (a *app) printCheck(address string, p place, report scan.CheckReport, notes, several bool) error {
-	if a.format == "json" || a.format == "jsonl" {
-		return a.printJSON(struct {
-			Schema   string         `json:"schema"`
-			Path     string         `json:"path"`
-			Valid    bool           `json:"valid"`
-			Findings []checkFinding `json:"findings"`
-			Dropped  int            `json:"dropped,omitempty"`
-		}{"tensmith.check/1", address, report.Valid, jsonFindings(p, report.Findings, notes), report.Dropped})
-	}
+// A checkJSON is what check says of one address: a document, or an element of
+// one if there are several addresses.
+type checkJSON struct {
+	Schema   string         `json:"schema,omitempty"`
+	Path     string         `json:"path"`
+	Valid    bool           `json:"valid"`
+	Findings []checkFinding `json:"findings"`
+	Dropped  int            `json:"dropped,omitempty"`
+	Error    *string        `json:"error,omitempty"` // why it could not be read
+}
+
+// checks prints what check says of one address after the other.
+type checks struct {
+	a       *app
+	several bool
+	list    []checkJSON
+	sheet   *sheet
+}
+
+func (a *app) checks(several bool) *checks {
+	c := &checks{a: a, several: several, list: []checkJSON{}}
 	if a.format == "tsv" {
-		for _, f := range report.Findings {
-			if f.Severity == scan.Note && !notes {
-				continue
-			}
-			fmt.Fprintf(a.stdout, "%s\t%s\t%s\t%d\t%s\t%s\n", f.ID, f.Severity, safe(p.path(f.File)), f.Offset, safe(f.Tensor), safe(f.Message))
-		}
-		return nil
+		c.sheet = a.sheet("id", "severity", "file", "offset", "tensor", "message")
 	}
+	return c
+}
+
+func (c *checks) add(address string, p place, report scan.CheckReport, notes bool) error {
+	switch {
+	case c.a.isJSON():
+		c.list = append(c.list, checkJSON{Path: address, Valid: report.Valid, Findings: jsonFindings(p, report.Findings, notes), Dropped: report.Dropped})
+	case c.sheet != nil:
+		for _, f := range jsonFindings(p, report.Findings, notes) {
+			var offset, tensor any
+			if f.Offset != nil {
+				offset = *f.Offset
+			}
+			if f.Tensor != nil {
+				tensor = *f.Tensor
+			}
+			c.sheet.row(f.ID, string(f.Severity), f.File, offset, tensor, f.Message)
+		}
+	default:
+		return c.a.printCheck(address, p, report, notes)
+	}
+	return nil
+}
+
+// end prints what add has kept. The document of one address is the contract's;
+// that of several holds what theirs would.
+func (c *checks) end(valid bool) error {
+	switch {
+	case c.sheet != nil:
+		return c.sheet.flush()
+	case c.a.format == "jsonl" || c.a.isJSON() && !c.several:
+		for i := range c.list {
+			c.list[i].Schema = "tensmith.check/1"
+			if err := c.a.printJSON(c.list[i]); err != nil {
+				return err
+			}
+		}
+	case c.a.isJSON():
+		return c.a.printJSON(struct {
+			Schema string      `json:"schema"`
+			Valid  bool        `json:"valid"`
+			Models []checkJSON `json:"models"`
+		}{"tensmith.check/1", valid, c.list})
+	}
+	return nil
+}
+
+func (a *app) printCheck(address string, p place, report scan.CheckReport, notes bool) error {
 	if a.quiet {
 		return nil
 	}

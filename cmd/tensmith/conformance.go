@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -34,7 +33,7 @@ implementation. The program gets the path of a file for {} and answers by its
 exit status: 0 it reads the file, 1 it refuses it. No shell takes part.
 
 Without --exec the reader of this program is graded, to the bytes it reads.
-Exit status: 0 conforms, 1 does not.`,
+Exit status: 0 conforms, 1 does not, 2 the program could not be run.`,
 		Example: `  tensmith conformance --exec 'my-reader --check {}'
   tensmith conformance --exec 'python3 reader.py {}' --timeout 30s --json
   tensmith conformance --list`,
@@ -104,7 +103,7 @@ func verdict(v conformance.Vector) string {
 
 func (a *app) listVectors(large bool) error {
 	type vector struct {
-		Schema    string `json:"schema"`
+		Schema    string `json:"schema,omitempty"` // not in a list
 		Name      string `json:"name"`
 		Expect    string `json:"expect"`
 		Class     string `json:"class,omitempty"`
@@ -112,30 +111,33 @@ func (a *app) listVectors(large bool) error {
 		Why       string `json:"why"`
 	}
 	list := []vector{}
-	for v := range vectors(large) {
-		list = append(list, vector{"tensmith.vector/1", v.Name, verdict(v), string(v.Class), v.Reference, v.Why})
+	schema := ""
+	if a.format == "jsonl" {
+		schema = "tensmith.conformance/1"
 	}
-	out := bufio.NewWriter(a.stdout)
-	tab := table{a: a, give: 3}
+	for v := range vectors(large) {
+		list = append(list, vector{schema, v.Name, verdict(v), string(v.Class), v.Reference, v.Why})
+	}
 	switch a.format {
 	case "json":
-		return a.printJSON(map[string]any{"schema": "tensmith.conformance-list/1", "vectors": list})
+		return a.printJSON(struct {
+			Schema  string   `json:"schema"`
+			Vectors []vector `json:"vectors"`
+		}{"tensmith.conformance/1", list})
 	case "jsonl":
-		for _, v := range list {
-			if err := a.printJSON(v); err != nil {
-				return err
-			}
-		}
+		return printLines(a, slices.Values(list))
 	case "tsv":
+		s := a.sheet("name", "expect", "class", "reference", "why")
 		for _, v := range list {
-			fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\n", v.Name, v.Expect, v.Class, v.Reference, v.Why)
+			s.row(v.Name, v.Expect, v.Class, v.Reference, v.Why)
 		}
-	default:
-		for _, v := range list {
-			tab.row(v.Name, v.Expect, v.Class, v.Why)
-		}
+		return s.flush()
 	}
-	return errors.Join(out.Flush(), tab.flush())
+	tab := table{a: a, give: 3}
+	for _, v := range list {
+		tab.row(v.Name, v.Expect, v.Class, v.Why)
+	}
+	return tab.flush()
 }
 
 // gradeOurs grades the reader of this program: unlike a Grader it sees what is
@@ -228,9 +230,11 @@ func (a *app) printGrades(program string, report conformance.Report, err error) 
 			Disagreements []disagreement              `json:"disagreements"`
 		}{"tensmith.conformance/1", program, conforms, len(report.Results), counts, list})
 	case "tsv":
+		s := a.sheet("outcome", "vector", "expect", "class", "exit", "why")
 		for _, d := range list {
-			fmt.Fprintf(a.stdout, "%s\t%s\t%s\t%s\t%s\n", d.Outcome, d.Vector, d.Class, safe(d.Exit), d.Why)
+			s.row(string(d.Outcome), d.Vector, d.Expect, string(d.Class), d.Exit, d.Why)
 		}
+		err = s.flush()
 	default:
 		tab := table{a: a, give: 2}
 		for _, d := range list {

@@ -43,10 +43,13 @@ The output is NAME.safetensors beside the input; shards stay shards. The report
 lists each tensor with its SHA-256 before and after, what shares memory, what
 was left out, and whether anything was lost.
 
+With --json the report is one document. A file that is refused as malformed or
+dangerous has one with "error" in place of all else.
+
 Exit status: 0 converted, 1 the file is malformed, dangerous or, with --verify,
 not what was written, 2 it could not be read or is of no format known here.`,
 		Example: `  tensmith convert pytorch_model.bin
-  tensmith convert model.ckpt -o model.safetensors --dtype bf16 --keep '*.norm.*'
+  tensmith convert model.ckpt -o bf16.safetensors --dtype bf16 --keep '*.norm.*'
   tensmith convert checkpoint/ -o out/model.safetensors --max-shard 5GB --verify
   tensmith convert model.pt --json | jq '.lossless, .skipped'`,
 		Args: args(1, 1, "IN"),
@@ -58,7 +61,7 @@ not what was written, 2 it could not be read or is of no format known here.`,
 	f.StringVar(&c.out.maxShard, "max-shard", "", "cut the output into files of at most this `SIZE`, or none (default: as the input is)")
 	f.IntVar(&c.out.align, "align", 8, "let the data begin at a multiple of `N` bytes, a power of two")
 	f.StringVar(&c.dtype, "dtype", "", "round floats of 16 bits and more to this `DTYPE`, such as bf16")
-	f.StringArrayVar(&c.keep, "keep", nil, "tensors whose names match this `GLOB` keep their dtype")
+	f.StringArrayVar(&c.keep, "keep", nil, "tensors whose names match this `GLOB` keep their dtype; may be given again")
 	f.StringVar(&c.opts.Torch.Root, "root", "", "the `KEY` of what holds the weights, with dots; . for the whole file")
 	f.StringVar(&c.opts.Torch.Tied, "tied", "dedupe", "names for one view: dedupe, keep, or reference")
 	f.StringVar(&c.opts.Torch.Quantized, "quantized", "", "parts: write quantised tensors as integers, scales and zero points")
@@ -89,7 +92,7 @@ func (a *app) convert(ctx context.Context, address string, c *conversion) error 
 			return usagef("--%s is %q, not one of: %s", flag.name, flag.value, flag.of)
 		}
 	}
-	plan := convert.Plan{Output: c.out.name, Align: c.out.align, Keep: c.keep, Digests: c.digests, Verify: c.verify, NoSync: !c.sync}
+	plan := convert.Plan{Output: c.out.name, Align: c.out.align, Digests: c.digests, Verify: c.verify, NoSync: !c.sync}
 	if c.dtype != "" {
 		dtype, err := safetensors.ParseDType(strings.ToUpper(c.dtype))
 		if err != nil {
@@ -98,6 +101,13 @@ func (a *app) convert(ctx context.Context, address string, c *conversion) error 
 		plan.DType = dtype
 	} else if len(c.keep) > 0 {
 		return usagef("--keep goes with --dtype")
+	}
+	if len(c.keep) > 0 {
+		match, err := parseGlobs(c.keep)
+		if err != nil {
+			return err
+		}
+		plan.Keep = match.match
 	}
 	limit, err := c.out.limit()
 	if err != nil {
@@ -203,9 +213,33 @@ func (a *app) refusal(address string, p place, err error) error {
 	}
 	if errors.Is(err, torch.ErrMalformed) || errors.Is(err, torch.ErrDangerous) {
 		a.fail("convert", err)
-		return errNo
+		return cmp.Or(a.printRefusal(address, err, hint), errNo)
 	}
 	return err
+}
+
+// printRefusal prints the answer to a conversion that is a no, for programs.
+func (a *app) printRefusal(address string, err error, hint string) error {
+	if a.format == "tsv" {
+		return a.conversionSheet().flush()
+	}
+	if !a.isJSON() {
+		return nil
+	}
+	type refusal struct {
+		Reason  string `json:"reason"`
+		Message string `json:"message"`
+		Hint    string `json:"hint,omitempty"`
+	}
+	r := refusal{"malformed", err.Error(), hint}
+	if errors.Is(err, torch.ErrDangerous) {
+		r.Reason = "dangerous"
+	}
+	return a.printJSON(struct {
+		Schema string  `json:"schema"`
+		Input  string  `json:"input"`
+		Error  refusal `json:"error"`
+	}{"tensmith.convert/1", address, r})
 }
 
 // hints has advice for the reasons of package torch.
@@ -218,11 +252,21 @@ var hints = map[string]string{
 	"complex32":  "--complex split writes real and imaginary part as tensors of their own",
 }
 
+func (a *app) conversionSheet() *sheet {
+	return a.sheet("name", "dtype", "from", "shape", "bytes", "sha256", "aliases", "notes")
+}
+
 func (a *app) printConversion(r *convert.Report, list bool) error {
-	if a.format == "json" || a.format == "jsonl" {
+	switch {
+	case a.isJSON():
 		return a.printJSON(r)
-	}
-	if a.quiet {
+	case a.format == "tsv":
+		s := a.conversionSheet()
+		for _, t := range r.Tensors {
+			s.row(t.Name, t.DType, t.From, t.Shape, t.Bytes, t.After, t.Alias, strings.Join(t.Notes, "; "))
+		}
+		return s.flush()
+	case a.quiet:
 		return nil
 	}
 	const few = 24

@@ -161,15 +161,14 @@ func (r *diffReport) metadata(x, y map[string]string) {
 }
 
 func (a *app) printDiff(r *diffReport, common int) error {
-	if a.format == "json" || a.format == "jsonl" {
+	switch {
+	case a.isJSON():
 		return a.printJSON(r)
+	case a.format == "tsv":
+		return a.diffSheet(r)
 	}
 	out := bufio.NewWriter(a.stdout)
 	line := func(mark string, st style, what, name, from, to string) {
-		if a.format == "tsv" {
-			fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\n", mark, what, safe(name), from, to)
-			return
-		}
 		text := mark + " "
 		if what == "metadata" {
 			text += "metadata "
@@ -217,4 +216,34 @@ func (a *app) printDiff(r *diffReport, common int) error {
 		a.words("the same: %s, byte for byte", plural(common, "tensor"))
 	}
 	return nil
+}
+
+// diffSheet prints a difference a row: what is only in one model has a cell
+// for that one alone, and data the offset of the first byte that differs.
+func (a *app) diffSheet(r *diffReport) error {
+	s := a.sheet("change", "what", "name", "a", "b", "offset")
+	of := func(l layout) string { return l.DType + " " + shape(l.Shape) }
+	for _, t := range r.OnlyA {
+		s.row("only_a", "tensor", t.Name, of(t), "", "")
+	}
+	for _, t := range r.OnlyB {
+		s.row("only_b", "tensor", t.Name, "", of(t), "")
+	}
+	for _, c := range r.Changed {
+		s.row("changed", "tensor", c.Name, of(c.A), of(c.B), "")
+	}
+	for _, c := range r.Bytes {
+		s.row("changed", "data", c.Name, "", "", c.Offset)
+	}
+	m := r.Metadata
+	for _, key := range slices.Sorted(maps.Keys(m.OnlyA)) {
+		s.row("only_a", "metadata", key, m.OnlyA[key], "", "")
+	}
+	for _, key := range slices.Sorted(maps.Keys(m.OnlyB)) {
+		s.row("only_b", "metadata", key, "", m.OnlyB[key], "")
+	}
+	for _, key := range slices.Sorted(maps.Keys(m.Changed)) {
+		s.row("changed", "metadata", key, m.Changed[key].A, m.Changed[key].B, "")
+	}
+	return s.flush()
 }

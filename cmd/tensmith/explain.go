@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -10,8 +12,12 @@ import (
 
 func explainCommand(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use:     "explain [ID]",
-		Short:   "explain a finding, or list them all",
+		Use:   "explain [ID]",
+		Short: "explain a finding, or list them all",
+		Long: `Explain what a finding of "check" means and what to do about it; without an id,
+list all that there are.
+
+Exit status: 0 explained; an id that is none is a mistake of the command line.`,
 		Example: "  tensmith explain ST014",
 		Args:    args(0, 1, ""),
 		ValidArgsFunction: func(*cobra.Command, []string, string) (ids []string, _ cobra.ShellCompDirective) {
@@ -24,12 +30,15 @@ func explainCommand(a *app) *cobra.Command {
 			if len(args) == 0 {
 				return a.listRules()
 			}
-			rule, err := scan.Explain(args[0])
+			rule, err := scan.Explain(strings.ToUpper(args[0]))
 			if err != nil {
 				return hinted{usageError{err}, "`tensmith explain` lists all ids"}
 			}
-			if a.format == "json" || a.format == "jsonl" {
+			switch {
+			case a.isJSON():
 				return a.printJSON(ruleJSON{"tensmith.explain/1", rule.ID, rule.Severity, rule.Title, rule.Why, rule.Do})
+			case a.format == "tsv":
+				return a.ruleSheet([]scan.Rule{rule})
 			}
 			fmt.Fprintf(a.stdout, "%s  %s (%s)\n\n%s\n\nWhat to do: %s\n", a.paint(bold, rule.ID), rule.Title, rule.Severity, rule.Why, rule.Do)
 			return nil
@@ -38,7 +47,7 @@ func explainCommand(a *app) *cobra.Command {
 }
 
 type ruleJSON struct {
-	Schema   string        `json:"schema"`
+	Schema   string        `json:"schema,omitempty"` // not in a list
 	ID       string        `json:"id"`
 	Severity scan.Severity `json:"severity"`
 	Title    string        `json:"title"`
@@ -48,14 +57,33 @@ type ruleJSON struct {
 
 func (a *app) listRules() error {
 	tab := table{a: a, give: 2}
+	list := []ruleJSON{}
+	schema := ""
+	if a.format == "jsonl" {
+		schema = "tensmith.explain/1"
+	}
 	for _, r := range scan.Rules {
-		if a.format == "json" || a.format == "jsonl" {
-			if err := a.printJSON(ruleJSON{"tensmith.explain/1", r.ID, r.Severity, r.Title, r.Why, r.Do}); err != nil {
-				return err
-			}
-			continue
-		}
+		list = append(list, ruleJSON{schema, r.ID, r.Severity, r.Title, r.Why, r.Do})
 		tab.row(r.ID, string(r.Severity), r.Title)
 	}
+	switch a.format {
+	case "json":
+		return a.printJSON(struct {
+			Schema string     `json:"schema"`
+			Rules  []ruleJSON `json:"rules"`
+		}{"tensmith.explain/1", list})
+	case "jsonl":
+		return printLines(a, slices.Values(list))
+	case "tsv":
+		return a.ruleSheet(scan.Rules)
+	}
 	return tab.flush()
+}
+
+func (a *app) ruleSheet(rules []scan.Rule) error {
+	s := a.sheet("id", "severity", "title", "why", "do")
+	for _, r := range rules {
+		s.row(r.ID, string(r.Severity), r.Title, r.Why, r.Do)
+	}
+	return s.flush()
 }

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"errors"
 	"regexp"
+	"regexp/syntax"
 	"strings"
 )
 
-// A globs matches names against patterns. Of none, every name matches.
+// A globs matches names against patterns. Of none, every name matches. Go's
+// regular expressions take time in proportion to a name, however many stars a
+// pattern has.
 type globs []*regexp.Regexp
 
 // parseGlobs reads patterns: * is any text, ? any character, [ab] one of
@@ -33,8 +37,7 @@ func parseGlobs(patterns []string) (globs, error) {
 			case c == '[':
 				end := strings.IndexByte(p[i+1:], ']')
 				if end < 1 {
-					b.WriteString(`\[`)
-					continue
+					return nil, hinted{usagef("pattern %q: [ without a ]", p), "[[] matches a bracket itself"}
 				}
 				class := p[i+1 : i+1+end]
 				if class[0] == '!' {
@@ -46,8 +49,14 @@ func parseGlobs(patterns []string) (globs, error) {
 				b.WriteString(regexp.QuoteMeta(string(c)))
 			}
 		}
+		if depth > 0 {
+			return nil, hinted{usagef("pattern %q: { without a }", p), "[{] matches a brace itself"}
+		}
 		b.WriteByte('$')
 		re, err := regexp.Compile(b.String())
+		if e, ok := errors.AsType[*syntax.Error](err); ok {
+			return nil, usagef("pattern %q: %s: %s", p, e.Code, e.Expr)
+		}
 		if err != nil {
 			return nil, usagef("pattern %q: %v", p, err)
 		}

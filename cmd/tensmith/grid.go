@@ -3,8 +3,11 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -107,6 +110,9 @@ type grid struct {
 	most int // how many values to print; 0 for all
 	buf  []byte
 	text []byte
+
+	numbers bool // visit gets float32 numbers, little-endian, and no text
+	floats  []float32
 }
 
 // errEnough ends a walk.
@@ -265,6 +271,13 @@ func (g *grid) run(first, far, n uint64, visit func([]byte) error) error {
 		if err != nil {
 			return err
 		}
+		if g.numbers {
+			if err := g.runNumbers(skip, far, m, visit); err != nil {
+				return err
+			}
+			first, n = first+m*far, n-m
+			continue
+		}
 		for i := range m {
 			if g.text, err = numeric.AppendText(g.text[:0], g.t.DType, g.buf, int(skip+i*far)); err != nil {
 				return err
@@ -274,6 +287,21 @@ func (g *grid) run(first, far, n uint64, visit func([]byte) error) error {
 			}
 		}
 		first, n = first+m*far, n-m
+	}
+	return nil
+}
+
+// runNumbers visits m of the elements in g.buf as numbers.
+func (g *grid) runNumbers(skip, far, m uint64, visit func([]byte) error) error {
+	g.floats = slices.Grow(g.floats[:0], len(g.buf)*8/g.t.DType.Bits())[:len(g.buf)*8/g.t.DType.Bits()]
+	if err := numeric.Decode(g.floats, g.t.DType, g.buf); err != nil {
+		return err
+	}
+	for i := range m {
+		g.text = binary.LittleEndian.AppendUint32(g.text[:0], math.Float32bits(g.floats[skip+i*far]))
+		if err := visit(g.text); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -362,12 +390,16 @@ func (g *grid) human(width int) error {
 	return err
 }
 
-// tsv writes the last dimension across and the others down.
+// tsv writes the last dimension across, under its indices, and the others
+// down.
 func (g *grid) tsv() error {
+	axes, base := g.printed()
+	if err := g.headings(axes); err != nil {
+		return err
+	}
 	if g.count() == 0 {
 		return nil
 	}
-	axes, base := g.printed()
 	first := true
 	err := g.walk(axes, base, func(int, bool) {
 		g.out.WriteByte('\n')
@@ -382,4 +414,28 @@ func (g *grid) tsv() error {
 	}, nil)
 	g.out.WriteByte('\n')
 	return err
+}
+
+// headings writes the indices of the last dimension, or "value" above a scalar.
+func (g *grid) headings(axes []axis) error {
+	if len(axes) == 0 {
+		_, err := g.out.WriteString("value\n")
+		return err
+	}
+	// Of an axis that is printed the start is in the base.
+	last, start := axes[len(axes)-1], uint64(0)
+	for _, ax := range g.axes {
+		if !ax.index {
+			start = ax.start
+		}
+	}
+	for i := range last.n {
+		if i > 0 {
+			g.out.WriteByte('\t')
+		}
+		if _, err := g.out.Write(strconv.AppendUint(g.out.AvailableBuffer(), start+i*last.step, 10)); err != nil {
+			return err
+		}
+	}
+	return g.out.WriteByte('\n')
 }

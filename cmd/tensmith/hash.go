@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -30,8 +31,10 @@ the header, which editing metadata does not change; with --tensors, of each
 tensor's bytes, in the order of names, which re-sharding does not change.
 
 -c LIST checks such a list: of files by itself, of tensors or payloads with
-the same flag; tensors need the MODEL, too. Exit status 1 says that a digest
-differs or that something listed is missing.`,
+the same flag; tensors need the MODEL, too.
+
+Exit status: 0 printed, or all agree; 1 a digest differs, or something listed is
+missing; 2 something could not be read.`,
 		Example: `  tensmith hash model.safetensors > SHA256SUMS
   tensmith hash -c SHA256SUMS
   tensmith hash --tensors model/ > tensors.txt
@@ -46,17 +49,18 @@ differs or that something listed is missing.`,
 			case len(args) == 0:
 				return usagef("MODEL is missing")
 			}
+			out := a.digests(kind)
 			for _, address := range args {
 				jobs, done, err := a.hashJobs(address, kind)
 				if err != nil {
 					return err
 				}
-				err = a.hash(ctx, jobs, func(j *hashJob) error { return a.printHash(j, kind) })
+				err = a.hash(ctx, jobs, out.add)
 				if err := errors.Join(err, done()); err != nil {
 					return err
 				}
 			}
-			return nil
+			return out.end()
 		},
 	}
 	cmd.Flags().BoolVar(&kind.tensors, "tensors", false, "digests of tensors")
@@ -190,27 +194,66 @@ func (j *hashJob) run(ctx context.Context, buf []byte, m *meter) {
 	j.sum = hex.EncodeToString(h.Sum(nil))
 }
 
-func (a *app) printHash(j *hashJob, kind hashKind) error {
+// A digest is a digest in JSON.
+type digest struct {
+	Schema string `json:"schema,omitempty"`
+	Of     string `json:"of,omitempty"`
+	Name   string `json:"name"`
+	SHA256 string `json:"sha256"`
+	Bytes  int64  `json:"bytes"`
+}
+
+// digests prints digests as they become known, or in one document at the end.
+type digests struct {
+	a     *app
+	of    string
+	list  []digest
+	sheet *sheet
+}
+
+func (a *app) digests(kind hashKind) *digests {
+	d := &digests{a: a, of: "file", list: []digest{}}
+	if kind.tensors {
+		d.of = "tensor"
+	} else if kind.payload {
+		d.of = "payload"
+	}
+	if a.format == "tsv" {
+		d.sheet = a.sheet("sha256", "name", "bytes")
+	}
+	return d
+}
+
+func (d *digests) add(j *hashJob) error {
 	if j.err != nil {
 		return fmt.Errorf("%s: %w", safe(j.name), j.err)
 	}
-	switch a.format {
-	case "json", "jsonl":
-		of := "file"
-		if kind.tensors {
-			of = "tensor"
-		} else if kind.payload {
-			of = "payload"
-		}
-		b := *a
-		b.format = "jsonl" // one digest a line: there may be a million
-		return b.printJSON(map[string]any{"schema": "tensmith.hash/1", "of": of, "name": j.name, "sha256": j.sum, "bytes": j.size})
+	switch d.a.format {
+	case "json":
+		d.list = append(d.list, digest{Name: j.name, SHA256: j.sum, Bytes: j.size})
+		return nil
+	case "jsonl":
+		return d.a.printJSON(digest{"tensmith.hash/1", d.of, j.name, j.sum, j.size})
 	case "tsv":
-		_, err := fmt.Fprintf(a.stdout, "%s\t%s\n", j.sum, safe(j.name))
-		return err
+		d.sheet.row(j.sum, j.name, j.size)
+		return nil
 	}
-	_, err := fmt.Fprintln(a.stdout, sumLine(j.sum, j.name))
+	_, err := fmt.Fprintln(d.a.stdout, sumLine(j.sum, j.name))
 	return err
+}
+
+func (d *digests) end() error {
+	switch d.a.format {
+	case "json":
+		return d.a.printJSON(struct {
+			Schema  string   `json:"schema"`
+			Of      string   `json:"of"`
+			Digests []digest `json:"digests"`
+		}{"tensmith.hash/1", d.of, d.list})
+	case "tsv":
+		return d.sheet.flush()
+	}
+	return nil
 }
 
 // sumLine is a line of sha256sum, which marks names that it has to escape.
@@ -281,13 +324,13 @@ func (a *app) hashCheck(ctx context.Context, list string, kind hashKind, models 
 			}
 		}
 	}
-	var bad []string
+	bad := []problem{}
 	err = a.hash(ctx, jobs, func(j *hashJob) error {
 		if j.err != nil {
 			return fmt.Errorf("%s: %w", safe(j.name), j.err)
 		}
 		if j.sum != want[j.name] {
-			bad = append(bad, "differs: "+safe(j.name))
+			bad = append(bad, problem{"differs", j.name})
 		}
 		return nil
 	})
@@ -296,30 +339,57 @@ func (a *app) hashCheck(ctx context.Context, list string, kind hashKind, models 
 	}
 	for _, name := range order {
 		if have[name] == nil {
-			bad = append(bad, "missing: "+safe(name))
+			bad = append(bad, problem{"missing", name})
 		}
 	}
 	for name := range have {
 		if _, listed := want[name]; !listed && kind.tensors {
-			bad = append(bad, "not listed: "+safe(name))
+			bad = append(bad, problem{"not listed", name})
 		}
 	}
-	slices.Sort(bad)
-	if a.format == "json" || a.format == "jsonl" {
-		err := a.printJSON(map[string]any{"schema": "tensmith.hash-check/1", "checked": len(order), "same": len(bad) == 0, "problems": append([]string{}, bad...)})
-		if err != nil {
-			return err
-		}
-	} else {
-		for _, line := range bad {
-			fmt.Fprintln(a.stdout, a.paint(red, line))
-		}
-		if len(bad) == 0 {
-			a.words("%s: all %d digests agree", list, len(order))
-		}
+	slices.SortFunc(bad, func(x, y problem) int {
+		return cmp.Or(strings.Compare(x.What, y.What), strings.Compare(x.Name, y.Name))
+	})
+	if err := a.printProblems(list, len(order), bad); err != nil {
+		return err
 	}
 	if len(bad) > 0 {
 		return errNo
+	}
+	return nil
+}
+
+// A problem is a digest that is not as a list has it.
+type problem struct {
+	What string `json:"problem"`
+	Name string `json:"name"`
+}
+
+func (a *app) printProblems(list string, checked int, bad []problem) error {
+	switch {
+	case a.isJSON():
+		return a.printJSON(struct {
+			Schema   string    `json:"schema"`
+			Checked  int       `json:"checked"`
+			Same     bool      `json:"same"`
+			Problems []problem `json:"problems"`
+		}{"tensmith.hash/1", checked, len(bad) == 0, bad})
+	case a.format == "tsv":
+		s := a.sheet("problem", "name")
+		for _, b := range bad {
+			s.row(b.What, b.Name)
+		}
+		return s.flush()
+	}
+	for _, b := range bad {
+		fmt.Fprintln(a.stdout, a.paint(red, b.What+": "+safe(b.Name)))
+	}
+	switch {
+	case len(bad) > 0:
+	case checked == 1:
+		a.words("%s: the digest agrees", list)
+	default:
+		a.words("%s: all %s digests agree", list, group(int64(checked)))
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -23,25 +24,35 @@ func infoCommand(a *app) *cobra.Command {
 		Long: `Say what a model is: its kind as far as names and metadata tell, parameters,
 dtypes, size, files, metadata and what is unusual about it. Parameters are
 counted as the model has them: a packed 4-bit weight counts as the weights it
-stands for, its scales do not count.`,
+stands for, its scales do not count.
+
+--json prints one document; that of several models has what each of theirs would
+be in "models". With --format jsonl each is a line.
+
+Exit status: 0 done, 2 something could not be read or is no safetensors model.`,
+		Example: `  tensmith info model.safetensors
+  tensmith info models/*/ --format tsv`,
 		Args: args(1, -1, "MODEL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			list := []infoJSON{}
 			for i, address := range args {
 				if i > 0 && a.format == "human" {
 					fmt.Fprintln(a.stdout)
 				}
-				if err := a.info(cmd, address); err != nil {
+				doc, err := a.info(cmd.Context(), address)
+				if err != nil {
 					return err
 				}
+				list = append(list, doc)
 			}
-			return nil
+			return a.printInfos(list)
 		},
 	}
 }
 
 // An infoJSON is the document of info.
 type infoJSON struct {
-	Schema       string            `json:"schema"`
+	Schema       string            `json:"schema,omitempty"` // not where it is one of several
 	Path         string            `json:"path"`
 	Kind         string            `json:"kind"`
 	Evidence     string            `json:"evidence,omitempty"`
@@ -71,34 +82,68 @@ type infoDType struct {
 	Bytes    int64  `json:"bytes"`
 }
 
-func (a *app) info(cmd *cobra.Command, address string) error {
+// info describes a model, and tells people at once.
+func (a *app) info(ctx context.Context, address string) (infoJSON, error) {
 	c, err := a.open(address)
 	if err != nil {
-		return err
+		return infoJSON{}, err
 	}
 	defer c.Close()
 	p, err := locate(address)
 	if err != nil {
-		return err
+		return infoJSON{}, err
 	}
 	config, _ := fs.ReadFile(p.fsys, path.Join(path.Dir(p.name), "config.json"))
 	summary := describe.Describe(c, config)
-	report, err := scan.Check(cmd.Context(), p.fsys, p.name)
+	report, err := scan.Check(ctx, p.fsys, p.name)
 	if err != nil {
-		return simplify(address, err)
+		return infoJSON{}, simplify(address, err)
 	}
 	doc := infoJSON{Schema: "tensmith.info/1", Path: address, Kind: summary.Kind, Evidence: summary.Evidence, Base: summary.Base, Architecture: summary.Architecture, Packing: summary.Packing,
-		Parameters: summary.Parameters, Tensors: c.Len(), Metadata: c.Metadata(), DTypes: countDTypes(c), Findings: jsonFindings(p, report.Findings, true)}
+		Parameters: summary.Parameters, Tensors: c.Len(), Metadata: orEmpty(c.Metadata()), DTypes: countDTypes(c), Findings: jsonFindings(p, report.Findings, true)}
 	for _, f := range c.Files() {
 		doc.Files = append(doc.Files, infoFile{p.path(f.Name()), f.Size(), f.DataOffset(), f.Len()})
 	}
 	for _, d := range doc.DTypes {
 		doc.Bytes += d.Bytes
 	}
-	if a.format != "human" {
-		return a.printJSON(doc)
+	if a.format == "human" {
+		err = a.printInfo(doc, summary, report)
 	}
-	return a.printInfo(doc, summary, report)
+	return doc, err
+}
+
+// printInfos prints what programs read.
+func (a *app) printInfos(list []infoJSON) error {
+	switch a.format {
+	case "json":
+		if len(list) == 1 {
+			return a.printJSON(list[0])
+		}
+		for i := range list {
+			list[i].Schema = ""
+		}
+		return a.printJSON(struct {
+			Schema string     `json:"schema"`
+			Models []infoJSON `json:"models"`
+		}{"tensmith.info/1", list})
+	case "jsonl":
+		return printLines(a, slices.Values(list))
+	case "tsv":
+		s := a.sheet("path", "kind", "architecture", "base", "packing", "parameters", "tensors", "bytes", "files", "dtypes", "findings")
+		for _, d := range list {
+			var dtypes, findings []string
+			for _, t := range d.DTypes {
+				dtypes = append(dtypes, t.DType)
+			}
+			for _, f := range d.Findings {
+				findings = append(findings, f.ID)
+			}
+			s.row(d.Path, d.Kind, d.Architecture, d.Base, d.Packing, d.Parameters, d.Tensors, d.Bytes, len(d.Files), dtypes, slices.Compact(findings))
+		}
+		return s.flush()
+	}
+	return nil
 }
 
 func countDTypes(c *safetensors.Checkpoint) []infoDType {

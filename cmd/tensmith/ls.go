@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"fmt"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 
 // A lsTensor is a tensor in the JSON of ls.
 type lsTensor struct {
+	Schema string   `json:"schema,omitempty"` // where it is a document of its own
 	Name   string   `json:"name"`
 	DType  string   `json:"dtype"`
 	Shape  []uint64 `json:"shape"`
@@ -28,8 +28,10 @@ func lsCommand(a *app) *cobra.Command {
 		Use:   "ls [flags] MODEL [GLOB…]",
 		Short: "list tensors",
 		Long: `List the tensors of a model with their dtype, shape and size; with patterns,
-those whose names match one of them. * matches any text, dots included.
-Exit status 1 says that none matched.`,
+those whose names match one of them. * matches any text, dots included, ? any
+letter, [ab] one of those, {a,b} either.
+
+Exit status: 0 listed, 1 no tensor matches, 2 the model could not be read.`,
 		Example: `  tensmith ls model.safetensors
   tensmith ls model/ '*.norm.*' --sort size
   tensmith ls model.safetensors --json | jq '.tensors[].name'`,
@@ -54,7 +56,7 @@ func (a *app) ls(address string, patterns []string, order string) error {
 	list := []lsTensor{}
 	for t := range c.All() {
 		if match.match(t.Name) {
-			list = append(list, lsTensor{t.Name, t.DType.String(), t.Shape, t.Size(), t.Offset(), filepath.ToSlash(p.path(t.File().Name()))})
+			list = append(list, lsTensor{"", t.Name, t.DType.String(), t.Shape, t.Size(), t.Offset(), filepath.ToSlash(p.path(t.File().Name()))})
 		}
 	}
 	switch order {
@@ -83,21 +85,18 @@ func (a *app) printTensors(c *safetensors.Checkpoint, list []lsTensor) error {
 			Schema   string            `json:"schema"`
 			Tensors  []lsTensor        `json:"tensors"`
 			Metadata map[string]string `json:"metadata"`
-		}{"tensmith.ls/1", list, c.Metadata()})
+		}{"tensmith.ls/1", list, orEmpty(c.Metadata())})
 	case "jsonl":
-		for _, t := range list {
-			if err := a.printJSON(t); err != nil {
-				return err
-			}
+		for i := range list {
+			list[i].Schema = "tensmith.ls/1"
 		}
-		return nil
+		return printLines(a, slices.Values(list))
 	case "tsv":
-		out := bufio.NewWriter(a.stdout)
-		fmt.Fprintln(out, "name\tdtype\tshape\tbytes\toffset\tfile")
+		s := a.sheet("name", "dtype", "shape", "bytes", "offset", "file")
 		for _, t := range list {
-			fmt.Fprintf(out, "%s\t%s\t%s\t%d\t%d\t%s\n", safe(t.Name), t.DType, shape(t.Shape), t.Bytes, t.Offset, t.File)
+			s.row(t.Name, t.DType, t.Shape, t.Bytes, t.Offset, t.File)
 		}
-		return out.Flush()
+		return s.flush()
 	}
 	tab := table{a: a, right: []bool{false, false, false, true}, give: 0}
 	total := int64(0)

@@ -19,7 +19,9 @@ func mergeCommand(a *app) *cobra.Command {
 		Short: "write the tensors of several models to one",
 		Long: `Write the union of several models. A tensor that two of them have is written
 once if it is the same in both, to the byte; if not, the models are refused
-unless --prefer says whose to take. So it is with keys of the metadata.`,
+unless --prefer says whose to take. So it is with keys of the metadata.
+
+Exit status: 0 written, 2 the models differ, or could not be read or written.`,
 		Example: `  tensmith merge encoder.safetensors decoder.safetensors -o both.safetensors
   tensmith merge base/ patch.safetensors --prefer last -o patched.safetensors`,
 		Args: args(2, -1, "MODEL"),

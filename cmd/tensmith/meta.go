@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,15 +38,17 @@ func metaCommand(a *app) *cobra.Command {
 		Short: "print or edit metadata",
 		Long: `Print the metadata of a model, strings that its writer attached. Long values
 are cut for people; --get KEY prints one as it is, and --json all of them.
-Exit status 1 says that there is no such key.
 
 --set, --delete and --clear change the metadata, of a single file either where
 it lies (--in-place) or in a copy (-o FILE). Tensors stay where they are, so
 that 'tensmith hash --payload' does not change; of a model in several files, -o
-makes one file. --clear comes first, then --delete, then --set.`,
+makes one file. --clear comes first, then --delete, then --set.
+
+Exit status: 0 done, 1 there is no such key, 2 the model could not be read or
+written.`,
 		Example: `  tensmith meta model.safetensors --get modelspec.title
   tensmith meta model.safetensors --set modelspec.title='My model' --in-place
-  tensmith meta lora.safetensors --set ss_tag_frequency=@tags.json -o new.safetensors`,
+  tensmith meta lora.safetensors --set ss_tags=@tags.json -o new.safetensors`,
 		Args: args(1, 1, "MODEL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			edits := len(e.set) + len(e.delete)
@@ -80,17 +83,42 @@ func (a *app) getMeta(address, key string) error {
 	}
 	defer c.Close()
 	value, ok := c.Metadata()[key]
+	if err := a.printValue(key, value, ok); err != nil {
+		return err
+	}
 	if !ok {
 		a.words("no key %s", safe(key))
 		return errNo
 	}
-	if a.format == "json" || a.format == "jsonl" {
-		return a.printJSON(map[string]string{"schema": "tensmith.meta/1", "key": key, "value": value})
+	return nil
+}
+
+// printValue prints the value of a key, if there is one.
+func (a *app) printValue(key, value string, ok bool) error {
+	switch {
+	case a.isJSON():
+		document := struct {
+			Schema string  `json:"schema"`
+			Key    string  `json:"key"`
+			Value  *string `json:"value"`
+		}{"tensmith.meta/1", key, nil}
+		if ok {
+			document.Value = &value
+		}
+		return a.printJSON(document)
+	case a.format == "tsv":
+		s := a.sheet("key", "value")
+		if ok {
+			s.row(key, value)
+		}
+		return s.flush()
+	case !ok:
+		return nil
 	}
 	if _, ok := terminal(a.stdout); ok && strings.ContainsFunc(value, func(r rune) bool { return r != '\n' && r != '\t' && unprintable(r) }) {
 		value = safe(value) // a terminal obeys what a pipe only carries
 	}
-	_, err = fmt.Fprintln(a.stdout, value)
+	_, err := fmt.Fprintln(a.stdout, value)
 	return err
 }
 
@@ -101,19 +129,22 @@ func (a *app) printMeta(address string) error {
 	}
 	defer c.Close()
 	metadata := c.Metadata()
-	if a.format == "json" || a.format == "jsonl" {
+	switch {
+	case a.isJSON():
 		return a.printJSON(struct {
 			Schema   string            `json:"schema"`
 			Path     string            `json:"path"`
 			Metadata map[string]string `json:"metadata"`
-		}{"tensmith.meta/1", address, metadata})
+		}{"tensmith.meta/1", address, orEmpty(metadata)})
+	case a.format == "tsv":
+		s := a.sheet("key", "value")
+		for _, key := range slices.Sorted(maps.Keys(metadata)) {
+			s.row(key, metadata[key])
+		}
+		return s.flush()
 	}
 	out := bufio.NewWriter(a.stdout)
 	for _, key := range slices.Sorted(maps.Keys(metadata)) {
-		if a.format == "tsv" {
-			fmt.Fprintf(out, "%s\t%s\n", safe(key), safe(metadata[key]))
-			continue
-		}
 		fmt.Fprintf(out, "%s: %s\n", a.paint(bold, shorten(safe(key), 200)), a.metaValue(metadata[key]))
 	}
 	if err := out.Flush(); err != nil {
@@ -246,15 +277,18 @@ func (a *app) editMeta(ctx context.Context, o *output, address string, e *edit) 
 	}
 	if len(e.set) == 0 && !e.clear && maps.Equal(metadata, old) {
 		a.words("no key %s", safe(e.delete[0]))
-		return errNo
+		return cmp.Or(a.printEdit(metaReport{"tensmith.meta/1", []string{}, in.Len(), false, false, orEmpty(old)}), errNo)
 	}
-	report := metaReport{"tensmith.meta/1", []string{}, in.Len(), !maps.Equal(metadata, old), false, metadata}
+	report := metaReport{"tensmith.meta/1", []string{}, in.Len(), !maps.Equal(metadata, old), false, orEmpty(metadata)}
 	switch {
 	case len(in.paths) != 1 && o.inPlace:
 		return hinted{fmt.Errorf("%s: the model lies in %d files", address, len(in.paths)), "edit each of them, or write one file with -o"}
 	case len(in.paths) != 1:
-		w := &writing{verb: "meta", entries: in.entries(all), metadata: metadata, from: address, paths: in.paths}
-		return a.write(ctx, o, w)
+		if err := a.produce(ctx, o, &writing{verb: "meta", entries: in.entries(all), metadata: metadata, from: address, paths: in.paths}); err != nil {
+			return err
+		}
+		report.Output = append(report.Output, filepath.ToSlash(o.name))
+		a.words("wrote %s", o.name)
 	case o.inPlace && !report.Changed:
 		a.words("%s: the metadata is so already", in.paths[0])
 	case o.inPlace:
@@ -279,8 +313,17 @@ func (a *app) editMeta(ctx context.Context, o *output, address string, e *edit) 
 		report.Output = append(report.Output, filepath.ToSlash(o.name))
 		a.words("wrote %s", o.name)
 	}
-	if a.format == "json" || a.format == "jsonl" {
-		return a.printJSON(report)
+	return a.printEdit(report)
+}
+
+func (a *app) printEdit(r metaReport) error {
+	switch {
+	case a.isJSON():
+		return a.printJSON(r)
+	case a.format == "tsv":
+		s := a.sheet("output", "tensors", "changed", "in_place")
+		s.row(r.Output, r.Tensors, r.Changed, r.InPlace)
+		return s.flush()
 	}
 	return nil
 }

@@ -23,7 +23,9 @@ func pickleCommand(a *app) *cobra.Command {
 pickles that follow it, too. Of a zip archive, such as torch.save makes, every
 pickle in it is listed below a heading. Nothing of the file is imported or
 called. A file that is no pickle, or a broken one, is listed as far as it goes;
-the exit status is 2 then.`,
+then the document of --json ends in "error".
+
+Exit status: 0 done, 2 broken, no pickle, or not to be read.`,
 		Example: `  tensmith pickle pytorch_model.bin | grep GLOBAL
   tensmith pickle data.pkl --format jsonl`,
 		Args: args(1, 1, "FILE"),
@@ -54,17 +56,38 @@ func (a *app) pickle(ctx context.Context, name string) error {
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("%s: is no regular file", name)
 	}
-	out := bufio.NewWriter(a.stdout)
-	l := &lister{a: a, ctx: ctx, out: out}
+	l := &lister{a: a, ctx: ctx, out: bufio.NewWriter(a.stdout)}
+	switch a.format {
+	case "json":
+		l.document, err = printSequence(l.out, struct {
+			Schema string `json:"schema"`
+			Path   string `json:"path"`
+		}{"tensmith.pickle/1", name}, "opcodes")
+		if err != nil {
+			return err
+		}
+	case "tsv":
+		l.sheet = a.sheet("member", "offset", "op", "text")
+	}
+	if err = l.file(name, f, info.Size()); l.document != nil {
+		return errors.Join(err, l.document.end(err))
+	}
+	if l.sheet != nil {
+		return errors.Join(err, l.sheet.flush())
+	}
+	return errors.Join(err, l.out.Flush())
+}
+
+// file lists the pickles of a file.
+func (l *lister) file(name string, f *os.File, size int64) error {
 	var magic [4]byte
 	if _, err := f.ReadAt(magic[:], 0); err == nil && string(magic[:]) == "PK\x03\x04" {
-		err = l.archive(name, f, info.Size())
-		return errors.Join(err, out.Flush())
+		return l.archive(name, f, size)
 	}
-	if err = l.list("", f, info.Size()); err != nil {
-		err = simplify(name, err)
+	if err := l.list("", f, size); err != nil {
+		return simplify(name, err)
 	}
-	return errors.Join(err, out.Flush())
+	return nil
 }
 
 // A lister prints opcodes.
@@ -73,6 +96,9 @@ type lister struct {
 	ctx  context.Context
 	out  *bufio.Writer
 	some bool
+
+	document *sequence // with --json
+	sheet    *sheet    // with --format tsv
 }
 
 // archive lists the pickles of a zip archive.
@@ -145,17 +171,17 @@ func (l *lister) list(member string, r io.ReaderAt, size int64) error {
 	return pickle.Dump(&stopper{l.ctx, l.out}, r, 0, size, pickle.Limits{})
 }
 
-// rows prints an opcode a line.
+// An opcode is an opcode in JSON.
+type opcode struct {
+	Schema string `json:"schema,omitempty"`
+	Member string `json:"member,omitempty"`
+	Offset int64  `json:"offset"`
+	Op     string `json:"op"`
+	Text   string `json:"text"`
+}
+
+// rows prints opcodes for programs as they are met: there may be a billion.
 func (l *lister) rows(member string, r io.ReaderAt, size int64) error {
-	type row struct {
-		Schema string `json:"schema"`
-		Member string `json:"member,omitempty"`
-		Offset int64  `json:"offset"`
-		Op     string `json:"op"`
-		Text   string `json:"text"`
-	}
-	b := *l.a
-	b.stdout, b.format = l.out, "jsonl" // a document a line: there may be a billion
 	for in, err := range pickle.Disassemble(r, 0, size, pickle.Limits{}) {
 		if err == nil {
 			err = l.ctx.Err()
@@ -163,10 +189,18 @@ func (l *lister) rows(member string, r io.ReaderAt, size int64) error {
 		if err != nil {
 			return err
 		}
-		if l.a.format == "tsv" {
-			_, err = fmt.Fprintf(l.out, "%s\t%d\t%s\t%s\n", safe(member), in.Offset, in.Op, safe(in.String()))
-		} else {
-			err = b.printJSON(row{"tensmith.pickle/1", member, in.Offset, in.Op.String(), in.String()})
+		switch op := (opcode{"", member, in.Offset, in.Op.String(), in.String()}); l.a.format {
+		case "json":
+			err = l.document.add(op)
+		case "jsonl":
+			op.Schema = "tensmith.pickle/1"
+			var text string
+			if text, err = marshal(op); err == nil {
+				_, err = l.out.WriteString(text + "\n")
+			}
+		default:
+			l.sheet.row(op.Member, op.Offset, op.Op, op.Text)
+			err = l.sheet.err
 		}
 		if err != nil {
 			return err

@@ -34,8 +34,10 @@ for what it found. g replaces every match, i ignores case; any character may
 stand for the slash. --map gives pairs of names, one a line with a tab between,
 and comes before the expressions.
 
-Names that would be empty or stand twice are refused. Exit status 1 says that
-no name changed, and then nothing is written.`,
+Names that would be empty or stand twice are refused.
+
+Exit status: 0 written, 1 no name changes, and nothing is written, 2 the model
+could not be read or written.`,
 		Example: `  tensmith rename lora.safetensors 's/^base_model\.model\.//' -o out.safetensors
   tensmith rename model/ 's/layers\.(\d+)\./blocks.\1./' --dry-run`,
 		Args: args(1, -1, "MODEL"),
@@ -95,13 +97,19 @@ func (a *app) rename(ctx context.Context, o *output, address, list string, texts
 		a.words("note: %s of %s are not in the model", plural(len(pairs)-found, "name"), list)
 	}
 	if len(w.report.Renamed) == 0 {
-		a.words("no name changes")
-		return errNo
+		return a.nothing(o, "rename", "no name changes")
 	}
 	if err := clashes(address, w.entries, w.report.Renamed); err != nil {
 		return err
 	}
-	if o.dryRun && a.format != "json" && a.format != "jsonl" {
+	if o.dryRun && a.format == "tsv" {
+		s := a.sheet("old", "new")
+		for _, r := range w.report.Renamed {
+			s.row(r.Old, r.New)
+		}
+		return s.flush()
+	}
+	if o.dryRun && a.format == "human" {
 		if err := a.printRenamed(w.report.Renamed); err != nil {
 			return err
 		}
@@ -132,8 +140,6 @@ func (a *app) printRenamed(list []renamed) error {
 	tab := table{a: a, give: -1}
 	for _, r := range list {
 		switch {
-		case a.format == "tsv":
-			fmt.Fprintf(out, "%s\t%s\n", safe(r.Old), safe(r.New))
 		case ok && widest > width || widest > 1000:
 			fmt.Fprintf(out, "%s\n  → %s\n", safe(r.Old), a.paint(green, safe(r.New)))
 		default:

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 
@@ -22,7 +24,9 @@ tensors in its order, the header compact and padded, nothing in it that the
 format does not know. --align lets the data begin at a multiple of 64 or 4096
 bytes, for readers that map it. Tells what changed.
 
-Models that differ only in form are the same file afterwards.`,
+Models that differ only in form are the same file afterwards.
+
+Exit status: 0 written, 2 the model could not be read or written.`,
 		Example: `  tensmith repack mlx.safetensors -o model.safetensors
   tensmith repack model.safetensors -o aligned.safetensors --align 4096`,
 		Args: args(1, 1, "MODEL"),
@@ -60,20 +64,95 @@ func (a *app) repack(ctx context.Context, o *output, address, metadata string) e
 	if err := a.produce(ctx, o, w); err != nil {
 		return err
 	}
-	// Of what was written, rather than of what was meant to be.
-	if out := w.report.Output; len(out) == 1 && len(in.Files()) == 1 && isRegular(out[0]) {
-		changes, err := a.moved(in.Files()[0], out[0])
-		if err != nil {
-			return err
-		}
-		w.report.Changes = append(w.report.Changes, changes...)
-	} else if len(out) != len(in.Files()) && len(out) > 0 {
-		w.report.Changes = append(w.report.Changes, fmt.Sprintf("%s → %s", plural(len(in.Files()), "file"), plural(len(out), "file")))
-	}
-	if len(w.report.Changes) == 0 && len(in.Files()) == 1 && len(w.report.Output) == 1 && isRegular(w.report.Output[0]) {
-		a.words("nothing to change: the new file is the old one, byte for byte")
+	if err := a.compareForms(o, in, w); err != nil {
+		return err
 	}
 	return a.reportWriting(o, w)
+}
+
+// compareForms tells how the new files differ in form from the old ones: of
+// what was written, rather than of what was meant to be, or, in a dry run, of
+// the header that would have been.
+func (a *app) compareForms(o *output, in *input, w *writing) error {
+	files := len(w.report.Output)
+	if o.dryRun {
+		files = w.files(o)
+	}
+	if old := in.Files(); files != len(old) || files != 1 {
+		if files != len(old) {
+			w.report.Changes = append(w.report.Changes, fmt.Sprintf("%s → %s", plural(len(old), "file"), plural(files, "file")))
+		}
+		return nil
+	}
+	var f *safetensors.File
+	var err error
+	switch {
+	case o.dryRun:
+		f, err = w.header(o)
+	case isRegular(w.report.Output[0]):
+		f, err = safetensors.Open(w.report.Output[0])
+	default:
+		return nil // a pipe cannot be read again
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	w.report.Changes = append(w.report.Changes, moved(in.Files()[0], f)...)
+	if len(w.report.Changes) == 0 {
+		if o.dryRun {
+			a.words("nothing to change: the new file would be the old one, byte for byte")
+		} else {
+			a.words("nothing to change: the new file is the old one, byte for byte")
+		}
+	}
+	return nil
+}
+
+// files returns how many files WriteShards would cut the tensors into.
+func (w *writing) files(o *output) int {
+	limit, err := o.limit()
+	if err != nil || limit == 0 {
+		return 1 // an error has come up before
+	}
+	w.sort()
+	n, first, filled := 1, 0, int64(0)
+	for i, e := range w.entries {
+		size := dataSize(e)
+		if i > first && size > limit-filled {
+			n, first, filled = n+1, i, 0
+		}
+		filled += size
+	}
+	return n
+}
+
+// header returns the file that w would write, of which no more than the
+// header can be read.
+func (w *writing) header(o *output) (*safetensors.File, error) {
+	encoder := &safetensors.Encoder{Metadata: w.metadata, Align: o.align}
+	var head headWriter
+	if err := encoder.Encode(&head, w.entries); err != nil && !errors.Is(err, errEnough) {
+		return nil, err
+	}
+	return safetensors.NewFile(bytes.NewReader(head.text), int64(len(head.text))+w.report.Bytes)
+}
+
+// A headWriter takes the header of a file and no more.
+type headWriter struct{ text []byte }
+
+func (h *headWriter) Write(p []byte) (int, error) {
+	h.text = append(h.text, p...)
+	if len(h.text) < 8 {
+		return len(p), nil
+	}
+	// The length is that of an Encoder's, and not a file's.
+	end := 8 + binary.LittleEndian.Uint64(h.text)
+	if uint64(len(h.text)) < end {
+		return len(p), nil
+	}
+	h.text = h.text[:end]
+	return len(p), errEnough
 }
 
 func isRegular(name string) bool {
@@ -105,12 +184,7 @@ func repairs(in *input, w *writing) ([]string, error) {
 }
 
 // moved tells how the form of a file differs from that of the old one.
-func (a *app) moved(old *safetensors.File, name string) (changes []string, err error) {
-	f, err := safetensors.Open(name)
-	if err != nil {
-		return nil, simplify(name, err)
-	}
-	defer f.Close()
+func moved(old, f *safetensors.File) (changes []string) {
 	var was []string
 	for t := range old.All() {
 		was = append(was, t.Name)
@@ -131,5 +205,5 @@ func (a *app) moved(old *safetensors.File, name string) (changes []string, err e
 	if x, y := old.Header(), f.Header(); len(changes) == 0 && !bytes.Equal(x, y) {
 		changes = append(changes, "header spelled anew")
 	}
-	return changes, nil
+	return changes
 }

@@ -55,6 +55,7 @@ type app struct {
 	json     bool
 	quiet    bool
 	color    string
+	colored  bool // what color comes to
 	progress string
 	jobs     int
 }
@@ -143,6 +144,18 @@ MODEL is a file, an index of shards or a directory.
 ` + "`tensmith --help`" + ` lists all verbs.
 `
 
+// formats is what all verbs have in common.
+const formats = `
+Data goes to standard output, words to standard error. With --json every answer
+is one document, with --format jsonl one a line; the first member is "schema":
+"tensmith.VERB/1". With --format tsv it is a row of headings and rows of cells,
+in which a tab is \t and a line end \n.
+
+Exit status: 0 yes, done or the same, 1 a negative answer, 2 trouble (unreadable,
+refused), 64 a mistake of the command line, 130 interrupted. Trouble has no
+document; standard error says what it was.
+`
+
 // usageTemplate is cobra's, in the words of this program and without what
 // says nothing here.
 const usageTemplate = `Usage:
@@ -167,7 +180,7 @@ func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "tensmith VERB [flags] MODEL…",
 		Short:         "look at, check and change files of model weights",
-		Long:          strings.TrimSuffix(about, "`tensmith --help` lists all verbs.\n"),
+		Long:          strings.TrimSuffix(about, "`tensmith --help` lists all verbs.\n") + formats,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
@@ -204,9 +217,39 @@ func (a *app) root() *cobra.Command {
 			root.AddCommand(cmd)
 		}
 	}
+	root.SetHelpCommand(a.helpCommand(root))
 	root.SetHelpCommandGroupID("Other")
 	root.SetUsageTemplate(usageTemplate)
 	return root
+}
+
+// helpCommand is cobra's, but that it knows a mistake when it sees one.
+func (a *app) helpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:     "help [VERB]",
+		Short:   "tell more about a verb",
+		GroupID: "Other",
+		Args:    args(0, 1, ""),
+		ValidArgsFunction: func(*cobra.Command, []string, string) (names []string, _ cobra.ShellCompDirective) {
+			for _, verb := range root.Commands() {
+				if verb.IsAvailableCommand() {
+					names = append(names, verb.Name()+"\t"+verb.Short)
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return root.Help()
+			}
+			for _, verb := range root.Commands() {
+				if verb.Name() == args[0] {
+					return verb.Help()
+				}
+			}
+			return a.unknownVerb(root, args[0])
+		},
+	}
 }
 
 // unknownVerb also notices the commonest slip, a file without a verb.
@@ -240,6 +283,10 @@ func (a *app) settle() error {
 		if !slices.Contains(flag.of, flag.value) {
 			return usagef("--%s is %q, not one of %s", flag.name, flag.value, strings.Join(flag.of, ", "))
 		}
+	}
+	a.colored = a.color == "always"
+	if _, ok := terminal(a.stdout); ok && a.color == "auto" {
+		a.colored = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 	}
 	if a.jobs < 1 {
 		return usagef("-j is %d, and must be at least 1", a.jobs)

@@ -13,8 +13,10 @@ func selectCommand(a *app) *cobra.Command {
 		Use:   "select [flags] MODEL GLOB… -o FILE",
 		Short: "write a model of some of the tensors",
 		Long: `Write the tensors whose names match one of the patterns to a new file, with
-the metadata. * matches any text, dots included. Exit status 1 says that none
-matched, and then nothing is written.`,
+the metadata. * matches any text, dots included.
+
+Exit status: 0 written, 1 no tensor matches, and nothing is written, 2 the model
+could not be read or written.`,
 		Example: `  tensmith select model/ 'model.layers.0.*' -o layer0.safetensors
   tensmith select model.safetensors '*.{weight,bias}' --dry-run`,
 		Args: args(2, -1, "MODEL or GLOB"),
@@ -32,8 +34,10 @@ func dropCommand(a *app) *cobra.Command {
 		Use:   "drop [flags] MODEL GLOB… -o FILE",
 		Short: "write a model without some of the tensors",
 		Long: `Write all tensors but those whose names match one of the patterns to a new
-file, with the metadata. * matches any text, dots included. Exit status 1 says
-that none matched, and then nothing is written.`,
+file, with the metadata. * matches any text, dots included.
+
+Exit status: 0 written, 1 no tensor matches, and nothing is written, 2 the model
+could not be read or written.`,
 		Example: `  tensmith drop model.safetensors 'lm_head.*' -o headless.safetensors`,
 		Args:    args(2, -1, "MODEL or GLOB"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -60,8 +64,7 @@ func (a *app) choose(ctx context.Context, verb string, o *output, address string
 	defer in.Close()
 	matched := in.entries(match.match)
 	if len(matched) == 0 {
-		a.words("no tensor matches")
-		return errNo
+		return a.nothing(o, verb, "no tensor matches")
 	}
 	w := &writing{verb: verb, entries: matched, metadata: in.Metadata(), from: address, paths: in.paths}
 	if verb == "drop" {
@@ -72,7 +75,7 @@ func (a *app) choose(ctx context.Context, verb string, o *output, address string
 		w.report.Changes = append(w.report.Changes, plural(len(matched), "tensor")+" dropped")
 		w.entries = in.entries(func(name string) bool { return !match.match(name) })
 	}
-	if o.dryRun && a.format != "json" && a.format != "jsonl" {
+	if o.dryRun && a.format == "human" {
 		// What the patterns found, for either verb.
 		tab := table{a: a, right: []bool{false, false, false, true}, give: 0}
 		for _, e := range matched {

@@ -20,7 +20,10 @@ func showCommand(a *app) *cobra.Command {
 		Long: `Print the values of a tensor, or of a part of it: indices and ranges as in
 Python, counted from the end if negative. Of more than 1000 values the middle
 is left out, and not read, unless --full asks for all; so do --json and
---format tsv (the last dimension across, the others down).`,
+--format tsv (the last dimension across, under the indices of it, the others
+down).
+
+Exit status: 0 done, 2 there is no such tensor, or it could not be read.`,
 		Example: `  tensmith show model.safetensors lm_head.weight
   tensmith show model.safetensors 'lm_head.weight[0:4,:8]'
   tensmith show model.safetensors 'lm_head.weight[-1,::64]' --full`,
@@ -97,30 +100,17 @@ func unknown(address, name string, c *safetensors.Checkpoint, err error) error {
 
 // showJSON writes values as they are read: there may be a billion.
 func (a *app) showJSON(g *grid) error {
-	var head strings.Builder
-	b := *a
-	b.stdout, b.format = &head, "jsonl"
-	err := b.printJSON(struct {
+	out, err := printSequence(g.out, struct {
 		Schema string   `json:"schema"`
 		Name   string   `json:"name"`
 		DType  string   `json:"dtype"`
 		Shape  []uint64 `json:"shape"`
-	}{"tensmith.show/1", g.t.Name, g.t.DType.String(), g.shape()})
+	}{"tensmith.show/1", g.t.Name, g.t.DType.String(), g.shape()}, "values")
 	if err != nil {
 		return err
 	}
-	g.out.WriteString(strings.TrimSuffix(head.String(), "}\n") + `,"values":[`)
-	first := true
-	err = g.each(func(text []byte) error {
-		if !first {
-			g.out.WriteByte(',')
-		}
-		first = false
-		_, err := g.out.WriteString(jsonValue(text))
-		return err
-	}, nil)
-	g.out.WriteString("]}\n")
-	return err
+	err = g.each(func(text []byte) error { return out.addText(jsonValue(text)) }, nil)
+	return errors.Join(err, out.end(err))
 }
 
 // jsonValue spells a value for JSON, which has no NaN, infinity or complex

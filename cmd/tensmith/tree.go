@@ -22,7 +22,9 @@ func treeCommand(a *app) *cobra.Command {
 		Short: "show the tensors' names as a tree",
 		Long: `Show the names of a model as a tree; dots and slashes part the levels.
 Parts that repeat, with the same names, dtypes and shapes below them, are shown
-once, as layers.[0..31]; the figures are those of all of them together.`,
+once, as layers.[0..31]; the figures are those of all of them together.
+
+Exit status: 0 shown, 2 the model could not be read.`,
 		Example: `  tensmith tree model/
   tensmith tree model.safetensors --depth 2`,
 		Args: args(1, 1, "MODEL"),
@@ -318,7 +320,7 @@ func (a *app) tree(address string, depth int) error {
 	}
 	defer c.Close()
 	root := grow(slices.Collect(c.All()))
-	if a.format == "json" || a.format == "jsonl" {
+	if a.isJSON() {
 		lines := []treeLine{}
 		root.lines(depth, func(l treeLine) { lines = append(lines, l) })
 		return a.printJSON(struct {
@@ -384,15 +386,13 @@ func (a *app) printTree(address string, root *node, depth int) error {
 }
 
 func (a *app) treeTSV(root *node, depth int) error {
-	var b strings.Builder
-	b.WriteString("depth\tlabel\trepeat\ttensors\tparameters\tbytes\tdtype\tshape\n")
+	s := a.sheet("depth", "label", "repeat", "tensors", "parameters", "bytes", "dtype", "shape")
 	root.lines(depth, func(l treeLine) {
 		dims := ""
 		if l.DType != "" {
 			dims = shape(l.Shape)
 		}
-		fmt.Fprintf(&b, "%d\t%s\t%d\t%d\t%d\t%d\t%s\t%s\n", l.Depth, safe(l.Label), l.Repeat, l.Tensors, l.Elements, l.Bytes, l.DType, dims)
+		s.row(l.Depth, l.Label, l.Repeat, l.Tensors, l.Elements, l.Bytes, l.DType, dims)
 	})
-	_, err := fmt.Fprint(a.stdout, b.String())
-	return err
+	return s.flush()
 }

@@ -1,10 +1,16 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
@@ -14,12 +20,24 @@ func versionCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "print the version",
+		Long:  "Print the version, the revision it was built from, and for what.\n\nExit status: 0 printed.",
 		Args:  args(0, 0, ""),
 		RunE: func(*cobra.Command, []string) error {
 			version, revision := version()
-			if a.format == "json" || a.format == "jsonl" {
-				return a.printJSON(map[string]string{"schema": "tensmith.version/1", "version": version, "revision": revision,
-					"go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH})
+			switch {
+			case a.isJSON():
+				return a.printJSON(struct {
+					Schema   string `json:"schema"`
+					Version  string `json:"version"`
+					Revision string `json:"revision"`
+					Go       string `json:"go"`
+					OS       string `json:"os"`
+					Arch     string `json:"arch"`
+				}{"tensmith.version/1", version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH})
+			case a.format == "tsv":
+				s := a.sheet("version", "revision", "go", "os", "arch")
+				s.row(version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+				return s.flush()
 			}
 			if revision != "" {
 				version += " (" + revision + ")"
@@ -48,6 +66,9 @@ func completionCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion bash|zsh|fish|powershell",
 		Short: "print a completion script for a shell",
+		Long: `Print a script that lets a shell complete verbs, flags and ids of findings.
+
+Exit status: 0 printed.`,
 		Example: `  tensmith completion bash > /etc/bash_completion.d/tensmith
   tensmith completion zsh > "${fpath[1]}/_tensmith"
   tensmith completion fish > ~/.config/fish/completions/tensmith.fish
@@ -55,34 +76,93 @@ func completionCommand(a *app) *cobra.Command {
 		ValidArgs: []string{"bash", "zsh", "fish", "powershell"},
 		Args:      args(1, 1, "the shell"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			root := cmd.Root()
-			switch args[0] {
-			case "bash":
-				return root.GenBashCompletionV2(a.stdout, true)
-			case "zsh":
-				return root.GenZshCompletion(a.stdout)
-			case "fish":
-				return root.GenFishCompletion(a.stdout, true)
-			case "powershell":
-				return root.GenPowerShellCompletionWithDesc(a.stdout)
+			var script bytes.Buffer
+			if err := writeCompletion(&script, cmd.Root(), args[0]); err != nil {
+				return err
 			}
-			return usagef("%q is not one of bash, zsh, fish, powershell", args[0])
+			switch {
+			case a.isJSON():
+				return a.printJSON(struct {
+					Schema string `json:"schema"`
+					Shell  string `json:"shell"`
+					Script string `json:"script"`
+				}{"tensmith.completion/1", args[0], script.String()})
+			case a.format == "tsv":
+				s := a.sheet("shell", "script")
+				s.row(args[0], script.String())
+				return s.flush()
+			}
+			_, err := a.stdout.Write(script.Bytes())
+			return err
 		},
 	}
 }
 
+func writeCompletion(w io.Writer, root *cobra.Command, shell string) error {
+	switch shell {
+	case "bash":
+		return root.GenBashCompletionV2(w, true)
+	case "zsh":
+		return root.GenZshCompletion(w)
+	case "fish":
+		return root.GenFishCompletion(w, true)
+	case "powershell":
+		return root.GenPowerShellCompletionWithDesc(w)
+	}
+	return usagef("%q is not one of bash, zsh, fish, powershell", shell)
+}
+
 func manCommand(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use:     "man DIR",
-		Short:   "write manual pages, one a verb, to a directory",
+		Use:   "man DIR",
+		Short: "write manual pages, one a verb, to a directory",
+		Long: `Write the manual pages of the command and of each of its verbs to a directory
+that exists. Pages of these names are replaced.
+
+Exit status: 0 written, 2 they could not be.`,
 		Example: "  tensmith man /usr/local/share/man/man1",
 		Args:    args(1, 1, "DIR"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := os.MkdirAll(args[0], 0o777); err != nil {
-				return err
-			}
-			cmd.Root().DisableAutoGenTag = true
-			return doc.GenManTree(cmd.Root(), &doc.GenManHeader{Title: "TENSMITH", Section: "1", Source: "tensmith"}, args[0])
-		},
+		RunE:    func(cmd *cobra.Command, args []string) error { return a.man(cmd.Root(), args[0]) },
 	}
+}
+
+func (a *app) man(root *cobra.Command, dir string) error {
+	// A slip of the finger is not to become a directory full of pages.
+	switch info, err := os.Stat(dir); {
+	case errors.Is(err, fs.ErrNotExist):
+		return hinted{simplify(dir, err), "make the directory first: mkdir -p " + dir}
+	case err != nil:
+		return simplify(dir, err)
+	case !info.IsDir():
+		return fmt.Errorf("%s: is no directory", dir)
+	}
+	root.DisableAutoGenTag = true
+	if err := doc.GenManTree(root, &doc.GenManHeader{Title: "TENSMITH", Section: "1", Source: "tensmith"}, dir); err != nil {
+		return simplify(dir, err)
+	}
+	pages := []string{"tensmith.1"}
+	for _, verb := range root.Commands() {
+		if verb.IsAvailableCommand() {
+			pages = append(pages, "tensmith-"+verb.Name()+".1")
+		}
+	}
+	for i, page := range pages {
+		pages[i] = filepath.ToSlash(filepath.Join(dir, page))
+	}
+	slices.Sort(pages)
+	switch {
+	case a.isJSON():
+		return a.printJSON(struct {
+			Schema string   `json:"schema"`
+			Output []string `json:"output"`
+		}{"tensmith.man/1", pages})
+	case a.format == "tsv":
+		s := a.sheet("output")
+		for _, page := range pages {
+			s.row(page)
+		}
+		return s.flush()
+	}
+	a.words("wrote %s to %s", plural(len(pages), "page"), dir)
+	return nil
 }

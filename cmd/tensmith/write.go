@@ -145,8 +145,13 @@ func (a *app) write(ctx context.Context, o *output, w *writing) error {
 }
 
 func (a *app) reportWriting(o *output, w *writing) error {
-	if a.format == "json" || a.format == "jsonl" {
+	switch {
+	case a.isJSON():
 		return a.printJSON(w.report)
+	case a.format == "tsv":
+		s := a.sheet("output", "index", "tensors", "bytes", "dry_run", "changes")
+		s.row(w.report.Output, w.report.Index, w.report.Tensors, w.report.Bytes, w.report.DryRun, strings.Join(w.report.Changes, "; "))
+		return s.flush()
 	}
 	for _, change := range w.report.Changes {
 		a.words("%s", change)
@@ -164,6 +169,19 @@ func (a *app) reportWriting(o *output, w *writing) error {
 	}
 	a.words("%s %s: %s, %s", verb, files, plural(w.report.Tensors, "tensor"), size(w.report.Bytes))
 	return nil
+}
+
+// nothing is the answer of a verb that has found nothing to do: words for
+// people, and the report of a writing that did not take place for programs.
+func (a *app) nothing(o *output, verb, words string) error {
+	a.words("%s", words)
+	if a.format != "human" {
+		w := &writing{report: writeReport{Schema: "tensmith." + verb + "/1", Output: []string{}, DryRun: o.dryRun}}
+		if err := a.reportWriting(o, w); err != nil {
+			return err
+		}
+	}
+	return errNo
 }
 
 // produce writes w to o and completes the report.
@@ -204,9 +222,7 @@ func (a *app) produce(ctx context.Context, o *output, w *writing) error {
 		}
 		return nil
 	}
-	// Natural order keeps a layer's tensors in one shard, which a file's own
-	// order, by dtype first, does not.
-	slices.SortStableFunc(w.entries, func(x, y safetensors.Entry) int { return natural(x.Name, y.Name) })
+	w.sort()
 	before := o.siblings()
 	names, err := encoder.WriteShards(ctx, o.name, limit, w.entries)
 	if err != nil {
@@ -227,6 +243,13 @@ func (a *app) produce(ctx context.Context, o *output, w *writing) error {
 		a.words("note: removed %s of an older model: %s", plural(len(stale), "file"), strings.Join(stale, " "))
 	}
 	return nil
+}
+
+// sort puts the tensors into the order in which shards are filled: natural
+// order keeps a layer's tensors in one shard, which a file's own order, by
+// dtype first, does not.
+func (w *writing) sort() {
+	slices.SortStableFunc(w.entries, func(x, y safetensors.Entry) int { return natural(x.Name, y.Name) })
 }
 
 func (o *output) index() string { return o.name + ".index.json" }

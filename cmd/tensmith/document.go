@@ -1,0 +1,193 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// What programs read has one form for every verb. --json is one document a
+// run, --format jsonl one a line, and the first member of either is schema:
+// "tensmith.VERB/1". --format tsv is a sheet. An answer, which is what exit
+// codes 0 and 1 stand for, is never without its document, and trouble has
+// none: standard error says what it was.
+
+// printJSON prints a document, on one line if it is one of several. v is a
+// struct whose first field is Schema: a map would put it in the order of the
+// alphabet.
+func (a *app) printJSON(v any) error {
+	e := json.NewEncoder(a.stdout)
+	e.SetEscapeHTML(false)
+	if a.format == "json" {
+		e.SetIndent("", "  ")
+	}
+	return e.Encode(v)
+}
+
+// isJSON reports whether documents are asked for, in either form.
+func (a *app) isJSON() bool { return a.format == "json" || a.format == "jsonl" }
+
+// printLines prints documents one a line.
+func printLines[T any](a *app, documents iter.Seq[T]) error {
+	out := bufio.NewWriter(a.stdout)
+	e := json.NewEncoder(out)
+	e.SetEscapeHTML(false)
+	for d := range documents {
+		if err := e.Encode(d); err != nil {
+			return err
+		}
+	}
+	return out.Flush()
+}
+
+// A sequence prints a document whose last member is an array that is not kept:
+// there may be a billion of its elements.
+type sequence struct {
+	out  *bufio.Writer
+	some bool
+}
+
+// printSequence begins a document with the members of head, a struct, and an
+// array.
+func printSequence(out *bufio.Writer, head any, array string) (*sequence, error) {
+	text, err := marshal(head)
+	if err != nil {
+		return nil, err
+	}
+	out.WriteString(strings.TrimSuffix(text, "}"))
+	fmt.Fprintf(out, ",%q:[", array)
+	return &sequence{out: out}, nil
+}
+
+// marshal is json.Marshal without escapes for HTML.
+func marshal(v any) (string, error) {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return strings.TrimSuffix(b.String(), "\n"), err
+}
+
+func (s *sequence) add(v any) error {
+	text, err := marshal(v)
+	if err != nil {
+		return err
+	}
+	return s.addText(text)
+}
+
+// addText adds an element that is JSON already.
+func (s *sequence) addText(text string) error {
+	if s.some {
+		s.out.WriteByte(',')
+	}
+	s.some = true
+	_, err := s.out.WriteString(text)
+	return err
+}
+
+// end completes the document. One that broke off says so itself.
+func (s *sequence) end(broken error) error {
+	s.out.WriteByte(']')
+	if broken != nil {
+		text, err := marshal(broken.Error())
+		if err != nil {
+			return err
+		}
+		s.out.WriteString(`,"error":` + text)
+	}
+	s.out.WriteString("}\n")
+	return s.out.Flush()
+}
+
+// A sheet prints tab-separated values: a row of headings, and then rows of as
+// many cells. What would end a cell or do a terminal harm is escaped in it as
+// \t, \n, \r, \\, \x1b or \u202e; a cell of nothing is empty.
+type sheet struct {
+	out   *bufio.Writer
+	cells int
+	err   error
+}
+
+func (a *app) sheet(headings ...string) *sheet {
+	s := &sheet{out: bufio.NewWriter(a.stdout), cells: len(headings)}
+	return s.texts(headings)
+}
+
+func (s *sheet) texts(cells []string) *sheet {
+	for i, text := range cells {
+		if i > 0 {
+			s.out.WriteByte('\t')
+		}
+		s.out.WriteString(tsvCell(text))
+	}
+	if err := s.out.WriteByte('\n'); s.err == nil {
+		s.err = err
+	}
+	return s
+}
+
+// row prints a row. Integers, strings, lists of either and nil have a form.
+func (s *sheet) row(cells ...any) {
+	if len(cells) != s.cells {
+		panic(fmt.Sprintf("a row of %d cells under %d headings", len(cells), s.cells))
+	}
+	texts := make([]string, len(cells))
+	for i, c := range cells {
+		switch c := c.(type) {
+		case nil:
+		case string:
+			texts[i] = c
+		case []string:
+			texts[i] = strings.Join(c, ",")
+		case []uint64:
+			texts[i] = shape(c)
+		default:
+			texts[i] = fmt.Sprint(c)
+		}
+	}
+	s.texts(texts)
+}
+
+// flush ends the sheet, and tells what went wrong with any of it.
+func (s *sheet) flush() error {
+	err := s.out.Flush()
+	if s.err != nil {
+		return s.err
+	}
+	return err
+}
+
+func tsvCell(text string) string {
+	plain := func(r rune) bool { return r != '\\' && !unprintable(r) }
+	if utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !plain(r) }) {
+		return text
+	}
+	var b strings.Builder
+	for i := 0; i < len(text); {
+		r, n := utf8.DecodeRuneInString(text[i:])
+		switch {
+		case r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&b, `\x%02x`, text[i])
+		case plain(r):
+			b.WriteRune(r)
+		default:
+			quoted := strconv.QuoteRune(r)
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
+		i += n
+	}
+	return b.String()
+}
+
+// orEmpty is metadata for JSON, where none is {}.
+func orEmpty(metadata map[string]string) map[string]string {
+	if metadata == nil {
+		return map[string]string{}
+	}
+	return metadata
+}
