@@ -14,6 +14,7 @@ import (
 
 func diffCommand(a *app) *cobra.Command {
 	var data bool
+	var r diffRequest
 	cmd := &cobra.Command{
 		Use:   "diff [flags] MODEL MODEL",
 		Short: "compare the tensors of two models",
@@ -21,15 +22,30 @@ func diffCommand(a *app) *cobra.Command {
 their metadata; with --bytes, by the data, too. How a model is cut into files
 and the order of tensors in them make no difference.
 
+--values compares numbers, whatever dtype they are stored in, and says of each
+tensor how many changed, by how much at most, and what that is to the whole:
+L2, relative L2, cosine and SQNR. Equal is what --rtol and --atol let be equal:
+|a-b| <= atol + rtol·|b|; NaN equals NaN. A name that the metadata of a model
+ties to another is compared with that. Metadata and dtypes make no difference.
+
 Exit status: 0 the same, 1 different, 2 something could not be read.`,
 		Example: `  tensmith diff base/ tuned/ --bytes
+  tensmith diff model/ model-bf16.safetensors --values --rtol 0.01 --top 10
+  tensmith diff a.safetensors b.safetensors --values --rename 's/^model\.//'
   tensmith diff old.safetensors new.safetensors --json | jq .only_b`,
 		Args: args(2, 2, "MODEL"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := r.check(cmd, data); err != nil {
+				return err
+			}
+			if r.values {
+				return a.diffValues(cmd.Context(), &r, args[0], args[1])
+			}
 			return a.diff(cmd.Context(), args[0], args[1], data)
 		},
 	}
 	cmd.Flags().BoolVar(&data, "bytes", false, "compare the data, too")
+	r.flags(cmd)
 	return cmd
 }
 

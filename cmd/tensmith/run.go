@@ -65,9 +65,9 @@ var verbs = []struct {
 	group string
 	make  []func(*app) *cobra.Command
 }{
-	{"Look", []func(*app) *cobra.Command{infoCommand, lsCommand, treeCommand, headerCommand, showCommand, pickleCommand}},
+	{"Look", []func(*app) *cobra.Command{infoCommand, lsCommand, treeCommand, headerCommand, showCommand, statsCommand, histCommand, pickleCommand}},
 	{"Judge", []func(*app) *cobra.Command{checkCommand, explainCommand, diffCommand, hashCommand, conformanceCommand}},
-	{"Change", []func(*app) *cobra.Command{convertCommand, metaCommand, selectCommand, dropCommand, renameCommand, mergeCommand, splitCommand, joinCommand, repackCommand}},
+	{"Change", []func(*app) *cobra.Command{convertCommand, metaCommand, selectCommand, dropCommand, renameCommand, mergeCommand, splitCommand, joinCommand, repackCommand, exportCommand}},
 	{"Other", []func(*app) *cobra.Command{versionCommand, completionCommand, manCommand}},
 }
 

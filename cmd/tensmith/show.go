@@ -14,6 +14,7 @@ import (
 
 func showCommand(a *app) *cobra.Command {
 	var full bool
+	var heat string
 	cmd := &cobra.Command{
 		Use:   "show [flags] MODEL NAME[SLICE]",
 		Short: "print values of a tensor",
@@ -23,42 +24,41 @@ is left out, and not read, unless --full asks for all; so do --json and
 --format tsv (the last dimension across, under the indices of it, the others
 down).
 
+--heat draws all of it as a matrix, the last dimension across and the others
+down: a cell is brighter the larger its largest magnitude is, or with
+--heat=mean its mean, positive red and negative blue. ! is NaN or infinite.
+
 Exit status: 0 done, 2 there is no such tensor, or it could not be read.`,
 		Example: `  tensmith show model.safetensors lm_head.weight
   tensmith show model.safetensors 'lm_head.weight[0:4,:8]'
-  tensmith show model.safetensors 'lm_head.weight[-1,::64]' --full`,
+  tensmith show model.safetensors 'lm_head.weight[-1,::64]' --full
+  tensmith show model.safetensors lm_head.weight --heat`,
 		Args: args(2, 2, "MODEL or NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.show(cmd.Context(), args[0], args[1], full)
+			return a.show(cmd.Context(), args[0], args[1], full, heat)
 		},
 	}
 	cmd.Flags().BoolVar(&full, "full", false, "print all values")
+	cmd.Flags().StringVar(&heat, "heat", "", "draw it: a cell is the `max`imal magnitude or the mean of its values")
+	cmd.Flags().Lookup("heat").NoOptDefVal = "max"
 	return cmd
 }
 
-func (a *app) show(ctx context.Context, address, what string, full bool) error {
+func (a *app) show(ctx context.Context, address, what string, full bool, heat string) error {
 	c, err := a.open(address)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	// A name may end in brackets, and then the name it is.
-	t, err := c.Tensor(what)
-	slice := ""
-	if err != nil {
-		name := what
-		if i := strings.LastIndexByte(what, '['); i >= 0 && strings.HasSuffix(what, "]") {
-			name, slice = what[:i], what[i:]
-		}
-		if t, err = c.Tensor(name); err != nil {
-			return unknown(address, name, c, err)
-		}
-	}
-	axes, err := parseSlice(slice, t.Shape)
+	g, err := a.find(ctx, c, address, what)
 	if err != nil {
 		return err
 	}
-	g := &grid{ctx: ctx, t: t, axes: axes, out: bufio.NewWriter(a.stdout)}
+	if heat != "" {
+		return a.showHeat(ctx, g, what, heat)
+	}
+	t, slice := g.t, strings.TrimPrefix(what, g.t.Name)
+	g.out = bufio.NewWriter(a.stdout)
 	switch a.format {
 	case "json", "jsonl":
 		err = a.showJSON(g)

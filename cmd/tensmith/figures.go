@@ -1,0 +1,280 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"path"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/tensmith/tensmith/describe"
+	"github.com/tensmith/tensmith/numeric"
+	"github.com/tensmith/tensmith/safetensors"
+)
+
+// A chain is tensors of one dtype read as if they lay one behind the other.
+type chain struct {
+	tensors []*safetensors.Tensor
+	ends    []int64 // of each, in bytes
+}
+
+func (c *chain) add(t *safetensors.Tensor) {
+	c.tensors = append(c.tensors, t)
+	c.ends = append(c.ends, c.size()+t.Size())
+}
+
+func (c *chain) size() int64 {
+	if len(c.ends) == 0 {
+		return 0
+	}
+	return c.ends[len(c.ends)-1]
+}
+
+func (c *chain) data() numeric.Data {
+	return numeric.Data{DType: c.tensors[0].DType, Source: c, Size: c.size()}
+}
+
+// ReadAt implements io.ReaderAt. An error names the file and the tensor.
+func (c *chain) ReadAt(p []byte, off int64) (n int, err error) {
+	i := sort.Search(len(c.ends), func(i int) bool { return c.ends[i] > off })
+	for ; n < len(p) && i < len(c.ends); i++ {
+		at := off + int64(n) - (c.ends[i] - c.tensors[i].Size())
+		part := p[n:min(int64(len(p)), c.ends[i]-off)]
+		if err := readFull(c.tensors[i], part, at); err != nil {
+			return n, err
+		}
+		n += len(part)
+	}
+	if n < len(p) {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// dataOf is the data of one tensor, with errors that name it.
+func dataOf(t *safetensors.Tensor) numeric.Data {
+	c := &chain{}
+	c.add(t)
+	return c.data()
+}
+
+// workBytes is what a worker should have to do, for a tensor to be shared.
+const workBytes = 4 << 20
+
+// work calls do for n pieces of work, in order, and gives each as many workers
+// as its size is worth, a.jobs at a time in all: large tensors are read by all
+// of them, small ones side by side. The first error ends it.
+func (a *app) work(ctx context.Context, n int, size func(i int) int64, do func(ctx context.Context, i, workers int) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	free := make(chan struct{}, a.jobs) // one for each worker that is busy
+	var wg sync.WaitGroup
+	for i := range n {
+		workers := int(min(int64(a.jobs), max(1, (size(i)+workBytes-1)/workBytes)))
+		// No one else waits for several, so that this ends.
+		for range workers {
+			free <- struct{}{}
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		wg.Go(func() {
+			if err := do(ctx, i, workers); err != nil {
+				cancel(err)
+			}
+			for range workers {
+				<-free
+			}
+		})
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// steps turns the running totals that a Scan tells into what m takes.
+func (m *meter) steps() func(int64) {
+	last := int64(0)
+	return func(read int64) {
+		m.add(read - last)
+		last = read
+	}
+}
+
+// roles is the part that each tensor has in a model.
+type roles map[string]describe.Tensor
+
+// rolesOf describes a model. Only tensors that are not plain weights are in
+// the result.
+func rolesOf(c *safetensors.Checkpoint, p place) roles {
+	r := roles{}
+	for _, t := range describe.Describe(c, configOf(p)).Tensors {
+		if t.Role != describe.Plain {
+			r[t.Name] = t
+		}
+	}
+	return r
+}
+
+// configOf returns the config.json beside a model, or nil.
+func configOf(p place) []byte {
+	f, err := p.fsys.Open(path.Join(path.Dir(p.name), "config.json"))
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() || info.Size() > 16<<20 {
+		return nil
+	}
+	config, err := io.ReadAll(f)
+	if err != nil && !errors.Is(err, fs.ErrClosed) {
+		return nil
+	}
+	return config
+}
+
+// label says what a tensor is instead of plain weights: how those are packed
+// that it stands for, such as "GPTQ 4-bit", or what it is to a packed one,
+// such as "scale"; "" if it is plain.
+func (r roles) label(name string) string {
+	t, ok := r[name]
+	switch {
+	case !ok:
+		return ""
+	case t.Role == describe.Buffer:
+		return "buffer"
+	case t.Packing == nil:
+		return cmp.Or(t.Purpose, t.Role.String())
+	case t.Packing.Bits == 0 || t.Packing.Scheme != describe.TorchAO4 && strings.ContainsAny(string(t.Packing.Scheme), "0123456789"):
+		return string(t.Packing.Scheme)
+	}
+	return fmt.Sprintf("%s %d-bit", t.Packing.Scheme, t.Packing.Bits)
+}
+
+// A scalar is a float64 in JSON, which has no infinities: they are strings.
+// NaN is null, for there is no such number then.
+type scalar float64
+
+func (n scalar) MarshalJSON() ([]byte, error) {
+	switch f := float64(n); {
+	case math.IsNaN(f):
+		return []byte("null"), nil
+	case math.IsInf(f, 0):
+		return []byte(jsonValue([]byte(n.String()))), nil
+	default:
+		return strconv.AppendFloat(nil, f, 'g', -1, 64), nil
+	}
+}
+
+// String is the number in full, for programs; "" if there is none.
+func (n scalar) String() string {
+	switch f := float64(n); {
+	case math.IsNaN(f):
+		return ""
+	case math.IsInf(f, 0):
+		return fmt.Sprintf("%+v", f)
+	default:
+		return strconv.FormatFloat(f, 'g', -1, 64)
+	}
+}
+
+// short is the number for people, four digits of it.
+func (n scalar) short() string {
+	switch f := float64(n); {
+	case math.IsNaN(f):
+		return "-"
+	case math.IsInf(f, 0):
+		return n.String()
+	case f != 0 && (math.Abs(f) < 1e-4 || math.Abs(f) >= 1e6):
+		return strconv.FormatFloat(f, 'e', 2, 64)
+	default:
+		return strconv.FormatFloat(f, 'g', 4, 64)
+	}
+}
+
+// share is a part of a whole in per cent, for people: none is "0", and nothing
+// else is.
+func share(n, of uint64) string {
+	p := 100 * float64(n) / float64(max(of, 1))
+	switch {
+	case n == 0:
+		return "0"
+	case p < 0.01:
+		return "<0.01 %"
+	case n < of && p > 99.99:
+		return ">99.99 %"
+	default:
+		return strconv.FormatFloat(p, 'g', max(3, digits(p)), 64) + " %"
+	}
+}
+
+// figures is a table of names and figures, in which columns give way to a
+// narrow terminal: those of the highest rank first, those of rank 0 never.
+type figures struct {
+	a       *app
+	columns []figure
+	rows    [][]cell
+}
+
+type figure struct {
+	head string
+	rank int
+	left bool // aligned to the left
+}
+
+func (f *figures) row(cells ...cell) { f.rows = append(f.rows, cells) }
+
+// least is up to where names give way before columns do.
+const leastName = 24
+
+func (f *figures) flush() error {
+	widths := make([]int, len(f.columns))
+	for i, c := range f.columns {
+		widths[i] = utf8.RuneCountInString(c.head)
+		for _, row := range f.rows {
+			widths[i] = max(widths[i], utf8.RuneCountInString(row[i].text))
+		}
+	}
+	kept := make([]int, len(f.columns))
+	for i := range kept {
+		kept[i] = i
+	}
+	if width, ok := terminal(f.a.stdout); ok {
+		for {
+			total, worst := min(widths[0], leastName), 0
+			for k, i := range kept[1:] {
+				total += 2 + widths[i]
+				if f.columns[i].rank > f.columns[kept[worst]].rank {
+					worst = k + 1
+				}
+			}
+			if total <= width || f.columns[kept[worst]].rank == 0 {
+				break
+			}
+			kept = slices.Delete(kept, worst, worst+1)
+		}
+	}
+	tab := table{a: f.a, give: 0}
+	head := make([]any, len(kept))
+	for k, i := range kept {
+		tab.right = append(tab.right, !f.columns[i].left)
+		head[k] = cell{f.columns[i].head, dim}
+	}
+	tab.row(head...)
+	for _, row := range f.rows {
+		cells := make([]any, len(kept))
+		for k, i := range kept {
+			cells[k] = row[i]
+		}
+		tab.row(cells...)
+	}
+	return tab.flush()
+}

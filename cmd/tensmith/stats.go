@@ -1,0 +1,575 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tensmith/tensmith/describe"
+	"github.com/tensmith/tensmith/numeric"
+	"github.com/tensmith/tensmith/safetensors"
+)
+
+// A statsRequest is what stats is asked for.
+type statsRequest struct {
+	by, order string
+	top       int
+	shares    []float64 // the quantiles
+	text      string    // as they were written
+}
+
+func statsCommand(a *app) *cobra.Command {
+	var r statsRequest
+	cmd := &cobra.Command{
+		Use:   "stats [flags] MODEL [GLOB…]",
+		Short: "say what the values of tensors are: range, mean, zeros, NaN, …",
+		Long: `Read the values of a model once and say what they are: count, least and
+greatest, mean, standard deviation, largest magnitude, L2 norm, zeros,
+subnormals, NaN and infinities. NaN and infinities are counted and otherwise
+left out. With patterns, only tensors whose names match one.
+
+--by groups tensors: by layer (the name up to its first number that stands
+alone, or all but its last part), by dtype, or all of the model. Tensors that
+are no plain weights are marked with a star: those in which weights are packed,
+such as eight 4-bit weights in an I32, whose figures are those of the stored
+codes; their scales and the like; buffers. They stand in groups of their own
+and are not in the total.
+
+--quantiles adds quantiles and takes about three times as long. They are exact for
+types of at most 16 bits; for others, and for groups of several types, they
+are off by at most 0.4 % of their value.
+
+On a narrow terminal some columns are left out; --format tsv and --json have
+all of them.`,
+		Example: `  tensmith stats model.safetensors
+  tensmith stats model/ '*.mlp.*' --sort absmax --top 10
+  tensmith stats model/ --by layer --quantiles=0.01,0.5,0.99
+  tensmith stats model/ --by model --json | jq .total.nans`,
+		Args: args(1, -1, "MODEL"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.stats(cmd.Context(), &r, args[0], args[1:])
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&r.by, "by", "tensor", "one line for each tensor, layer, dtype, or for the model")
+	f.StringVar(&r.order, "sort", "name", "order: name, file, or a column, largest first: "+strings.Join(statsOrders(), ", "))
+	f.IntVar(&r.top, "top", 0, "print the first `N` lines only; 0 prints all")
+	f.StringVar(&r.text, "quantiles", "", "add quantiles, by default 0.01, 0.25, 0.5, 0.75 and 0.99")
+	f.Lookup("quantiles").NoOptDefVal = "0.01,0.25,0.5,0.75,0.99"
+	return cmd
+}
+
+// statsColumns are the figures of stats: for --sort, for TSV, and for people.
+var statsColumns = []struct {
+	name  string
+	rank  int // see figures
+	value func(*statsRow) scalar
+	text  func(*statsRow) string // for people; nil for the value
+}{
+	{"count", 6, func(r *statsRow) scalar { return scalar(r.Count) }, func(r *statsRow) string { return count(r.Count) }},
+	{"min", 1, func(r *statsRow) scalar { return r.Min }, nil},
+	{"max", 1, func(r *statsRow) scalar { return r.Max }, nil},
+	{"mean", 2, func(r *statsRow) scalar { return r.Mean }, nil},
+	{"std", 0, func(r *statsRow) scalar { return r.Std }, nil},
+	{"absmax", 8, func(r *statsRow) scalar { return r.AbsMax }, nil},
+	{"l2", 7, func(r *statsRow) scalar { return r.L2 }, nil},
+	{"zeros", 3, func(r *statsRow) scalar { return scalar(r.Zeros) }, func(r *statsRow) string { return share(r.Zeros, r.Count) }},
+	{"subnormals", 9, func(r *statsRow) scalar { return scalar(r.Subnormals) }, func(r *statsRow) string { return share(r.Subnormals, r.Count) }},
+	{"nans", 0, func(r *statsRow) scalar { return scalar(r.NaNs) }, func(r *statsRow) string { return count(r.NaNs) }},
+	{"infs", 0, func(r *statsRow) scalar { return scalar(r.PosInfs + r.NegInfs) }, func(r *statsRow) string { return count(r.PosInfs + r.NegInfs) }},
+}
+
+func statsOrders() (names []string) {
+	for _, c := range statsColumns {
+		names = append(names, c.name)
+	}
+	return append(names, "bytes")
+}
+
+// A statsRow is a tensor or group in the JSON of stats. Figures that there are
+// none of are null.
+type statsRow struct {
+	Schema     string     `json:"schema,omitempty"` // where it is a document of its own
+	Name       string     `json:"name"`
+	DType      string     `json:"dtype"`           // of a group, all of them
+	Shape      []uint64   `json:"shape,omitempty"` // of a tensor
+	Role       string     `json:"role"`            // plain, packed, companion, buffer
+	Note       string     `json:"note,omitempty"`  // how weights are packed, or what the companion is
+	Tensors    int        `json:"tensors"`
+	Bytes      int64      `json:"bytes"`
+	Count      uint64     `json:"count"`
+	Min        scalar     `json:"min"`
+	Max        scalar     `json:"max"`
+	Mean       scalar     `json:"mean"`
+	Std        scalar     `json:"std"`
+	L2         scalar     `json:"l2"`
+	AbsMax     scalar     `json:"absmax"`
+	Zeros      uint64     `json:"zeros"`
+	Subnormals uint64     `json:"subnormals"`
+	NaNs       uint64     `json:"nans"`
+	PosInfs    uint64     `json:"pos_infs"`
+	NegInfs    uint64     `json:"neg_infs"`
+	Quantiles  []quantile `json:"quantiles,omitempty"`
+	// QuantileError is up to what part of its value a quantile may be off.
+	QuantileError *float64 `json:"quantile_error,omitempty"`
+}
+
+type quantile struct {
+	Q     float64 `json:"q"`
+	Value scalar  `json:"value"`
+}
+
+func (r *statsRow) fill(s *numeric.Stats) {
+	r.Count = s.Count
+	r.Min, r.Max, r.Mean, r.Std = scalar(s.Min()), scalar(s.Max()), scalar(s.Mean()), scalar(s.Std())
+	r.L2, r.AbsMax = scalar(s.L2()), scalar(s.AbsMax())
+	r.Zeros, r.Subnormals, r.NaNs, r.PosInfs, r.NegInfs = s.Zeros, s.Subnormals, s.NaNs, s.PosInfs, s.NegInfs
+}
+
+// A statsUnit is what becomes a row: tensors, in chains of one dtype.
+type statsUnit struct {
+	row    statsRow
+	single bool // one tensor, not a group
+	chains []*chain
+}
+
+func (u *statsUnit) add(t *safetensors.Tensor) {
+	u.row.Tensors++
+	u.row.Bytes += t.Size()
+	for _, c := range u.chains {
+		if c.tensors[0].DType == t.DType {
+			c.add(t)
+			return
+		}
+	}
+	c := &chain{}
+	c.add(t)
+	u.chains = append(u.chains, c)
+}
+
+// layerOf returns the part of a name that stands for a layer: up to and with
+// the first part that is a number, or all but the last part.
+func layerOf(name string) string {
+	last := 0
+	for at := 0; at < len(name); {
+		end := at
+		for end < len(name) && !isSeparator(name[end]) {
+			end++
+		}
+		if end == len(name) {
+			break
+		}
+		if end > at && digitsAt(name, at) == end {
+			return name[:end]
+		}
+		last = end
+		at = end + 1
+	}
+	if last == 0 {
+		return name
+	}
+	return name[:last]
+}
+
+// units are the rows that are asked for, in the order of the files.
+func (r *statsRequest) units(tensors []*safetensors.Tensor, parts roles) []*statsUnit {
+	var units []*statsUnit
+	index := map[[2]string]*statsUnit{}
+	for _, t := range tensors {
+		role, note := parts[t.Name].Role.String(), parts.label(t.Name)
+		var key string
+		switch r.by {
+		case "tensor":
+			u := &statsUnit{single: true, row: statsRow{Name: t.Name, DType: t.DType.String(), Shape: t.Shape, Role: role, Note: note}}
+			u.add(t)
+			units = append(units, u)
+			continue
+		case "layer":
+			key = layerOf(t.Name)
+		case "dtype":
+			key = t.DType.String()
+		case "model":
+			key = "model"
+		}
+		u := index[[2]string{key, note}]
+		if u == nil {
+			u = &statsUnit{row: statsRow{Name: key, Role: role, Note: note}}
+			index[[2]string{key, note}] = u
+			units = append(units, u)
+		}
+		u.add(t)
+	}
+	for _, u := range units {
+		if r.by == "tensor" {
+			break
+		}
+		slices.SortFunc(u.chains, func(x, y *chain) int {
+			return cmp.Or(cmp.Compare(y.size(), x.size()), cmp.Compare(y.tensors[0].DType, x.tensors[0].DType))
+		})
+		var names []string
+		for _, c := range u.chains {
+			names = append(names, c.tensors[0].DType.String())
+		}
+		u.row.DType = strings.Join(names, ",")
+	}
+	return units
+}
+
+// fewBytes is up to what size of a tensor its quantiles come from sorting it:
+// a table of counts costs more there, and is less exact.
+const fewBytes = 8 << 10
+
+// run reads a unit and completes its row. The result lacks quantiles if few
+// numbers were sorted.
+func (u *statsUnit) run(ctx context.Context, scan numeric.Scan, shares []float64, m *meter) (*numeric.Stats, error) {
+	sorted := len(shares) > 0 && u.single && u.row.Bytes <= fewBytes && u.chains[0].tensors[0].DType.Bits() > 8
+	scan.Quantiles = len(shares) > 0 && !sorted
+	all := new(numeric.Stats)
+	for _, c := range u.chains {
+		scan.Progress = m.steps()
+		s, err := scan.Stats(ctx, c.data())
+		if err != nil {
+			return nil, err
+		}
+		all.Merge(s)
+	}
+	u.row.fill(all)
+	if len(shares) == 0 || all.Finite() == 0 {
+		return all, nil
+	}
+	if sorted {
+		return all, u.sortFew(shares)
+	}
+	off := 1.0 / 256
+	if len(u.chains) == 1 && u.chains[0].tensors[0].DType.Bits() <= 16 {
+		off = 0
+	}
+	u.row.setQuantiles(all, shares, off)
+	return all, nil
+}
+
+func (r *statsRow) setQuantiles(s *numeric.Stats, shares []float64, off float64) {
+	r.Quantiles = nil
+	for _, q := range shares {
+		v, ok := s.Quantile(q)
+		if !ok {
+			r.Quantiles = nil
+			return
+		}
+		r.Quantiles = append(r.Quantiles, quantile{q, scalar(v)})
+	}
+	r.QuantileError = &off
+}
+
+// sortFew finds the quantiles of a small unit as Stats.Quantile defines them.
+func (u *statsUnit) sortFew(shares []float64) error {
+	d := u.chains[0].data()
+	raw := make([]byte, d.Size)
+	if _, err := d.Source.ReadAt(raw, 0); err != nil && d.Size > 0 {
+		return err
+	}
+	values := make([]float64, u.row.Count)
+	if err := numeric.Decode(values, d.DType, raw); err != nil {
+		return err
+	}
+	values = slices.DeleteFunc(values, func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) })
+	slices.Sort(values)
+	for _, q := range shares {
+		rank := max(1, int(math.Ceil(q*float64(len(values)))))
+		u.row.Quantiles = append(u.row.Quantiles, quantile{q, scalar(values[rank-1])})
+	}
+	u.row.QuantileError = new(float64)
+	return nil
+}
+
+func (r *statsRequest) check() error {
+	if kinds := []string{"tensor", "layer", "dtype", "model"}; !slices.Contains(kinds, r.by) {
+		return usagef("--by is %q, not one of %s", r.by, strings.Join(kinds, ", "))
+	}
+	if orders := append([]string{"name", "file"}, statsOrders()...); !slices.Contains(orders, r.order) {
+		return usagef("--sort is %q, not one of %s", r.order, strings.Join(orders, ", "))
+	}
+	if r.top < 0 {
+		return usagef("--top is %d, and must not be negative", r.top)
+	}
+	if r.text == "" {
+		return nil
+	}
+	for part := range strings.SplitSeq(r.text, ",") {
+		q, err := strconv.ParseFloat(strings.TrimSpace(part), 64)
+		if err != nil || !(q >= 0 && q <= 1) {
+			return hinted{usagef("--quantiles: %q is no share between 0 and 1", part), "write --quantiles=0.01,0.5,0.99"}
+		}
+		r.shares = append(r.shares, q)
+	}
+	if len(r.shares) > 100 {
+		return usagef("--quantiles: %d of them, more than 100", len(r.shares))
+	}
+	return nil
+}
+
+// A statsReport is the JSON of stats.
+type statsReport struct {
+	Schema string     `json:"schema"`
+	Path   string     `json:"path"`
+	By     string     `json:"by"`
+	Rows   []statsRow `json:"rows"`
+	Total  statsRow   `json:"total"` // of the plain weights
+}
+
+func (a *app) stats(ctx context.Context, r *statsRequest, address string, patterns []string) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	match, err := parseGlobs(patterns)
+	if err != nil {
+		return err
+	}
+	c, err := a.open(address)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	p, err := locate(address)
+	if err != nil {
+		return err
+	}
+	tensors, bytes := matching(c, match)
+	if len(tensors) == 0 && len(patterns) > 0 {
+		a.words("no tensor matches")
+		return errNo
+	}
+	units := r.units(tensors, rolesOf(c, p))
+	m := a.meter("reading", bytes)
+	defer m.end()
+	total := new(numeric.Stats)
+	report := &statsReport{Schema: "tensmith.stats/1", Path: address, By: r.by, Total: statsRow{Name: "total", Role: describe.Plain.String()}}
+	var mu sync.Mutex // of total
+	err = a.work(ctx, len(units), func(i int) int64 { return units[i].row.Bytes }, func(ctx context.Context, i, workers int) error {
+		u := units[i]
+		s, err := u.run(ctx, numeric.Scan{Workers: workers}, r.shares, m)
+		if err != nil {
+			return fmt.Errorf("%s: %w", address, err)
+		}
+		u.chains = nil
+		if u.row.Note != "" {
+			return nil
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		report.Total.Tensors += u.row.Tensors
+		report.Total.Bytes += u.row.Bytes
+		total.Merge(s)
+		return nil
+	})
+	m.end()
+	if err != nil {
+		return err
+	}
+	report.Total.fill(total)
+	if len(r.shares) > 0 && r.by != "tensor" {
+		report.Total.setQuantiles(total, r.shares, 1.0/256)
+	}
+	report.Rows = make([]statsRow, len(units))
+	for i, u := range units {
+		report.Rows[i] = u.row
+	}
+	r.sort(report.Rows)
+	return a.printStats(r, report)
+}
+
+// matching returns the tensors that match, as they lie, and their size.
+func matching(c *safetensors.Checkpoint, match globs) (tensors []*safetensors.Tensor, bytes int64) {
+	for t := range c.All() {
+		if match.match(t.Name) {
+			tensors = append(tensors, t)
+			bytes += t.Size()
+		}
+	}
+	return tensors, bytes
+}
+
+func (r *statsRequest) sort(rows []statsRow) {
+	if r.order == "file" {
+		return
+	}
+	by := func(*statsRow) scalar { return 0 }
+	for _, c := range statsColumns {
+		if c.name == r.order {
+			by = c.value
+		}
+	}
+	if r.order == "bytes" {
+		by = func(row *statsRow) scalar { return scalar(row.Bytes) }
+	}
+	slices.SortStableFunc(rows, func(x, y statsRow) int {
+		// What has no such figure comes last: Compare puts NaN first.
+		return cmp.Or(cmp.Compare(by(&y), by(&x)), natural(x.Name, y.Name), strings.Compare(x.Note, y.Note))
+	})
+}
+
+func (a *app) printStats(r *statsRequest, report *statsReport) error {
+	left := 0
+	if r.top > 0 && r.top < len(report.Rows) {
+		left = len(report.Rows) - r.top
+		report.Rows = report.Rows[:r.top]
+	}
+	switch a.format {
+	case "json":
+		return a.printJSON(report)
+	case "jsonl":
+		for i := range report.Rows {
+			report.Rows[i].Schema = report.Schema
+		}
+		return printLines(a, slices.Values(report.Rows))
+	case "tsv":
+		return a.statsTSV(r, report)
+	}
+	if err := a.statsTable(r, report); err != nil {
+		return err
+	}
+	if left > 0 {
+		a.words("and %d more", left)
+	}
+	packed, others := map[string]int{}, 0
+	for _, row := range report.Rows {
+		switch {
+		case row.Role == describe.Packed.String():
+			packed[row.Note] += row.Tensors
+		case row.Note != "":
+			others += row.Tensors
+		}
+	}
+	for _, label := range sortedKeys(packed) {
+		a.words("* %s of packed weights (%s): the figures are those of the stored codes, not of the weights, and not in the total", plural(packed[label], "tensor"), label)
+	}
+	if others > 0 {
+		a.words("* %s that are no weights: not in the total", plural(others, "tensor"))
+	}
+	return nil
+}
+
+func sortedKeys(m map[string]int) (keys []string) {
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func (a *app) statsTSV(r *statsRequest, report *statsReport) error {
+	headings := []string{"name", "dtype", "shape", "role", "note", "tensors", "bytes"}
+	for _, c := range statsColumns {
+		if c.name == "infs" {
+			headings = append(headings, "pos_infs", "neg_infs")
+			continue
+		}
+		headings = append(headings, c.name)
+	}
+	for _, q := range r.shares {
+		headings = append(headings, quantileName(q))
+	}
+	out := a.sheet(headings...)
+	for i := range report.Rows {
+		row := &report.Rows[i]
+		dims := ""
+		if r.by == "tensor" {
+			dims = shape(row.Shape)
+		}
+		cells := []any{row.Name, row.DType, dims, row.Role, row.Note, row.Tensors, row.Bytes}
+		for _, c := range statsColumns {
+			if c.name == "infs" {
+				cells = append(cells, row.PosInfs, row.NegInfs)
+				continue
+			}
+			cells = append(cells, c.value(row))
+		}
+		for i := range r.shares {
+			cells = append(cells, any(nil))
+			if i < len(row.Quantiles) {
+				cells[len(cells)-1] = row.Quantiles[i].Value
+			}
+		}
+		out.row(cells...)
+	}
+	return out.flush()
+}
+
+func quantileName(q float64) string { return "q" + strconv.FormatFloat(q, 'g', -1, 64) }
+
+func (a *app) statsTable(r *statsRequest, report *statsReport) error {
+	head := r.by
+	if r.by == "tensor" || r.by == "model" {
+		head = "name"
+	}
+	f := figures{a: a, columns: []figure{{head: head, left: true}, {head: "dtype", rank: 5, left: true}}}
+	some := func(name string) bool {
+		switch t := &report.Total; name {
+		case "nans":
+			return t.NaNs > 0 || slices.ContainsFunc(report.Rows, func(r statsRow) bool { return r.NaNs > 0 })
+		case "infs":
+			return t.PosInfs+t.NegInfs > 0 || slices.ContainsFunc(report.Rows, func(r statsRow) bool { return r.PosInfs+r.NegInfs > 0 })
+		case "subnormals":
+			return t.Subnormals > 0
+		}
+		return true
+	}
+	for _, c := range statsColumns {
+		if some(c.name) {
+			f.columns = append(f.columns, figure{head: c.name, rank: c.rank})
+		}
+	}
+	for _, q := range r.shares {
+		f.columns = append(f.columns, figure{head: quantileName(q), rank: 4})
+	}
+	line := func(row *statsRow, name cell) {
+		dtype := cell{row.DType, cyan}
+		if row.Note != "" {
+			dtype = cell{row.DType + " (" + row.Note + ")", yellow}
+		}
+		cells := []cell{name, dtype}
+		for _, c := range statsColumns {
+			if !some(c.name) {
+				continue
+			}
+			text := cell{text: c.value(row).short()}
+			if c.text != nil {
+				text.text = c.text(row)
+			}
+			if (c.name == "nans" || c.name == "infs") && c.value(row) > 0 {
+				text.style = red
+			}
+			if row.Note != "" {
+				text.style = dim
+			}
+			cells = append(cells, text)
+		}
+		for i := range r.shares {
+			text := "-"
+			if i < len(row.Quantiles) {
+				text = row.Quantiles[i].Value.short()
+			}
+			cells = append(cells, cell{text: text})
+		}
+		f.row(cells...)
+	}
+	for i := range report.Rows {
+		row := &report.Rows[i]
+		name := cell{text: shorten(safe(row.Name), 120)}
+		if row.Note != "" {
+			name.text += "*" // the dtype may have given way
+		}
+		line(row, name)
+	}
+	if r.by != "model" && len(report.Rows) > 1 {
+		line(&report.Total, cell{plural(report.Total.Tensors, "tensor"), bold})
+	}
+	return f.flush()
+}
