@@ -76,24 +76,15 @@ func (c *counter) addBlock(src []byte) error {
 
 // narrowBlock summarises src as float32, or returns false if not all is finite.
 func (c *counter) narrowBlock(src []byte) (b block, ok bool, err error) {
-	normal := math.Float32bits(float32(c.normal))
-	l := newLanes()
+	l := newLanes(math.Float32bits(float32(c.normal)))
 	done := l.kernelBytes(c.dtype, src)
 	numbers := c.numbers(src)
 	if err := c.decodeNarrow(src[bytesOf(c.dtype, int64(done)):], numbers-done); err != nil {
 		return block{}, false, err
 	}
 	l.add(c.narrow)
-	b, tiny, ok := l.block(numbers, normal)
-	if !ok || !tiny {
-		return b, ok, nil
-	}
-	if err := c.decodeNarrow(src, numbers); err != nil {
-		return block{}, false, err
-	}
-	zeros, below := countTiny(c.narrow, normal)
-	b.zeros, b.subnormals = zeros, below-zeros
-	return b, true, nil
+	b, ok = l.block(numbers)
+	return b, ok, nil
 }
 
 // numbers returns how many there are in src.

@@ -2,18 +2,22 @@
 
 package numeric
 
-import "github.com/tensmith/tensmith/safetensors"
+import (
+	"math"
+
+	"github.com/tensmith/tensmith/safetensors"
+)
 
 // These choose a kernel and say how many numbers it has dealt with; the plain
 // loop that calls them does the rest. They are switches, not tables of
 // functions, so that what they are given need not escape.
 
-// steps returns how many of n numbers a kernel takes.
-func (v level) steps(n int) int {
+// steps returns how many of n numbers a kernel takes, in steps of a power of two.
+func (v level) steps(n, step int) int {
 	if v == plain {
 		return 0
 	}
-	return n &^ (width - 1)
+	return n &^ (step - 1)
 }
 
 // kernelBytes takes the bytes of F32, C64, BF16 or F16.
@@ -22,23 +26,22 @@ func (l *lanes) kernelBytes(d safetensors.DType, src []byte) int {
 }
 
 func (v level) lanesBytes(l *lanes, d safetensors.DType, src []byte) int {
+	if d.Bits() == 16 && v == avx512 {
+		return l.words512(d, src, v.steps(len(src)/2, 2*width))
+	}
 	n := len(src) / 4
 	if d.Bits() == 16 {
 		n = len(src) / 2
 	}
-	if n = v.steps(n); n == 0 {
+	if n = v.steps(n, width); n == 0 {
 		return 0
 	}
-	switch wide := v == avx512; {
-	case d == safetensors.BF16 && wide:
-		lanesBF16AVX512(l, src, n)
+	switch {
 	case d == safetensors.BF16:
 		lanesBF16AVX2(l, src, n)
-	case d == safetensors.F16 && wide:
-		lanesF16AVX512(l, src, n)
 	case d == safetensors.F16:
 		lanesF16AVX2(l, src, n)
-	case wide:
+	case v == avx512:
 		lanesAVX512(l, src, n)
 	default:
 		lanesAVX2(l, src, n)
@@ -46,39 +49,86 @@ func (v level) lanesBytes(l *lanes, d safetensors.DType, src []byte) int {
 	return n
 }
 
-// countTiny counts zeros, and with them what is less than normal.
-func countTiny(values []float32, normal uint32) (zeros, tiny uint64) {
-	return best.tiny(values, normal)
-}
-
-func (v level) tiny(values []float32, normal uint32) (zeros, tiny uint64) {
-	n := v.steps(len(values))
-	if n > 0 {
-		if v == avx512 {
-			zeros, tiny = tinyAVX512(values, n, normal)
-		} else {
-			zeros, tiny = tinyAVX2(values, n, normal)
-		}
-	}
-	z, t := countTinyPlain(values[n:], normal)
-	return zeros + z, tiny + t
-}
-
-func (p *pairs) kernel(a, b []float32) int { return best.pairs(p, a, b) }
-
-// pairs leaves p as it was, and returns 0, if not all numbers are finite.
-func (v level) pairs(p *pairs, a, b []float32) int {
-	n := v.steps(min(len(a), len(b)))
+// words512 finds least and greatest from the words that a kernel leaves: the
+// least and the greatest unsigned one, and the greatest signed one.
+func (l *lanes) words512(d safetensors.DType, src []byte, n int) int {
 	if n == 0 {
 		return 0
 	}
-	before, high := *p, uint32(0)
-	if v == avx512 {
-		high = pairsAVX512(p, a[:n], b[:n])
+	normal := l.normal
+	widen := fromF16
+	if d == safetensors.BF16 {
+		l.normal >>= 16
+		lanesBF16AVX512(l, src, n)
+		widen = func(word uint16) float32 { return math.Float32frombits(uint32(word) << 16) }
 	} else {
-		high = pairsAVX2(p, a[:n], b[:n])
+		l.normal = 1 << 10
+		lanesF16AVX512(l, src, n)
 	}
-	if high >= 0xFF<<23 {
+	l.normal = normal
+	low, high, positive := l.words[0], l.words[1], l.words[2]
+	least, greatest := low, positive
+	if high>>15 != 0 {
+		least = high // negative, of the greatest magnitude
+	}
+	if positive>>15 != 0 {
+		greatest = low // all are negative: that of the least magnitude
+	}
+	if v := widen(least); v < l.min[0] {
+		l.min[0] = v
+	}
+	if v := widen(greatest); v > l.max[0] {
+		l.max[0] = v
+	}
+	return n
+}
+
+// kernelBytes takes the bytes of two blocks of F32, C64, BF16 or F16.
+func (p *pairs) kernelBytes(d safetensors.DType, a, b []byte) int { return best.pairBytes(p, d, a, b) }
+
+func (p *pairs) kernel(a, b []float32) int { return best.pairFloats(p, a, b) }
+
+// pairBytes leaves p as it was, and returns 0, if not all numbers are finite.
+func (v level) pairBytes(p *pairs, d safetensors.DType, a, b []byte) int {
+	g := groupOf(d)
+	n := v.steps(int(int64(len(a))/g.bytes*g.numbers), width)
+	if n == 0 || !isNarrow(d) {
+		return 0
+	}
+	before, special := *p, uint32(0)
+	switch wide := v == avx512; {
+	case d == safetensors.BF16 && wide:
+		special = pairsBF16AVX512(p, a, b, n)
+	case d == safetensors.BF16:
+		special = pairsBF16AVX2(p, a, b, n)
+	case d == safetensors.F16 && wide:
+		special = pairsF16AVX512(p, a, b, n)
+	case d == safetensors.F16:
+		special = pairsF16AVX2(p, a, b, n)
+	case wide:
+		special = pairsAVX512(p, a, b, n)
+	default:
+		special = pairsAVX2(p, a, b, n)
+	}
+	if special != 0 {
+		*p = before
+		return 0
+	}
+	return n
+}
+
+func (v level) pairFloats(p *pairs, a, b []float32) int {
+	n := v.steps(min(len(a), len(b)), width)
+	if n == 0 {
+		return 0
+	}
+	before, special := *p, uint32(0)
+	if v == avx512 {
+		special = pairsFloatsAVX512(p, a, b, n)
+	} else {
+		special = pairsFloatsAVX2(p, a, b, n)
+	}
+	if special != 0 {
 		*p = before
 		return 0
 	}

@@ -65,16 +65,28 @@ func lanesAVX2(l *lanes, src []byte, n int)
 func lanesAVX512(l *lanes, src []byte, n int)
 
 //go:noescape
-func tinyAVX2(src []float32, n int, normal uint32) (zeros, tiny uint64)
+func pairsAVX2(p *pairs, a, b []byte, n int) (special uint32)
 
 //go:noescape
-func tinyAVX512(src []float32, n int, normal uint32) (zeros, tiny uint64)
+func pairsBF16AVX2(p *pairs, a, b []byte, n int) (special uint32)
 
 //go:noescape
-func pairsAVX2(p *pairs, a, b []float32) (high uint32)
+func pairsF16AVX2(p *pairs, a, b []byte, n int) (special uint32)
 
 //go:noescape
-func pairsAVX512(p *pairs, a, b []float32) (high uint32)
+func pairsFloatsAVX2(p *pairs, a, b []float32, n int) (special uint32)
+
+//go:noescape
+func pairsAVX512(p *pairs, a, b []byte, n int) (special uint32)
+
+//go:noescape
+func pairsBF16AVX512(p *pairs, a, b []byte, n int) (special uint32)
+
+//go:noescape
+func pairsF16AVX512(p *pairs, a, b []byte, n int) (special uint32)
+
+//go:noescape
+func pairsFloatsAVX512(p *pairs, a, b []float32, n int) (special uint32)
 
 //go:noescape
 func toBF16AVX2(dst, src []byte, n int, over uint32)

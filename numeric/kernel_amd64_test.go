@@ -134,35 +134,27 @@ func checkSums(t *testing.T, v level, src []byte) {
 	for i := range values {
 		values[i] = math.Float32frombits(binary.LittleEndian.Uint32(src[4*i:]))
 	}
-	plain := newLanes()
+	plain, l := newLanes(1<<23), newLanes(1<<23)
 	plain.add(values)
-	want, wantTiny, wantOK := plain.block(len(values), 1<<23)
-	l := newLanes()
+	want, wantOK := plain.block(len(values))
 	l.add(values[v.lanesBytes(&l, safetensors.F32, src):])
-	if got, tiny, ok := l.block(len(values), 1<<23); got != want || tiny != wantTiny || ok != wantOK {
-		t.Fatalf("level %d of %v: got %+v %v %v, want %+v %v %v", v, values, got, tiny, ok, want, wantTiny, wantOK)
+	if got, ok := l.block(len(values)); ok != wantOK || ok && got != want {
+		t.Fatalf("level %d of %v: got %+v %v, want %+v %v", v, values, got, ok, want, wantOK)
 	}
 	for _, d := range []safetensors.DType{safetensors.BF16, safetensors.F16} {
-		values := make([]float32, len(src)/2)
+		values, normal := make([]float32, len(src)/2), uint32(1<<23)
 		for i := range values {
 			code := binary.LittleEndian.Uint16(src[2*i:])
 			if values[i] = math.Float32frombits(uint32(code) << 16); d == safetensors.F16 {
-				values[i] = fromF16(code)
+				values[i], normal = fromF16(code), 0x38800000
 			}
 		}
-		plain, l := newLanes(), newLanes()
+		plain, l := newLanes(normal), newLanes(normal)
 		plain.add(values)
 		l.add(values[v.lanesBytes(&l, d, src):])
-		want, wantTiny, wantOK := plain.block(len(values), 0x38800000)
-		if got, tiny, ok := l.block(len(values), 0x38800000); got != want || tiny != wantTiny || ok != wantOK {
-			t.Fatalf("level %d, %s of %v: got %+v %v %v, want %+v %v %v", v, d, values, got, tiny, ok, want, wantTiny, wantOK)
-		}
-	}
-	for _, normal := range []uint32{1 << 23, 0x38800000} {
-		zeros, tiny := v.tiny(values, normal)
-		wantZeros, wantTiny := countTinyPlain(values, normal)
-		if zeros != wantZeros || tiny != wantTiny {
-			t.Fatalf("level %d: %d zeros and %d tiny, want %d and %d", v, zeros, tiny, wantZeros, wantTiny)
+		want, wantOK := plain.block(len(values))
+		if got, ok := l.block(len(values)); ok != wantOK || ok && got != want {
+			t.Fatalf("level %d, %s of %v: got %+v %v, want %+v %v", v, d, values, got, ok, want, wantOK)
 		}
 	}
 	checkPairs(t, v, values)
@@ -173,20 +165,48 @@ func checkPairs(t *testing.T, v level, values []float32) {
 	half := len(values) / 2
 	a, b := values[:half], values[half:2*half]
 	b = append(append([]float32(nil), a[:half/3]...), b[half/3:]...) // some are equal
-	start := pairs{relative: 0x1p-10, absolute: 0x1p-20}
-	want, got := start, start
-	addPairs(&want, a, b)
-	done := v.pairs(&got, a, b)
-	finite := true
-	for i := range half &^ 15 {
-		finite = finite && a[i]-a[i] == 0 && b[i]-b[i] == 0
+	raw := [2][]byte{make([]byte, 4*half), make([]byte, 4*half)}
+	for i := range half {
+		binary.LittleEndian.PutUint32(raw[0][4*i:], math.Float32bits(a[i]))
+		binary.LittleEndian.PutUint32(raw[1][4*i:], math.Float32bits(b[i]))
 	}
-	if wantDone := half &^ 15; finite && done != wantDone || !finite && (done != 0 || got != start) {
-		t.Fatalf("level %d: did %d of %d, finite %v", v, done, half, finite)
+	comparePairs(t, v, a, b, func(p *pairs) int { return v.pairFloats(p, a, b) })
+	comparePairs(t, v, a, b, func(p *pairs) int { return v.pairBytes(p, safetensors.F32, raw[0], raw[1]) })
+	for _, d := range []safetensors.DType{safetensors.BF16, safetensors.F16} {
+		var wide [2][]float32
+		for i := range wide {
+			wide[i] = make([]float32, 2*half)
+			if err := Decode(wide[i], d, raw[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		comparePairs(t, v, wide[0], wide[1], func(p *pairs) int { return v.pairBytes(p, d, raw[0], raw[1]) })
 	}
-	addPairs(&got, a[done:], b[done:])
-	if diff := cmp.Diff(want.diff(half), got.diff(half), cmp.AllowUnexported(Diff{}, exact{})); diff != "" {
-		t.Fatalf("level %d: %s\n%v\n%v", v, diff, a, b)
+}
+
+// comparePairs holds a kernel that has compared the first numbers of a and b to
+// the plain loop.
+func comparePairs(t *testing.T, v level, a, b []float32, kernel func(p *pairs) int) {
+	t.Helper()
+	for _, start := range []pairs{{relative: 0x1p-10, absolute: 0x1p-20}, {relative: -1, bound: 0.5}, {absolute: math.NaN()}} {
+		want, got := start, start
+		addPairs(&want, a, b)
+		done := kernel(&got)
+		finite := true
+		for i := range len(a) &^ 15 {
+			finite = finite && a[i]-a[i] == 0 && b[i]-b[i] == 0
+		}
+		if wantDone := len(a) &^ 15; finite && done != wantDone || !finite && (done != 0 || got.changed != 0) {
+			t.Fatalf("level %d: did %d of %d, finite %v", v, done, len(a), finite)
+		}
+		addPairs(&got, a[done:], b[done:])
+		wantDiff, gotDiff := want.diff(len(a)), got.diff(len(a))
+		if wantDiff.MaxRel <= start.bound {
+			wantDiff.MaxRel, gotDiff.MaxRel = 0, 0 // it is known already
+		}
+		if diff := cmp.Diff(wantDiff, gotDiff, cmp.AllowUnexported(Diff{}, exact{})); diff != "" {
+			t.Fatalf("level %d: %s\n%v\n%v", v, diff, a, b)
+		}
 	}
 }
 
@@ -277,7 +297,7 @@ func BenchmarkKernels(b *testing.B) {
 	}
 	for v := plain; v <= best; v++ {
 		if v == plain {
-			l, p := newLanes(), pairs{}
+			l, p := newLanes(1<<23), pairs{}
 			run("lanes", v, 4*n, func() { l.add(values) })
 			run("pairs", v, 8*n, func() { addPairs(&p, values, values) })
 			for _, d := range encoded {
@@ -291,11 +311,11 @@ func BenchmarkKernels(b *testing.B) {
 			}
 			continue
 		}
-		l, p := newLanes(), pairs{}
+		l, p := newLanes(1<<23), pairs{}
 		run("lanes", v, 4*n, func() { v.lanesBytes(&l, safetensors.F32, words) })
 		run("lanes BF16", v, 2*n, func() { v.lanesBytes(&l, safetensors.BF16, words[:2*n]) })
 		run("lanes F16", v, 2*n, func() { v.lanesBytes(&l, safetensors.F16, words[:2*n]) })
-		run("pairs", v, 8*n, func() { v.pairs(&p, values, values) })
+		run("pairs", v, 8*n, func() { v.pairFloats(&p, values, values) })
 		for _, d := range encoded {
 			run("to "+d.String(), v, 4*n, func() { v.encodeBytes(packed[:n*d.Bits()/8], d, words, ToSpecial, false) })
 			run("from "+d.String(), v, int64(n*d.Bits()/8), func() { v.decodeFloats(values, d, words[:n*d.Bits()/8]) })

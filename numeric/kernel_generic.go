@@ -9,11 +9,8 @@ import "github.com/tensmith/tensmith/safetensors"
 
 func (l *lanes) kernelBytes(safetensors.DType, []byte) int { return 0 }
 
-func countTiny(values []float32, normal uint32) (zeros, tiny uint64) {
-	return countTinyPlain(values, normal)
-}
-
-func (p *pairs) kernel([]float32, []float32) int { return 0 }
+func (p *pairs) kernelBytes(d safetensors.DType, a, b []byte) int { return 0 }
+func (p *pairs) kernel(a, b []float32) int                        { return 0 }
 
 func encodeKernel([]byte, safetensors.DType, []float32, Overflow) int         { return 0 }
 func encodeKernelBytes([]byte, safetensors.DType, []byte, Overflow, bool) int { return 0 }

@@ -9,18 +9,21 @@ const width = 16
 
 // lanes summarise a block of finite float32 in one pass; kernels write to it,
 // so its layout is theirs too. The squares of float32 are exact in a float64,
-// with a fused multiplication or without.
+// with a fused multiplication or without, and their sums finite.
 type lanes struct {
 	sum, squares [width]float64
 	min, max     [width]float32
-	low, high    [width]uint32 // least and greatest bits without the sign
+	zeros        uint64
+	tiny         uint64 // numbers whose magnitude has bits below normal: zeros too
+	normal       uint32
+	words        [3]uint16 // a kernel's own
 }
 
-func newLanes() (l lanes) {
+func newLanes(normal uint32) (l lanes) {
 	for i := range width {
 		l.min[i], l.max[i] = float32(math.Inf(1)), float32(math.Inf(-1))
-		l.low[i] = math.MaxUint32
 	}
+	l.normal = normal
 	return l
 }
 
@@ -38,9 +41,10 @@ func (l *lanes) add(values []float32) {
 		if v > l.max[j] {
 			l.max[j] = v
 		}
-		magnitude := math.Float32bits(v) &^ (1 << 31)
-		l.low[j] = min(l.low[j], magnitude)
-		l.high[j] = max(l.high[j], magnitude)
+		// The borrow of a subtraction: a jump would often be foretold wrong.
+		magnitude := uint64(math.Float32bits(v) &^ (1 << 31))
+		l.zeros += (magnitude - 1) >> 63
+		l.tiny += (magnitude - uint64(l.normal)) >> 63
 	}
 }
 
@@ -65,13 +69,9 @@ type block struct {
 }
 
 // block adds the lanes up, or returns false if the numbers were not all finite.
-// It leaves zeros and subnormals at 0 and tells, as tiny, whether there are any
-// below the bits of normal.
-func (l *lanes) block(numbers int, normal uint32) (b block, tiny, ok bool) {
-	low, high := l.low[0], l.high[0]
+func (l *lanes) block(numbers int) (b block, ok bool) {
 	least, greatest := l.min[0], l.max[0]
 	for i := 1; i < width; i++ {
-		low, high = min(low, l.low[i]), max(high, l.high[i])
 		// The builtin min orders zeros, which the processor's does not; see below.
 		if l.min[i] < least {
 			least = l.min[i]
@@ -80,15 +80,13 @@ func (l *lanes) block(numbers int, normal uint32) (b block, tiny, ok bool) {
 			greatest = l.max[i]
 		}
 	}
-	if high >= 0xFF<<23 {
-		return block{}, false, false
-	}
 	b = block{
 		sum: tree(&l.sum), squares: tree(&l.squares), finite: uint64(numbers),
+		zeros: l.zeros, subnormals: l.tiny - l.zeros,
 		// Which zero was met first is an accident: 0 is added to make it positive.
 		least: float64(least) + 0, greatest: float64(greatest) + 0,
 	}
-	return b, low < normal, true
+	return b, b.squares-b.squares == 0
 }
 
 // addWide summarises any numbers. normal is the smallest normal value of their
@@ -161,18 +159,4 @@ func (b *block) addFinite(values []float64, normal float64) bool {
 		}
 	}
 	return true
-}
-
-// countTinyPlain counts zeros, and with them what is less than normal.
-func countTinyPlain(values []float32, normal uint32) (zeros, tiny uint64) {
-	for _, v := range values {
-		magnitude := math.Float32bits(v) &^ (1 << 31)
-		if magnitude < normal {
-			tiny++
-		}
-		if magnitude == 0 {
-			zeros++
-		}
-	}
-	return zeros, tiny
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
-	"slices"
 
 	"github.com/tensmith/tensmith/safetensors"
 )
@@ -17,7 +16,10 @@ type pairs struct {
 	changed, beyond   uint64
 	relative          float64 // the tolerance
 	absolute          float64
-	special           uint64
+	// bound is a little less than the greatest relative difference met so far.
+	// Kernels may leave out of maxRel what is not above it.
+	bound   float64
+	special uint64
 }
 
 // addPairs is the plain form of the kernel, and takes any numbers.
@@ -66,6 +68,10 @@ func (p *pairs) diff(count int) (d Diff) {
 	return d
 }
 
+// stretch is how many numbers are decoded at a time to be compared. They stay in
+// the nearest cache.
+const stretch = 2048
+
 // A differ is a worker's part of [Scan.Compare].
 type differ struct {
 	a, b        safetensors.DType
@@ -73,8 +79,8 @@ type differ struct {
 	diff        Diff
 	equal       *counter // of blocks that are the same bytes
 	left, right []byte   // buffers
-	narrow      [2][]float32
-	wide        [2][]float64
+	narrow      [2][stretch]float32
+	wide        [2][stretch]float64
 }
 
 // add compares pieces of equally many numbers, the first of which has the index
@@ -106,45 +112,83 @@ func exact32(d safetensors.DType) bool {
 	return d.Bits() <= 16 || d == safetensors.F32 || d == safetensors.C64
 }
 
-// addBlock compares two blocks, decoded to the buffers.
-func addBlock[T float32 | float64](w *differ, buffers *[2][]T, first uint64, a, b []byte) error {
+// stretches decodes two blocks, from a number on that is a multiple of stretch,
+// and calls use with a part of them until it returns false.
+func stretches[T float32 | float64](w *differ, buffers *[2][stretch]T, from int, a, b []byte, use func(at int, x, y []T) bool) error {
 	g := groupOf(w.a)
 	numbers := int(int64(len(a)) / g.bytes * g.numbers)
-	for i := range buffers {
-		buffers[i] = slices.Grow(buffers[i][:0], numbers)[:numbers]
+	for at := from; at < numbers; at += stretch {
+		n := int64(min(stretch, numbers-at))
+		x, y := buffers[0][:n], buffers[1][:n]
+		offset := bytesOf(w.a, int64(at))
+		if err := Decode(x, w.a, a[offset:offset+bytesOf(w.a, n)]); err != nil {
+			return err
+		}
+		offset = bytesOf(w.b, int64(at))
+		if err := Decode(y, w.b, b[offset:offset+bytesOf(w.b, n)]); err != nil {
+			return err
+		}
+		if !use(at, x, y) {
+			break
+		}
 	}
-	x, y := buffers[0], buffers[1]
-	if err := Decode(x, w.a, a); err != nil {
-		return err
+	return nil
+}
+
+// addBlock compares two blocks.
+func addBlock[T float32 | float64](w *differ, buffers *[2][stretch]T, first uint64, a, b []byte) error {
+	g := groupOf(w.a)
+	numbers := int(int64(len(a)) / g.bytes * g.numbers)
+	p := pairs{
+		relative: w.tolerance.Rel, absolute: w.tolerance.Abs,
+		bound: w.diff.MaxRel * (1 - 0x1p-50),
 	}
-	if err := Decode(y, w.b, b); err != nil {
-		return err
-	}
-	p := pairs{relative: w.tolerance.Rel, absolute: w.tolerance.Abs}
 	done := 0
-	if narrow, ok := any(x).([]float32); ok {
-		done = p.kernel(narrow, any(y).([]float32))
+	if w.a == w.b {
+		done = p.kernelBytes(w.a, a, b)
 	}
-	addPairs(&p, x[done:], y[done:])
+	from := done / stretch * stretch
+	err := stretches(w, buffers, from, a, b, func(at int, x, y []T) bool {
+		skip := max(0, done-at)
+		x, y = x[skip:], y[skip:]
+		if narrow, ok := any(x).([]float32); ok {
+			skip = p.kernel(narrow, any(y).([]float32))
+			x, y = x[skip:], y[skip:]
+		}
+		addPairs(&p, x, y)
+		return true
+	})
+	if err != nil {
+		return err
+	}
 	found := p.diff(numbers)
 
 	// A place is looked for only where it can be the one: indices grow.
-	if found.MaxAbs > w.diff.MaxAbs {
-		i := 0
-		for x[i]-x[i] != 0 || y[i]-y[i] != 0 || math.Abs(float64(x[i])-float64(y[i])) != found.MaxAbs {
-			i++
-		}
-		found.MaxAbsAt = first + uint64(i)
-	} else {
+	found.First = first
+	seek, changed := found.MaxAbs > w.diff.MaxAbs, found.Changed > 0 && w.diff.Changed == 0
+	if !seek {
 		found.MaxAbs = 0
 	}
-	found.First = first
-	if found.Changed > 0 && w.diff.Changed == 0 {
-		i := 0
-		for x[i] == y[i] || x[i] != x[i] && y[i] != y[i] {
-			i++
+	if seek || changed {
+		err := stretches(w, buffers, 0, a, b, func(at int, x, y []T) bool {
+			for i := range x {
+				if changed && x[i] != y[i] && (x[i] == x[i] || y[i] == y[i]) {
+					found.First += uint64(at + i)
+					changed = false
+				}
+				if seek && x[i]-x[i] == 0 && y[i]-y[i] == 0 && math.Abs(float64(x[i])-float64(y[i])) == found.MaxAbs {
+					found.MaxAbsAt = first + uint64(at+i)
+					seek = false
+				}
+				if !seek && !changed {
+					break
+				}
+			}
+			return seek || changed
+		})
+		if err != nil {
+			return err
 		}
-		found.First += uint64(i)
 	}
 	if w.a == w.b && (w.a == safetensors.I64 || w.a == safetensors.U64) {
 		w.hidden(&found, first, a, b)

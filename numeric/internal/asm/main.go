@@ -26,14 +26,13 @@ func main() {
 	for _, k := range []*kind{avx2, avx512} {
 		for _, e := range elements {
 			k.lanes(e)
+			k.pairs(e)
 		}
-		k.tiny()
 		for _, stream := range []bool{false, true} {
 			k.narrow(stream)
 			k.widen(stream)
 		}
 		k.copyF32()
-		k.pairs()
 	}
 	Generate()
 }

@@ -12,8 +12,10 @@ const (
 	laneSquares = 128
 	laneMin     = 256
 	laneMax     = 320
-	laneLow     = 384
-	laneHigh    = 448
+	laneZeros   = 384
+	laneTiny    = 392
+	laneNormal  = 400
+	laneWords   = 404
 )
 
 // An element is a type whose numbers lanes can load; size is in bytes.
@@ -56,230 +58,214 @@ func (k *kind) halves(x VecVirtual) [2]VecVirtual {
 	return [2]VecVirtual{low, high}
 }
 
+// A sums is the 16 partial sums of a kernel, in registers.
+type sums struct{ sum, squares []VecVirtual }
+
+func (k *kind) loadSums(l Register) (s sums) {
+	for offset := 0; offset < 128; offset += k.bytes() {
+		sum, squares := k.vector(), k.vector()
+		VMOVUPD(at(l, laneSum+offset), sum)
+		VMOVUPD(at(l, laneSquares+offset), squares)
+		s.sum, s.squares = append(s.sum, sum), append(s.squares, squares)
+	}
+	return s
+}
+
+func (s sums) add(i int, v VecVirtual) {
+	VADDPD(v, s.sum[i], s.sum[i])
+	VFMADD231PD(v, v, s.squares[i])
+}
+
+func (k *kind) storeSums(l Register, s sums) {
+	for i := range s.sum {
+		VMOVUPD(s.sum[i], at(l, laneSum+i*k.bytes()))
+		VMOVUPD(s.squares[i], at(l, laneSquares+i*k.bytes()))
+	}
+}
+
 // lanes adds numbers to 16 partial sums. Least and greatest have as many places
 // as a register; the rest of theirs stays as it is.
 func (k *kind) lanes(e element) {
+	if k.wide && e.size == 2 {
+		k.lanesOfWords(e)
+		return
+	}
 	name := "lanes" + e.name + k.name
 	TEXT(name, NOSPLIT, "func(l *byte, src []byte, n int)")
 	l, src := Load(Param("l"), GP64()), Load(Param("src").Base(), GP64())
 	n := Load(Param("n"), GP64()).(GPVirtual)
-	step := k.bytes()
-	var sums, squares []VecVirtual
-	for offset := 0; offset < 128; offset += step {
-		s, q := k.vector(), k.vector()
-		VMOVUPD(at(l, laneSum+offset), s)
-		VMOVUPD(at(l, laneSquares+offset), q)
-		sums, squares = append(sums, s), append(squares, q)
-	}
-	least, greatest, low, high := k.vector(), k.vector(), k.vector(), k.vector()
+	s := k.loadSums(l)
+	least, greatest := k.vector(), k.vector()
 	VMOVUPS(at(l, laneMin), least)
 	VMOVUPS(at(l, laneMax), greatest)
-	VMOVUPS(at(l, laneLow), low)
-	VMOVUPS(at(l, laneHigh), high)
-	magnitude := k.constant32(0x7FFFFFFF)
-	add := func(i int, v VecVirtual) {
-		VADDPD(v, sums[i], sums[i])
-		VFMADD231PD(v, v, squares[i])
+	magnitude, normal := k.lazy32("magnitude", 0x7FFFFFFF), k.lazy(l, laneNormal)
+	zeros, tiny := GP64(), GP64()
+	XORQ(zeros, zeros)
+	XORQ(tiny, tiny)
+	count := func(total GPVirtual, mask func(GPVirtual)) {
+		r := GP32()
+		mask(r)
+		POPCNTL(r, r)
+		ADDQ(r.As64(), total)
 	}
 	loop(name, n, 16, func() {
-		for i, offset := 0, 0; offset < 64; i, offset = i+1, offset+step {
+		for i, offset := 0, 0; offset < 64; i, offset = i+1, offset+k.bytes() {
 			x, a := k.load(e, at(src, offset*e.size/4)), k.vector()
-			k.and(magnitude, x, a)
 			VMINPS(x, least, least)
 			VMAXPS(x, greatest, greatest)
-			VPMINUD(a, low, low)
-			VPMAXUD(a, high, high)
+			k.and(magnitude(), x, a)
+			if k.wide {
+				is := K()
+				count(zeros, func(r GPVirtual) { VPTESTNMD(a, a, is); KMOVW(is, r) })
+				count(tiny, func(r GPVirtual) { VPCMPUD(Imm(1), normal(), a, is); KMOVW(is, r) })
+			} else {
+				is := YMM()
+				VPXOR(is, is, is)
+				count(zeros, func(r GPVirtual) { VPCMPEQD(is, a, is); VMOVMSKPS(is, r) })
+				count(tiny, func(r GPVirtual) { VPCMPGTD(a, normal(), a); VMOVMSKPS(a, r) })
+			}
 			if e.size == 2 {
 				for j, v := range k.halves(x) {
-					add(2*i+j, v)
+					s.add(2*i+j, v)
 				}
 			}
 		}
 		if e.size == 4 {
-			for i := range sums {
+			for i := range s.sum {
 				v := k.vector()
-				VCVTPS2PD(at(src, i*step/2), v)
-				add(i, v)
+				VCVTPS2PD(at(src, i*k.bytes()/2), v)
+				s.add(i, v)
 			}
 		}
 		ADDQ(Imm(uint64(16*e.size)), src)
 	})
-	for i := range sums {
-		VMOVUPD(sums[i], at(l, laneSum+i*step))
-		VMOVUPD(squares[i], at(l, laneSquares+i*step))
-	}
+	k.storeSums(l, s)
 	VMOVUPS(least, at(l, laneMin))
 	VMOVUPS(greatest, at(l, laneMax))
-	VMOVUPS(low, at(l, laneLow))
-	VMOVUPS(high, at(l, laneHigh))
+	ADDQ(zeros, at(l, laneZeros))
+	ADDQ(tiny, at(l, laneTiny))
 	VZEROUPPER()
 	RET()
 }
 
-// tiny counts zeros and magnitudes below normal.
-func (k *kind) tiny() {
-	TEXT("tiny"+k.name, NOSPLIT, "func(src []float32, n int, normal uint32) (zeros, tiny uint64)")
-	src := Load(Param("src").Base(), GP64())
+// lanesOfWords is lanes of 32 numbers of 16 bits a step. Of the words it finds
+// the least and the greatest as unsigned numbers, and the greatest as a signed
+// one: of signs and magnitudes these are all that there is to know.
+func (k *kind) lanesOfWords(e element) {
+	name := "lanes" + e.name + k.name
+	TEXT(name, NOSPLIT, "func(l *byte, src []byte, n int)")
+	l, src := Load(Param("l"), GP64()), Load(Param("src").Base(), GP64())
 	n := Load(Param("n"), GP64()).(GPVirtual)
-	normal := k.broadcast32(Load(Param("normal"), GP32()).(GPVirtual))
+	s := k.loadSums(l)
+	if e.name == "BF16" {
+		for _, of := range [][]VecVirtual{s.sum, s.squares} {
+			k.shuffle(of, "even", "odd")
+		}
+	}
+	least, greatest, positive := ZMM(), ZMM(), ZMM()
+	VPTERNLOGD(Imm(0xFF), least, least, least)
+	VPXORD(greatest, greatest, greatest)
+	VPSLLW(Imm(15), least, positive) // the least signed word
+	magnitude := k.constant32(0x7FFF7FFF)
+	upper := k.constant32(0xFFFF0000)
+	r := GP32()
+	MOVL(at(l, laneNormal), r)
+	normal := ZMM()
+	VPBROADCASTW(r, normal)
 	zeros, tiny := GP64(), GP64()
 	XORQ(zeros, zeros)
 	XORQ(tiny, tiny)
-	magnitude, zero := k.constant32(0x7FFFFFFF), k.constant32(0)
-	loop("tiny"+k.name, n, 16, func() {
-		for offset := 0; offset < 64; offset += k.bytes() {
-			x := k.vector()
-			VMOVUPS(at(src, offset), x)
-			k.and(magnitude, x, x)
-			count := func(total GPVirtual, compare func(GPVirtual)) {
-				r := GP32()
-				compare(r)
-				POPCNTL(r, r)
-				ADDQ(r.As64(), total)
+	loop(name, n, 32, func() {
+		x, a := ZMM(), ZMM()
+		VMOVDQU32(at(src, 0), x)
+		VPMINUW(x, least, least)
+		VPMAXUW(x, greatest, greatest)
+		VPMAXSW(x, positive, positive)
+		VPANDD(magnitude, x, a)
+		for _, c := range []struct {
+			total GPVirtual
+			mask  func(is OpmaskVirtual)
+		}{
+			{zeros, func(is OpmaskVirtual) { VPTESTNMW(a, a, is) }},
+			{tiny, func(is OpmaskVirtual) { VPCMPUW(Imm(1), normal, a, is) }},
+		} {
+			is, r := K(), GP32()
+			c.mask(is)
+			KMOVD(is, r)
+			POPCNTL(r, r)
+			ADDQ(r.As64(), c.total)
+		}
+		if e.name == "BF16" {
+			even := ZMM()
+			VPSLLD(Imm(16), x, even)
+			VPANDD(upper, x, x)
+			for i, v := range []VecVirtual{even, x} {
+				for _, h := range k.halves(v) {
+					s.add(i, h)
+				}
 			}
-			if k.wide {
-				count(zeros, func(r GPVirtual) { m := K(); VPCMPUD(Imm(0), zero, x, m); KMOVW(m, r) })
-				count(tiny, func(r GPVirtual) { m := K(); VPCMPUD(Imm(1), normal, x, m); KMOVW(m, r) })
-			} else {
-				count(zeros, func(r GPVirtual) { m := YMM(); VPCMPEQD(zero, x, m); VMOVMSKPS(m, r) })
-				count(tiny, func(r GPVirtual) { m := YMM(); VPCMPGTD(x, normal, m); VMOVMSKPS(m, r) })
+		} else {
+			for offset := 0; offset < 64; offset += 32 {
+				v := ZMM()
+				VCVTPH2PS(at(src, offset), v)
+				for i, h := range k.halves(v) {
+					s.add(i, h)
+				}
 			}
 		}
 		ADDQ(Imm(64), src)
 	})
-	Store(zeros, ReturnIndex(0))
-	Store(tiny, ReturnIndex(1))
+	if e.name == "BF16" {
+		for _, of := range [][]VecVirtual{s.sum, s.squares} {
+			k.shuffle(of, "lower", "upper")
+		}
+	}
+	k.storeSums(l, s)
+	// The processor finds the least of eight unsigned words.
+	ones, half := XMM(), XMM()
+	VPCMPEQW(ones, ones, ones)
+	VPSRLW(Imm(1), ones, half)
+	for i, w := range []struct {
+		v    VecVirtual
+		flip VecVirtual // what makes the one that is looked for the least
+		step func(a, b, c Op)
+	}{{least, nil, func(a, b, c Op) { VPMINUW(a, b, c) }}, {greatest, ones, func(a, b, c Op) { VPMAXUW(a, b, c) }}, {positive, half, func(a, b, c Op) { VPMAXSW(a, b, c) }}} {
+		y, x := YMM(), XMM()
+		VEXTRACTI64X4(Imm(1), w.v, y)
+		w.step(w.v.AsY(), y, y)
+		VEXTRACTI128(Imm(1), y, x)
+		w.step(y.AsX(), x, x)
+		if w.flip != nil {
+			VPXOR(w.flip, x, x)
+		}
+		VPHMINPOSUW(x, x)
+		if w.flip != nil {
+			VPXOR(w.flip, x, x)
+		}
+		VPEXTRW(Imm(0), x, at(l, laneWords+2*i))
+	}
+	ADDQ(zeros, at(l, laneZeros))
+	ADDQ(tiny, at(l, laneTiny))
 	VZEROUPPER()
 	RET()
 }
 
-// Offsets in numeric's struct pairs.
-const (
-	pairErrors   = 0
-	pairDot      = 128
-	pairA        = 256
-	pairB        = 384
-	pairMaxAbs   = 512
-	pairMaxRel   = 640
-	pairChanged  = 768
-	pairBeyond   = 776
-	pairRelative = 784
-	pairAbsolute = 792
-)
-
-// pairs compares numbers. Partial sums stay in memory: AVX2 has no room for
-// them, and they are read but once a step.
-func (k *kind) pairs() {
-	TEXT("pairs"+k.name, NOSPLIT, "func(p *byte, a, b []float32) (high uint32)")
-	p := Load(Param("p"), GP64())
-	left, right := Load(Param("a").Base(), GP64()), Load(Param("b").Base(), GP64())
-	n := Load(Param("a").Len(), GP64()).(GPVirtual)
-	step := k.bytes()
-	magnitude, high := k.constant32(0x7FFFFFFF), k.constant32(0)
-	wideMagnitude, relative, absolute := k.vector(), k.vector(), k.vector()
-	r := GP64()
-	MOVQ(U64(1<<63-1), r)
-	if k.wide {
-		VPBROADCASTQ(r, wideMagnitude)
-	} else {
-		x := XMM()
-		VMOVQ(r, x)
-		VPBROADCASTQ(x, wideMagnitude)
+// shuffle takes the numbers of a pair of registers in other orders.
+func (k *kind) shuffle(pair []VecVirtual, first, second string) {
+	orders := map[string][8]uint32{
+		"even": {0, 2, 4, 6, 8, 10, 12, 14}, "odd": {1, 3, 5, 7, 9, 11, 13, 15},
+		"lower": {0, 8, 1, 9, 2, 10, 3, 11}, "upper": {4, 12, 5, 13, 6, 14, 7, 15},
 	}
-	VBROADCASTSD(at(p, pairRelative), relative)
-	VBROADCASTSD(at(p, pairAbsolute), absolute)
-	changed, beyond := GP64(), GP64()
-	MOVQ(at(p, pairChanged), changed)
-	MOVQ(at(p, pairBeyond), beyond)
-	zero := k.constant32(0)
-	loop("pairs"+k.name, n, 16, func() {
-		for offset := 0; offset < 64; offset += step {
-			for _, base := range []Register{left, right} {
-				x := k.vector()
-				VMOVUPS(at(base, offset), x)
-				k.and(magnitude, x, x)
-				VPMAXUD(x, high, high)
-			}
-		}
-		for lane := 0; lane < 128; lane += step {
-			x, y, d := k.vector(), k.vector(), k.vector()
-			VCVTPS2PD(at(left, lane/2), x)
-			VCVTPS2PD(at(right, lane/2), y)
-			VSUBPD(y, x, d)
-			for _, product := range []struct {
-				at   int
-				a, b VecVirtual
-			}{{pairDot, x, y}, {pairA, x, x}, {pairB, y, y}} {
-				sum := k.vector()
-				VMOVUPD(at(p, product.at+lane), sum)
-				VFMADD231PD(product.a, product.b, sum) // exact product: fused or not
-				VMOVUPD(sum, at(p, product.at+lane))
-			}
-			// This square is not exact: it is rounded before it is added.
-			square := k.vector()
-			VMULPD(d, d, square)
-			VADDPD(at(p, pairErrors+lane), square, square)
-			VMOVUPD(square, at(p, pairErrors+lane))
-
-			k.and(wideMagnitude, d, d)
-			k.and(wideMagnitude, x, x)
-			k.and(wideMagnitude, y, y)
-			most, limit := k.vector(), k.vector()
-			VMAXPD(at(p, pairMaxAbs+lane), d, most)
-			VMOVUPD(most, at(p, pairMaxAbs+lane))
-			VMULPD(relative, y, limit)
-			VADDPD(absolute, limit, limit)
-			quotient := k.vector()
-			VMAXPD(x, y, x)
-			VDIVPD(x, d, quotient) // NaN where both are 0: not taken
-			VMOVUPD(at(p, pairMaxRel+lane), most)
-			countC, countB := GP32(), GP32()
-			if k.wide {
-				differ, outside := K(), K()
-				VCMPPD(Imm(4), zero, d, differ)
-				VCMPPD(Imm(6), limit, d, differ, outside) // not less or equal
-				VMAXPD(quotient, most, differ, most)
-				KMOVW(differ, countC)
-				KMOVW(outside, countB)
-			} else {
-				differ, outside := YMM(), YMM()
-				VCMPPD(Imm(4), zero, d, differ)
-				VCMPPD(Imm(6), limit, d, outside)
-				VPAND(differ, outside, outside)
-				VPAND(differ, quotient, quotient)
-				VMAXPD(quotient, most, most)
-				VMOVMSKPD(differ, countC)
-				VMOVMSKPD(outside, countB)
-			}
-			VMOVUPD(most, at(p, pairMaxRel+lane))
-			POPCNTL(countC, countC)
-			POPCNTL(countB, countB)
-			ADDQ(countC.As64(), changed)
-			ADDQ(countB.As64(), beyond)
-		}
-		ADDQ(Imm(64), left)
-		ADDQ(Imm(64), right)
-	})
-	MOVQ(changed, at(p, pairChanged))
-	MOVQ(beyond, at(p, pairBeyond))
-	// The greatest of high.
-	width := YMM()
-	if k.wide {
-		VEXTRACTI64X4(Imm(1), high, width)
-		VPMAXUD(high.AsY(), width, width)
-	} else {
-		width = high
+	a, b := ZMM(), ZMM()
+	for _, part := range []struct {
+		v    VecVirtual
+		name string
+	}{{a, first}, {b, second}} {
+		order := ZMM()
+		k.load32(k.data(part.name, func(i int) uint32 { return orders[part.name][i/2] * uint32(1-i%2) }), order)
+		VMOVAPD(pair[0], part.v)
+		VPERMT2PD(pair[1], order, part.v)
 	}
-	x, other := width.AsX(), XMM()
-	VEXTRACTI128(Imm(1), width, other)
-	VPMAXUD(other, x, x)
-	VPSHUFD(Imm(0x4E), x, other)
-	VPMAXUD(other, x, x)
-	VPSHUFD(Imm(0xB1), x, other)
-	VPMAXUD(other, x, x)
-	out := GP32()
-	VMOVD(x, out)
-	Store(out, ReturnIndex(0))
-	VZEROUPPER()
-	RET()
+	VMOVAPD(a, pair[0])
+	VMOVAPD(b, pair[1])
 }
