@@ -322,7 +322,8 @@ func bitNet(m *matcher, p *Packing) (uint64, bool) {
 	return p.finish(m, 2, shape...)
 }
 
-// packQuantized: I32 [out, ceil(in / (32/bits))]; weight_shape holds [out, in].
+// packQuantized: I32 [out, ceil(in / (32/bits))], or [out, ceil(in·bits/32)];
+// weight_shape holds [out, in].
 func packQuantized(m *matcher, p *Packing) (uint64, bool) {
 	rows, packed, ok := matrix(&m.t.Info)
 	if !ok {
@@ -336,8 +337,9 @@ func packQuantized(m *matcher, p *Packing) (uint64, bool) {
 	}
 	for _, b := range []uint64{m.bits(4), 4, 8, 2, 3, 1, 5, 6, 7} {
 		each := 32 / b
-		// The division comes first: in may be anything.
-		if in > 0 && (in-1)/each+1 == packed {
+		// Words hold whole integers in older files, and are filled to the last
+		// bit in newer ones. The division comes first: in may be anything.
+		if in > 0 && ((in-1)/each+1 == packed || in <= 1<<40 && (in*b-1)/32+1 == packed) {
 			bits = b
 			break
 		}

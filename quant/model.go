@@ -1,0 +1,189 @@
+package quant
+
+import (
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/tensmith/tensmith/describe"
+	"github.com/tensmith/tensmith/safetensors"
+)
+
+// A Model is the tensors of a model, some of them packed.
+type Model struct {
+	// Summary is what describe says of it.
+	Summary describe.Summary
+
+	entries map[string]safetensors.Entry
+	tensors map[string]*describe.Tensor
+	set     settings
+}
+
+// Open finds the packed weights among entries, whose Data is to be an
+// [io.ReaderAt]. The config is the text of config.json, or nil: some schemes
+// cannot be told apart, or read, without it.
+func Open(entries []safetensors.Entry, metadata map[string]string, config []byte) *Model {
+	m := &Model{
+		Summary: describe.Entries(entries, metadata, config),
+		entries: make(map[string]safetensors.Entry, len(entries)),
+		tensors: make(map[string]*describe.Tensor, len(entries)),
+		set:     parseSettings(config),
+	}
+	for _, e := range entries {
+		m.entries[e.Name] = e
+	}
+	for i := range m.Summary.Tensors {
+		t := &m.Summary.Tensors[i]
+		m.tensors[t.Name] = t
+	}
+	return m
+}
+
+// Packed returns the tensors in which weights are packed, by name.
+func (m *Model) Packed() []describe.Tensor {
+	var list []describe.Tensor
+	for _, t := range m.Summary.Tensors {
+		if t.Role == describe.Packed {
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
+// Weight returns the weight that is packed in the named tensor, as floats of
+// type to: F64, F32, F16 or BF16, or 0 for the type that its scales or its
+// settings have, BF16 if they have none of these. The errors are an [*Error].
+func (m *Model) Weight(name string, to safetensors.DType) (*Weight, error) {
+	t := m.tensors[name]
+	if t == nil || t.Role != describe.Packed {
+		return nil, fault(name, ErrScheme, "no weights are packed in it")
+	}
+	c := &companions{m: m, t: t}
+	for _, part := range t.Packing.Companions {
+		if part.Purpose == "quant state" && strings.HasSuffix(part.Name, ".comfy_quant") && t.DType != safetensors.F8E4M3 && t.DType != safetensors.F8E5M2 {
+			return nil, fault(name, ErrScheme, "ComfyUI stores its scales as a kernel wants them")
+		}
+	}
+	make := makers[t.Packing.Scheme]
+	if make == nil {
+		return nil, fault(name, ErrScheme, "nothing here reads %s", t.Packing.Scheme)
+	}
+	dec, shape, err := make(c)
+	if err != nil {
+		return nil, err
+	}
+	if to == 0 {
+		to = c.natural()
+	}
+	return newWeight(safetensors.Info{Name: t.Packing.Weight, DType: to, Shape: shape}, *t.Packing, dec)
+}
+
+// Unpacked returns the tensors of the model with every packed weight as floats
+// of type to, as in [Model.Weight], and without the companions and marks of
+// those. What keep returns true for stays packed; nil keeps nothing. It fails
+// if a weight cannot be unpacked, and if an unpacked weight has the name of
+// another tensor.
+func (m *Model) Unpacked(to safetensors.DType, keep func(name string) bool) ([]safetensors.Entry, error) {
+	if keep == nil {
+		keep = func(string) bool { return false }
+	}
+	var list []safetensors.Entry
+	names := map[string]string{}
+	kept := false
+	for _, t := range m.Summary.Tensors {
+		kept = kept || t.Role == describe.Packed && keep(t.Name)
+	}
+	for i := range m.Summary.Tensors {
+		t := &m.Summary.Tensors[i]
+		e := m.entries[t.Name]
+		switch {
+		case t.Role == describe.Companion && !keep(t.Of), !kept && isMark(t):
+			continue
+		case t.Role == describe.Packed && !keep(t.Name):
+			w, err := m.Weight(t.Name, to)
+			if err != nil {
+				return nil, err
+			}
+			e = safetensors.Entry{Info: w.Info, Data: w}
+		}
+		if other, ok := names[e.Name]; ok {
+			return nil, fault(t.Name, ErrScheme, "its weight %q would be there twice, as %q has it", e.Name, other)
+		}
+		names[e.Name] = t.Name
+		list = append(list, e)
+	}
+	return list, nil
+}
+
+// isMark tells whether a tensor does no more than say that others are packed.
+func isMark(t *describe.Tensor) bool {
+	return t.Role == describe.Buffer && (t.Name == "scaled_fp8" || strings.HasSuffix(t.Name, ".scaled_fp8"))
+}
+
+// companions are those of one packed tensor, and itself.
+type companions struct {
+	m *Model
+	t *describe.Tensor
+}
+
+// packed returns the packed tensor.
+func (c *companions) packed() (*part, error) { return newPart(c.m.entries[c.t.Name]) }
+
+// find returns the first companion of a purpose, if there is one.
+func (c *companions) find(purpose string) (*part, bool, error) {
+	for _, p := range c.t.Packing.Companions {
+		if p.Purpose == purpose {
+			found, err := newPart(c.m.entries[p.Name])
+			return found, err == nil, err
+		}
+	}
+	return nil, false, nil
+}
+
+// need returns the first companion of a purpose.
+func (c *companions) need(purpose string) (*part, error) {
+	p, ok, err := c.find(purpose)
+	if err == nil && !ok {
+		return nil, fault(c.t.Name, ErrMissing, "%s of %s", purpose, c.t.Packing.Scheme)
+	}
+	return p, err
+}
+
+// natural returns the type that the weights had before, as far as can be told.
+func (c *companions) natural() safetensors.DType {
+	for _, p := range c.t.Packing.Companions {
+		e := c.m.entries[p.Name]
+		if p.Purpose == "scale" && (e.DType == safetensors.F16 || e.DType == safetensors.BF16) {
+			return e.DType
+		}
+		if _, ok := e.Data.(io.ReaderAt); ok && p.Purpose == "quant state" {
+			part, err := newPart(e)
+			if err != nil {
+				continue
+			}
+			if s, err := readState(part); err == nil {
+				switch s.DType {
+				case "float16":
+					return safetensors.F16
+				case "float32":
+					return safetensors.F32
+				}
+			}
+		}
+	}
+	return safetensors.BF16
+}
+
+// plainShape returns the shape of a weight as it is packed, of two dimensions
+// and more unless vectors will do.
+func (c *companions) shape() ([]uint64, matrix, error) {
+	shape := slices.Clone(c.t.Packing.Shape)
+	list, n, ok := dims(shape)
+	if !ok || len(shape) == 0 {
+		return nil, matrix{}, fault(c.t.Name, ErrShape, "%s %d tells no shape of its weight", c.t.DType, c.t.Shape)
+	}
+	if n == 0 {
+		return nil, matrix{}, fault(c.t.Name, ErrShape, "%d holds no weights", c.t.Shape)
+	}
+	return shape, newMatrix(list), nil
+}
