@@ -104,6 +104,13 @@ func openDirectory(fsys fs.FS, name string, opts *Options) (*File, error) {
 			return openTorch(fsys, name, opts)
 		}
 	}
+	if slices.ContainsFunc(list, isSafetensors) {
+		if sliced(fsys, name, list) {
+			return openTorch(fsys, name, opts)
+		}
+	} else if isDeepSpeed(fsys, name, list) {
+		return openTorch(fsys, name, opts)
+	}
 	if !slices.ContainsFunc(list, isSafetensors) && !slices.ContainsFunc(list, func(e fs.DirEntry) bool { return e.Name() == "model_index.json" }) {
 		return openOnly(fsys, name, list, opts)
 	}
@@ -137,6 +144,58 @@ func openOnly(fsys fs.FS, name string, list []fs.DirEntry, opts *Options) (*File
 
 func isSafetensors(e fs.DirEntry) bool {
 	return strings.HasSuffix(e.Name(), ".safetensors") || strings.HasSuffix(e.Name(), ".safetensors.index.json")
+}
+
+// isDeepSpeed tells whether a directory is a checkpoint of DeepSpeed's ZeRO, or
+// has the file that names one below it.
+func isDeepSpeed(fsys fs.FS, name string, list []fs.DirEntry) bool {
+	states := func(e fs.DirEntry) bool {
+		return strings.HasSuffix(e.Name(), "_optim_states.pt") || strings.HasSuffix(e.Name(), "_model_states.pt")
+	}
+	for _, e := range list {
+		if e.Name() != "latest" || !e.Type().IsRegular() {
+			continue
+		}
+		info, err := e.Info()
+		if err != nil || info.Size() > 1<<10 {
+			continue
+		}
+		tag, err := fs.ReadFile(fsys, path.Join(name, e.Name()))
+		if step := strings.TrimSpace(string(tag)); err == nil && fs.ValidPath(step) {
+			below, err := fs.ReadDir(fsys, path.Join(name, step))
+			return err == nil && slices.ContainsFunc(below, states)
+		}
+	}
+	return slices.ContainsFunc(list, states)
+}
+
+// slicesKey is the metadata in which torch.distributed.checkpoint says which
+// slices of tensors a file holds.
+const slicesKey = "DCP_SHARDING_INFO"
+
+// sliced tells whether the files hold slices that are to be put together. An
+// index says that they hold whole tensors.
+func sliced(fsys fs.FS, name string, list []fs.DirEntry) bool {
+	for _, e := range list {
+		if strings.HasSuffix(e.Name(), ".index.json") || e.Name() == "model_index.json" {
+			return false
+		}
+	}
+	for _, e := range list {
+		if !strings.HasSuffix(e.Name(), ".safetensors") {
+			continue
+		}
+		f, err := safetensors.OpenFS(fsys, path.Join(name, e.Name()))
+		if err != nil {
+			return false // what is wrong, the reader of all of them says
+		}
+		_, ok := f.Metadata()[slicesKey]
+		f.Close()
+		if ok {
+			return true
+		}
+	}
+	return false
 }
 
 // openIndex opens an index by the files that it names.
@@ -237,6 +296,9 @@ func openSafetensors(fsys fs.FS, name string, _ *Options) (*File, error) {
 	f := &File{Format: string(Safetensors), Verdict: "allowed", Metadata: maps.Clone(c.Metadata()), name: name, close: c.Close}
 	for t := range c.All() {
 		f.Entries = append(f.Entries, safetensors.Entry{Info: t.Info, Data: t})
+	}
+	if info, err := fs.Stat(fsys, name); err == nil && !info.IsDir() && f.Metadata[slicesKey] != "" {
+		f.Notes = append(f.Notes, Note{Kind: "container", Text: "its tensors may be slices of those of the model: the directory it is in has all of them"})
 	}
 	if files := c.Files(); len(files) > 1 {
 		for _, file := range files {

@@ -35,9 +35,19 @@ var allowedNames = spread([]row{
 	{"torch._tensor", "_rebuild_from_type_v2"},
 	{"torch.tensor", "_rebuild_from_type_v2"}, // alias of 1.7 and 1.8
 	{"torch.jit._pickle", "build_intlist build_tensorlist build_doublelist build_boollist build_tensor_from_id restore_type_tag"},
+	// What .metadata of torch.distributed.checkpoint holds: data classes and
+	// an enumeration, under the names of torch 2.3 to 2.15, of 2.0 to 2.2
+	// (the properties in _shard), and of 1.13; and the directory it was
+	// written to as a path, which is text with slashes: it opens nothing.
 	{"torch.distributed.checkpoint.metadata", `Metadata TensorStorageMetadata BytesStorageMetadata TensorProperties
 		ChunkStorageMetadata MetadataIndex StorageMeta _MEM_FORMAT_ENCODING`},
 	{"torch.distributed.checkpoint.filesystem", "_StorageInfo"},
+	{"torch.distributed._shard.sharded_tensor.metadata", "TensorProperties MEM_FORMAT_ENCODING"},
+	{"torch.distributed._shard.checkpoint.metadata", `Metadata TensorStorageMetadata BytesStorageMetadata
+		ChunkStorageMetadata MetadataIndex`},
+	{"torch.distributed._shard.checkpoint.filesystem", "_StorageInfo"},
+	{"pathlib", "Path PosixPath WindowsPath PurePath PurePosixPath PureWindowsPath"},
+	{"pathlib._local", "Path PosixPath WindowsPath PurePath PurePosixPath PureWindowsPath"}, // Python 3.13
 	{"numpy", `ndarray dtype bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64
 		complex64 complex128 str_ bytes_`},
 	{"numpy.core.multiarray", "_reconstruct scalar"},
@@ -53,16 +63,6 @@ var dataNames = map[string]string{
 	"torch.storage._load_from_bytes":            "opens a checkpoint within the pickle",
 	"argparse.Namespace":                        "settings of a program",
 	"types.SimpleNamespace":                     "settings of a program",
-	"pathlib.Path":                              "a path",
-	"pathlib.PosixPath":                         "a path",
-	"pathlib.WindowsPath":                       "a path",
-	"pathlib.PurePath":                          "a path",
-	"pathlib.PurePosixPath":                     "a path",
-	"pathlib.PureWindowsPath":                   "a path",
-	"pathlib._local.Path":                       "a path",
-	"pathlib._local.PosixPath":                  "a path",
-	"pathlib._local.WindowsPath":                "a path",
-	"pathlib._local.PurePosixPath":              "a path",
 	"uuid.UUID":                                 "an identifier",
 	"uuid.SafeUUID":                             "an identifier",
 	"torch._C._nn.gelu":                         "an activation function",

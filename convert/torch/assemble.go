@@ -33,13 +33,11 @@ func (t *tensor) assemble(chunks []chunk) error {
 	}
 	if rows && plain && len(t.shape) > 0 {
 		sort.Slice(kept, func(i, j int) bool { return kept[i].off[0] < kept[j].off[0] })
-		j := &joined{}
-		for _, c := range kept {
-			s, _ := c.t.s.data.sub(c.t.begin, c.t.bytes())
-			j.size += s.size
-			j.parts, j.ends = append(j.parts, s), append(j.ends, j.size)
+		parts := make([]span, len(kept))
+		for i, c := range kept {
+			parts[i], _ = c.t.s.data.sub(c.t.begin, c.t.bytes())
 		}
-		t.made = j
+		t.made = joinSpans(parts)
 		return nil
 	}
 	t.made = &assembly{t: t, chunks: kept}
@@ -51,6 +49,15 @@ type joined struct {
 	parts []span
 	ends  []int64
 	size  int64
+}
+
+func joinSpans(parts []span) *joined {
+	j := &joined{parts: parts}
+	for _, s := range parts {
+		j.size += s.size
+		j.ends = append(j.ends, j.size)
+	}
+	return j
 }
 
 // Size returns the number of bytes.

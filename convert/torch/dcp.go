@@ -185,13 +185,11 @@ func (d *distributed) tensor(name string, attrs *pickle.Dict, at place) (*tensor
 		return nil, at.fail(ErrLimit, "chunks", "%d chunks", len(items))
 	}
 	var chunks []chunk
-	covered := int64(0)
 	for _, item := range items {
 		c, err := d.chunk(name, item, shape, at)
 		if err != nil {
 			return nil, err
 		}
-		covered += c.t.numel()
 		chunks = append(chunks, c)
 	}
 	if len(chunks) == 1 && slices.Equal(chunks[0].t.shape, shape) {
@@ -200,23 +198,7 @@ func (d *distributed) tensor(name string, attrs *pickle.Dict, at place) (*tensor
 	if len(chunks) == 0 {
 		return nil, at.malformed("missing", "no chunks, so no type")
 	}
-	// Boxes that are disjoint and have as many elements as the tensor cover it.
-	if covered != total {
-		return nil, at.malformed("missing", "the chunks have %d elements, the tensor %d", covered, total)
-	}
-	for i, a := range chunks {
-		for _, b := range chunks[:i] {
-			if overlap(a, b) {
-				return nil, at.malformed("overlap", "chunks at %d and %d", a.off, b.off)
-			}
-		}
-		if a.t.elem != chunks[0].t.elem || a.t.elem.home == 0 || a.t.elem.kind == packed {
-			return nil, at.fail(ErrUnsupported, a.t.elem.name, "chunks of type %s", a.t.elem.name)
-		}
-	}
-	d.r.note("copy", name, "", fmt.Sprintf("assembled of %d chunks", len(chunks)))
-	t := &tensor{at: at, elem: chunks[0].t.elem, shape: shape, stride: rowMajor(shape)}
-	return t, t.assemble(chunks)
+	return d.r.cover(name, shape, chunks, at)
 }
 
 func overlap(a, b chunk) bool {

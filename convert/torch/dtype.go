@@ -79,6 +79,17 @@ func elemOf(name string) *elem {
 	return elems[name]
 }
 
+// elemOfHome returns the type whose elements a dtype is for. That of a dtype of
+// less than a byte has no size.
+func elemOfHome(d safetensors.DType) *elem {
+	for _, e := range elems { // one for each dtype
+		if e.home == d && e.kind != packed {
+			return e
+		}
+	}
+	return &elem{name: d.String(), home: d}
+}
+
 // elemOfClass returns the type of a class such as torch.cuda.FloatStorage,
 // for the suffix Storage or Tensor.
 func elemOfClass(module, name, suffix string) *elem {

@@ -14,6 +14,9 @@ func (r *reader) finish(c *content, at place) (*File, error) {
 		bad.File = at.file
 		return nil, bad
 	}
+	if err := r.partOfZero(c); err != nil {
+		return nil, err
+	}
 	f := &File{r: r, container: c.container, wrap: c.wrap, shard: c.shard}
 	list, err := r.namedOf(c, f, at)
 	if err != nil {

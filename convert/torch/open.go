@@ -294,8 +294,17 @@ func (r *reader) directory(name string) (*content, error) {
 			index = append(index, e.Name())
 		}
 	}
+	holds := func(end string) bool {
+		return slices.ContainsFunc(list, func(e fs.DirEntry) bool { return strings.HasSuffix(e.Name(), end) })
+	}
 	switch len(index) {
 	case 0:
+		if isZero(list) {
+			return r.zero(name, list)
+		}
+		if holds(".safetensors") && !holds(".safetensors.index.json") {
+			return r.sliced(name, list)
+		}
 		return nil, place{file: name, offset: -1}.fail(ErrUnknown, "unknown", "a directory with neither .metadata nor an index of .bin files")
 	case 1:
 		return r.shards(path.Join(name, index[0]))

@@ -316,7 +316,7 @@ func (r *reader) pieces(name string, t *tensor) ([]piece, error) {
 		return nil, named1(err, name)
 	}
 	p := piece{name, t.elem.home, shape, data, t}
-	if t.made != nil {
+	if t.made != nil && t.s == nil {
 		p.view = nil
 	}
 	return []piece{p}, nil

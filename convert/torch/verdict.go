@@ -124,11 +124,15 @@ func (w *watcher) finish(v pickle.Value, err error) {
 		return
 	}
 	at := w.at.at(w.getattr.Offset)
-	member := err == nil
+	member, known := err == nil, true
 	check := func(parent, part pickle.Value) {
 		if sym, ok := part.(*pickle.Symbol); ok && sym.Is("builtins", "getattr") {
 			o, ok := parent.(*pickle.Object)
 			member = member && ok && o.Callable == part && pickle.EnumMember(o)
+			if member {
+				v, _ := pickle.Judge(o.ArgList()[0].(*pickle.Symbol)) // EnumMember has found it
+				known = known && v == pickle.Allowed
+			}
 		}
 	}
 	visit := func(v pickle.Value) bool {
@@ -143,10 +147,11 @@ func (w *watcher) finish(v pickle.Value, err error) {
 		check(nil, v)
 		pickle.Walk(v, visit)
 	}
-	if member {
-		w.trace.add(at, "builtins.getattr", pickle.Suspicious, "the member of an enumeration")
-	} else {
+	switch {
+	case !member:
 		w.trace.add(at, "builtins.getattr", pickle.Dangerous, "reaches other names")
+	case !known: // the enumerations of torch.distributed.checkpoint are
+		w.trace.add(at, "builtins.getattr", pickle.Suspicious, "the member of an enumeration")
 	}
 }
 
