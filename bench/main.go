@@ -179,8 +179,8 @@ func referenceCases(f files, program string) []*benchCase {
 		one(loadBig, nil, "load", f.big, n(loadBig)),
 		one(saveBig, nil, "save", f.big, filepath.Join(f.dir, "rust.safetensors"), n(saveBig)),
 		one(saveHeavy, nil, "save", f.heavy, filepath.Join(f.dir, "rust-many.safetensors"), n(saveHeavy)),
-		one(encodeOrder, nil, "encode-header", f.empty, n(encodeOrder)),
-		one(encodeHeavy, nil, "encode-header", f.empty, n(encodeHeavy)),
+		one(encodeOrder, nil, "encode-header", f.empty, n(encodeOrder), "sorted"),
+		one(encodeHeavy, nil, "encode-header", f.empty, n(encodeHeavy), "shuffled"),
 	}
 }
 

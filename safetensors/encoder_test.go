@@ -300,8 +300,9 @@ func TestSortedNames(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := 1; i < len(plan.entries); i++ {
-			if a, b := plan.entries[i-1], plan.entries[i]; a.Name >= b.Name || b.begin != a.end() {
-				t.Fatalf("%q at %d stands before %q at %d", a.Name, a.begin, b.Name, b.begin)
+			a, b := plan.entries[i-1], plan.entries[i]
+			if first, second := plan.entry(i-1).Name, plan.entry(i).Name; first >= second || b.begin != a.end() {
+				t.Fatalf("%q at %d stands before %q at %d", first, a.begin, second, b.begin)
 			}
 		}
 	}

@@ -3,9 +3,13 @@ package safetensors
 import (
 	"cmp"
 	"encoding/binary"
+	"maps"
 	"math/bits"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 )
 
 // A sortItem is an entry while it is being sorted.
@@ -29,8 +33,12 @@ func (a *sortItem) compare(b *sortItem) int {
 type sorter struct {
 	entries []Entry
 	items   []sortItem
-	prefix  string // what all names are thought to have in common
-	stale   bool   // a name has turned out to begin otherwise
+	prefix  string      // what all names are thought to have in common
+	stale   atomic.Bool // a name has turned out to begin otherwise
+	moved   bool        // the items are not in the order they were added in
+
+	mu    sync.Mutex
+	twice int32 // an entry that has the name and the rank of another, or -1
 }
 
 // samplePrefix guesses what all names have in common from some of them.
@@ -45,17 +53,37 @@ func samplePrefix(entries []Entry) string {
 	return prefix
 }
 
-func newSorter(entries []Entry) *sorter {
-	return &sorter{entries: entries, items: make([]sortItem, len(entries)), prefix: samplePrefix(entries)}
+// likelySorted guesses from some of the entries whether all are in order, as
+// those of a file are that is written again.
+func likelySorted(entries []Entry) bool {
+	last := 0
+	for i := 0; i < len(entries); i += len(entries)/16 + 1 {
+		a, b := &entries[last], &entries[i]
+		if b.DType > a.DType || b.DType == a.DType && b.Name < a.Name {
+			return false
+		}
+		last = i
+	}
+	return true
 }
 
+func newSorter(entries []Entry) *sorter {
+	return &sorter{entries: entries, prefix: samplePrefix(entries), twice: -1}
+}
+
+// add takes entry i into the items, which have a place for each. Several
+// goroutines may add different entries.
 func (s *sorter) add(i int, rank int32) {
-	item := sortItem{rank: rank, index: int32(i)}
+	item := &s.items[i]
+	item.rank, item.index = rank, int32(i)
 	name := s.entries[i].Name
-	if s.stale = s.stale || !strings.HasPrefix(name, s.prefix); !s.stale {
+	switch {
+	case s.stale.Load():
+	case strings.HasPrefix(name, s.prefix):
 		item.setKey(name[len(s.prefix):])
+	default:
+		s.stale.Store(true)
 	}
-	s.items[i] = item
 }
 
 func (a *sortItem) setKey(rest string) {
@@ -68,69 +96,148 @@ func (a *sortItem) setKey(rest string) {
 	a.key = [2]uint64{binary.BigEndian.Uint64(key[:]), binary.BigEndian.Uint64(key[8:])}
 }
 
-// sort sorts the items and reports whether all have one rank. Equal names
-// have equal keys then.
+// A sortRange is a range of items of one rank whose names share skip bytes.
+type sortRange struct {
+	from, to, skip int
+	keyed          bool // the keys are those behind skip
+}
+
+// sort sorts the items and reports whether all have one rank; an entry whose
+// name occurs twice in one rank is then in s.twice.
 func (s *sorter) sort() (one bool) {
-	type span struct {
-		from, to, skip int
-		keyed          bool // the keys are those behind skip
+	groups := s.group()
+	for _, g := range groups {
+		if !s.stale.Load() {
+			g.skip, g.keyed = len(s.prefix), true
+		}
+		s.sortGroup(g)
 	}
-	var todo []span
-	// split appends a range for each run of items that equal tells.
-	split := func(part span, skip int, keyed bool, equal func(a, b *sortItem) bool) {
-		for i := part.from; i < part.to; {
+	return len(groups) <= 1
+}
+
+// group brings the items into the order of their ranks and returns the
+// ranges that share one.
+func (s *sorter) group() []sortRange {
+	counts := map[int32]int{}
+	for i := 0; i < len(s.items); {
+		j := i + 1
+		for j < len(s.items) && s.items[j].rank == s.items[i].rank {
+			j++
+		}
+		counts[s.items[i].rank] += j - i
+		i = j
+	}
+	var groups []sortRange
+	at := make(map[int32]int, len(counts))
+	n := 0
+	for _, rank := range slices.Sorted(maps.Keys(counts)) {
+		at[rank] = n
+		groups = append(groups, sortRange{from: n, to: n + counts[rank]})
+		n += counts[rank]
+	}
+	rising := func(a, b sortItem) int { return cmp.Compare(a.rank, b.rank) }
+	if len(groups) > 1 && !slices.IsSortedFunc(s.items, rising) {
+		s.moved = true
+		grouped := make([]sortItem, len(s.items))
+		for _, item := range s.items {
+			grouped[at[item.rank]] = item
+			at[item.rank]++
+		}
+		s.items = grouped
+	}
+	return groups
+}
+
+// sortGroup sorts a range, in several parts at once if it is long.
+func (s *sorter) sortGroup(g sortRange) {
+	if !s.arrange(&g, true) {
+		return
+	}
+	parts := partsOf(g.to - g.from)
+	cuts := make([]int, parts+1) // between keys that differ
+	for w := range cuts {
+		cuts[w], _ = share(g.to-g.from, parts, w)
+		for cuts[w] += g.from; cuts[w] > g.from && cuts[w] < g.to && s.items[cuts[w]].key == s.items[cuts[w]-1].key; {
+			cuts[w]++
+		}
+	}
+	parallel(parts, func(w int) { s.refine(sortRange{cuts[w], cuts[w+1], g.skip, true}) })
+}
+
+// arrange sorts the items of a range by their keys, and reports whether there
+// may be names to compare beyond them. It sets g.skip to what the names have in
+// common before the keys. The top range is sorted by several workers.
+func (s *sorter) arrange(g *sortRange, top bool) bool {
+	part := s.items[g.from:g.to]
+	if !g.keyed {
+		common := s.rekey(part, g.skip)
+		if common < g.skip { // the names end within equal keys, so they are equal
+			s.same(part)
+			return false
+		}
+		g.skip = common
+	}
+	if s.rising(part, g.skip) {
+		return false // as the tensors of a file that is written again are
+	}
+	if top {
+		s.moved = true
+	}
+	switch {
+	case s.ambiguous(part, g.skip):
+		slices.SortFunc(part, func(a, b sortItem) int {
+			return cmp.Compare(s.entries[a.index].Name[g.skip:], s.entries[b.index].Name[g.skip:])
+		})
+		for i := range part[1:] {
+			if s.entries[part[i].index].Name == s.entries[part[i+1].index].Name {
+				s.same(part[i : i+2])
+			}
+		}
+		return false
+	case len(part) < 256:
+		slices.SortFunc(part, func(a, b sortItem) int { return a.compare(&b) })
+	case top:
+		sortKeys(part)
+	default:
+		radixSort(part, make([]sortItem, len(part)))
+	}
+	return true
+}
+
+// refine goes on with each run of equal keys in g, and with the runs in it.
+func (s *sorter) refine(g sortRange) {
+	var todo []sortRange
+	split := func(g sortRange) {
+		for i := g.from; i < g.to; {
 			j := i + 1
-			for j < part.to && equal(&s.items[i], &s.items[j]) {
+			for j < g.to && s.items[i].key == s.items[j].key {
 				j++
 			}
 			if j-i > 1 {
-				todo = append(todo, span{i, j, skip, keyed})
+				todo = append(todo, sortRange{from: i, to: j, skip: g.skip + 16})
 			}
 			i = j
 		}
 	}
-	one = !slices.ContainsFunc(s.items, func(i sortItem) bool { return i.rank != s.items[0].rank })
-	if !one {
-		slices.SortFunc(s.items, func(a, b sortItem) int {
-			return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.index, b.index))
-		})
-	}
-	all := span{to: len(s.items)}
-	if s.stale {
-		split(all, 0, false, func(a, b *sortItem) bool { return a.rank == b.rank })
-	} else {
-		split(all, len(s.prefix), true, func(a, b *sortItem) bool { return a.rank == b.rank })
-	}
-	var spare []sortItem
+	split(g)
 	for len(todo) > 0 {
 		r := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		part := s.items[r.from:r.to]
-		common := r.skip
-		if !r.keyed {
-			if common = s.rekey(part, r.skip); common < r.skip {
-				continue // the names end within equal keys, so they are equal
-			}
+		if s.arrange(&r, false) {
+			split(r)
 		}
-		switch {
-		case rising(part):
-			continue // as the tensors of a file that is written again are
-		case s.ambiguous(part, common):
-			slices.SortFunc(part, func(a, b sortItem) int {
-				return cmp.Compare(s.entries[a.index].Name[common:], s.entries[b.index].Name[common:])
-			})
-			continue
-		case len(part) < 256:
-			slices.SortFunc(part, func(a, b sortItem) int { return a.compare(&b) })
-		default:
-			if spare == nil {
-				spare = make([]sortItem, len(s.items))
-			}
-			radixSort(part, spare[:len(part)])
-		}
-		split(r, common+16, false, func(a, b *sortItem) bool { return a.key == b.key })
 	}
-	return one
+}
+
+// same notes that items have one name.
+func (s *sorter) same(items []sortItem) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range items {
+		if s.twice < 0 || items[i].index < s.twice {
+			s.twice = items[i].index
+		}
+	}
 }
 
 // rekey sets the keys of items whose names are known to share skip bytes, and
@@ -150,10 +257,11 @@ func (s *sorter) rekey(items []sortItem, skip int) int {
 	return common
 }
 
-// rising reports whether each key is above the one before it.
-func rising(items []sortItem) bool {
+// rising reports whether each name is above the one before it.
+func (s *sorter) rising(items []sortItem, common int) bool {
 	for i := range items[1:] {
-		if items[i].compare(&items[i+1]) >= 0 {
+		a, b := &items[i], &items[i+1]
+		if c := a.compare(b); c > 0 || c == 0 && s.entries[a.index].Name[common:] >= s.entries[b.index].Name[common:] {
 			return false
 		}
 	}
@@ -187,8 +295,57 @@ func commonPrefix(a, b string, skip int) int {
 	return n
 }
 
-// radixSort sorts by key, a byte at a time from the last to the first. It
-// needs as much memory again.
+// sortKeys sorts by key, one half beside the other.
+func sortKeys(items []sortItem) {
+	spare := make([]sortItem, len(items))
+	half := len(items) / 2
+	if runtime.GOMAXPROCS(0) == 1 || half < 4096 {
+		radixSort(items, spare)
+		return
+	}
+	parallel(2, func(w int) {
+		if w == 0 {
+			radixSort(items[:half], spare[:half])
+		} else {
+			radixSort(items[half:], spare[half:])
+		}
+	})
+	copy(spare, items)
+	a, b := spare[:half], spare[half:]
+	// The lower half of the result is merged upwards, the upper half downwards:
+	// of equal items, those of a come first in both.
+	parallel(2, func(w int) {
+		if w == 0 {
+			i, j := 0, 0
+			for n := range half {
+				if j == len(b) || i < len(a) && a[i].compare(&b[j]) <= 0 {
+					items[n] = a[i]
+					i++
+				} else {
+					items[n] = b[j]
+					j++
+				}
+			}
+			return
+		}
+		i, j := len(a), len(b)
+		for n := len(items) - 1; n >= half; n-- {
+			if i == 0 || j > 0 && a[i-1].compare(&b[j-1]) <= 0 {
+				j--
+				items[n] = b[j]
+			} else {
+				i--
+				items[n] = a[i]
+			}
+		}
+	})
+}
+
+// radixSort sorts by key, from the last bits to the first. It needs as much
+// memory again.
+//
+// Bits that are the same in all keys are left out: digits differ in four bits,
+// so that several bytes of a name are sorted by at once.
 func radixSort(items, spare []sortItem) {
 	var differ [2]uint64
 	for i := range items {
@@ -197,21 +354,18 @@ func radixSort(items, spare []sortItem) {
 	}
 	from, to := items, spare
 	for word := 1; word >= 0; word-- {
-		for shift := 0; shift < 64; shift += 8 {
-			if differ[word]>>shift&0xff == 0 {
-				continue
-			}
-			var at [256]int
+		for left := differ[word]; left != 0; {
+			d := nextDigit(&left)
+			var at [1 << digitBits]int32
 			for i := range from {
-				at[byte(from[i].key[word]>>shift)]++
+				at[d.of(from[i].key[word])]++
 			}
-			sum := 0
-			for b, n := range at {
-				at[b] = sum
-				sum += n
+			sum := int32(0)
+			for b := range at[:1<<d.bits] {
+				sum, at[b] = sum+at[b], sum
 			}
 			for i := range from {
-				b := byte(from[i].key[word] >> shift)
+				b := d.of(from[i].key[word])
 				to[at[b]] = from[i]
 				at[b]++
 			}
@@ -221,4 +375,57 @@ func radixSort(items, spare []sortItem) {
 	if &from[0] != &items[0] {
 		copy(items, from)
 	}
+}
+
+// digitBits is how many bits are sorted by at once: their counts fit in the
+// first-level cache.
+const digitBits = 11
+
+// A keyDigit is two fields of a key, one above the other.
+type keyDigit struct {
+	low, high         int // where the fields begin in the key
+	lowMask, highMask uint64
+	highShift         int // where the upper field begins in the digit
+	bits              int
+}
+
+// nextDigit takes the lowest bits out of those that differ.
+func nextDigit(left *uint64) keyDigit {
+	var d keyDigit
+	d.low, d.bits = nextField(left, digitBits)
+	d.lowMask = 1<<d.bits - 1
+	d.highShift = d.bits
+	if *left != 0 {
+		var n int
+		d.high, n = nextField(left, digitBits-d.bits)
+		d.highMask = 1<<n - 1
+		d.bits += n
+	}
+	return d
+}
+
+// nextField takes the lowest run of bits, at most most of them, out of left.
+// It goes on over gaps of a bit or two, which costs less than another field.
+func nextField(left *uint64, most int) (at, n int) {
+	if most == 0 {
+		return 0, 0
+	}
+	at = bits.TrailingZeros64(*left)
+	for rest := *left >> at; rest != 0 && n < most; {
+		run := bits.TrailingZeros64(^rest)
+		if run == 0 {
+			if run = bits.TrailingZeros64(rest); run > 2 {
+				break
+			}
+		}
+		run = min(run, most-n)
+		n += run
+		rest >>= run
+	}
+	*left &^= (1<<n - 1) << at
+	return at, n
+}
+
+func (d *keyDigit) of(key uint64) uint64 {
+	return (key>>d.low&d.lowMask | key>>d.high&d.highMask<<d.highShift) & (1<<digitBits - 1)
 }

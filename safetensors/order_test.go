@@ -24,6 +24,7 @@ func sameOrder(t *testing.T, names []string, rank func(i int) int32) {
 		entries[i].Name = name
 	}
 	s := newSorter(entries)
+	s.items = make([]sortItem, len(entries))
 	var plain []sortItem
 	for i := range entries {
 		s.add(i, rank(i))
@@ -32,15 +33,20 @@ func sameOrder(t *testing.T, names []string, rank func(i int) int32) {
 	one := s.sort()
 	sortPlainly(plain, entries)
 	ranks := map[int32]bool{}
+	twice := false
 	for i := range plain {
 		got, want := s.items[i], plain[i]
 		if entries[got.index].Name != entries[want.index].Name || got.rank != want.rank {
 			t.Fatalf("place %d: %q of rank %d, want %q of rank %d", i, entries[got.index].Name, got.rank, entries[want.index].Name, want.rank)
 		}
-		if i > 0 && s.items[i-1].rank == got.rank && entries[s.items[i-1].index].Name == entries[got.index].Name && s.items[i-1].key != got.key {
-			t.Fatalf("equal names %q have keys %x and %x", entries[got.index].Name, s.items[i-1].key, got.key)
-		}
+		twice = twice || i > 0 && plain[i-1].rank == want.rank && entries[plain[i-1].index].Name == entries[want.index].Name
 		ranks[got.rank] = true
+		if !s.moved && got.index != int32(i) {
+			t.Fatalf("place %d has entry %d, and nothing was moved", i, got.index)
+		}
+	}
+	if twice != (s.twice >= 0) {
+		t.Fatalf("a name occurs twice: %v, found entry %d", twice, s.twice)
 	}
 	if one != (len(ranks) <= 1) {
 		t.Fatalf("one rank: %v, of %d", one, len(ranks))
@@ -74,6 +80,41 @@ func TestOrder(t *testing.T) {
 		layers = append(layers, fmt.Sprintf("model.layers.%d.weight", i*7%3000))
 	}
 	sameOrder(t, layers, func(int) int32 { return 0 })
+	// For several workers, and with runs of names that differ late.
+	var many []string
+	for i := range 30_000 {
+		many = append(many, fmt.Sprintf("model.layers.%d.mlp.experts.%d.weight", i*7919%30_000/500, i*7919%500))
+	}
+	sameOrder(t, many, func(int) int32 { return 0 })
+	sameOrder(t, append(many, many[12345]), func(int) int32 { return 0 })
+	sameOrder(t, many, func(i int) int32 { return int32(i % 3) })
+}
+
+// TestSortKeys compares the sorts by keys with the plain one, on keys in which
+// some bits never differ.
+func TestSortKeys(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for round := range 60 {
+		masks := [2]uint64{rng.Uint64() & rng.Uint64(), rng.Uint64() | rng.Uint64()}
+		if round%3 == 0 {
+			masks = [2]uint64{0x1f1f00ff000f1f1f, uint64(round)}
+		}
+		items := make([]sortItem, []int{1, 2, 300, 9000, 12_345}[round%5])
+		for i := range items {
+			items[i] = sortItem{key: [2]uint64{rng.Uint64()&masks[0] | 0x30<<56, rng.Uint64() & masks[1]}, index: int32(i)}
+		}
+		want := slices.Clone(items)
+		slices.SortStableFunc(want, func(a, b sortItem) int { return a.compare(&b) })
+		one, two := slices.Clone(items), slices.Clone(items)
+		radixSort(one, make([]sortItem, len(one)))
+		sortKeys(two)
+		if !slices.Equal(one, want) {
+			t.Fatalf("round %d: radixSort of %d items is wrong", round, len(items))
+		}
+		if !slices.Equal(two, want) {
+			t.Fatalf("round %d: sortKeys of %d items is wrong", round, len(items))
+		}
+	}
 }
 
 func FuzzOrder(f *testing.F) {

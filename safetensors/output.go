@@ -1,7 +1,6 @@
 package safetensors
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -32,7 +31,7 @@ func (e *Encoder) WriteFile(ctx context.Context, name string, entries []Entry) e
 		if err != nil {
 			return err
 		}
-		_, err = f.Write(plan.prefix)
+		_, err = plan.prefix.WriteTo(f)
 		if err == nil {
 			err = plan.stream(ctx, f, e.Progress)
 		}
@@ -155,8 +154,7 @@ type source struct {
 // sources returns the pieces of the file, in order: the header, and then the
 // data of the entries.
 func (p *plan) sources() []source {
-	prefix := bytes.NewReader(p.prefix)
-	all := append(make([]source, 0, len(p.entries)+1), source{data: prefix, at: prefix, end: prefix.Size()})
+	all := append(make([]source, 0, len(p.entries)+1), source{data: p.prefix, at: p.prefix, end: p.prefix.Size()})
 	var run *Tensor // what the last piece reads, if it is tensors of a file
 	for i := range p.entries {
 		s, ok := p.source(i)
@@ -182,12 +180,12 @@ func (p *plan) sources() []source {
 
 // source returns the piece of entry i, or false if there is nothing to write.
 func (p *plan) source(i int) (source, bool) {
-	e := &p.entries[i]
-	prefix := int64(len(p.prefix))
-	s := source{data: e.Data, begin: prefix + e.begin, end: prefix + e.end(), name: e.Name}
+	e, at := p.entry(i), &p.entries[i]
+	prefix := p.prefix.Size()
+	s := source{data: e.Data, begin: prefix + at.begin, end: prefix + at.end(), name: e.Name}
 	if _, sized := e.Data.(interface{ Size() int64 }); sized {
 		s.at, _ = e.Data.(io.ReaderAt)
-		return s, e.size > 0
+		return s, at.size > 0
 	}
 	return s, e.Data != nil
 }
@@ -271,11 +269,11 @@ func (w *progressWriter) Write(p []byte) (int, error) {
 
 // write writes the whole file to f.
 func (p *plan) write(ctx context.Context, f *os.File, progress func(int64)) error {
-	if err := preallocate(f, int64(len(p.prefix))+p.size); err != nil {
+	if err := preallocate(f, p.prefix.Size()+p.size); err != nil {
 		return err
 	}
 	all := p.sources()
-	out := &output{ctx: ctx, f: f, progress: progress, n: -int64(len(p.prefix))}
+	out := &output{ctx: ctx, f: f, progress: progress, n: -p.prefix.Size()}
 	for len(all) > 0 {
 		// Pieces of one kind are taken together.
 		n := 1

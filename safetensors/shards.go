@@ -129,7 +129,7 @@ func removeStale(base string, names []string) error {
 func split(entries []Entry, limit int64) (shards [][]Entry, total int64, err error) {
 	first, sum := 0, int64(0)
 	for i := range entries {
-		size, err := entries[i].check()
+		size, err := entries[i].check(entries[i].sourceSize())
 		if err != nil {
 			return nil, 0, entryError(entries[i].Name, err)
 		}

@@ -21,7 +21,8 @@ const USAGE: &str = "usage:
   reference open FILE N              open, map, parse
   reference load FILE N              read whole, parse, copy every tensor
   reference save FILE OUT N          serialize_to_file of what FILE holds
-  reference encode-header FILE N     serialize of FILE's names and shapes (meant for tensors of 0 bytes)
+  reference encode-header FILE N ORDER   serialize of FILE's names and shapes (meant for tensors of 0 bytes),
+                                     handed over sorted or shuffled
 Times are printed as JSON with min_ns and median_ns.
 ";
 
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
         ["open", file, n] => timing::open(file, n),
         ["load", file, n] => timing::load(file, n),
         ["save", file, out, n] => timing::save(file, out, n),
-        ["encode-header", file, n] => timing::encode_header(file, n),
+        ["encode-header", file, n, order] => timing::encode_header(file, n, order),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(64);

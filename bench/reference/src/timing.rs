@@ -81,6 +81,16 @@ fn content(bytes: &[u8]) -> Outcome<Content<'_>> {
     Ok((tensors, header.metadata().clone()))
 }
 
+/// Puts items in an order that is always the same and as good as random: that
+/// of Fisher and Yates, with the generator of Knuth's MMIX.
+fn shuffle<T>(items: &mut [T]) {
+    let mut state = 1u64;
+    for i in (1..items.len()).rev() {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        items.swap(i, (state >> 33) as usize % (i + 1));
+    }
+}
+
 pub fn save(file: &str, out: &str, n: &str) -> Outcome<()> {
     let bytes = std::fs::read(file)?;
     let content = content(&bytes)?;
@@ -91,9 +101,14 @@ pub fn save(file: &str, out: &str, n: &str) -> Outcome<()> {
     Ok(())
 }
 
-pub fn encode_header(file: &str, n: &str) -> Outcome<()> {
+pub fn encode_header(file: &str, n: &str, order: &str) -> Outcome<()> {
     let bytes = std::fs::read(file)?;
-    let content = content(&bytes)?;
+    let mut content = content(&bytes)?;
+    match order {
+        "sorted" => {}
+        "shuffled" => shuffle(&mut content.0),
+        _ => return Err("ORDER is sorted or shuffled".into()),
+    }
     let runs = Runs::measure(n, || content.clone(), |(tensors, metadata)| Ok(serialize(tensors, metadata)?))?;
     println!("{}", runs.json());
     Ok(())
