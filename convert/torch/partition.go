@@ -1,6 +1,10 @@
 package torch
 
-import "io"
+import (
+	"io"
+
+	"github.com/tensmith/tensmith/pickle"
+)
 
 // A section is what several vectors have at the same place, one behind the
 // other: part bytes of each, size bytes in all.
