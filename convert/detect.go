@@ -22,6 +22,15 @@ const (
 	GGML        Format = "ggml" // what came before GGUF
 	NPY         Format = "npy"
 	HDF5        Format = "hdf5"
+	ONNX        Format = "onnx"
+	SavedModel  Format = "savedmodel"    // saved_model.pb
+	TensorIndex Format = "tensor-bundle" // NAME.index of a TensorFlow checkpoint
+	TFLite      Format = "tflite"
+	Flax        Format = "flax" // and what else is a map in msgpack
+	IRPA        Format = "irpa"
+	MLIR        Format = "mlir" // its bytecode
+	Paddle      Format = "paddle"
+	TVM         Format = "tvm"
 	Gzip        Format = "gzip"
 	Bzip2       Format = "bzip2"
 	XZ          Format = "xz"
@@ -63,6 +72,15 @@ var formatNames = map[Format]string{
 	GGML:        "a GGML file, from before GGUF",
 	NPY:         "a NumPy array",
 	HDF5:        "an HDF5 file, as old Keras models are",
+	ONNX:        "an ONNX model",
+	SavedModel:  "a TensorFlow SavedModel",
+	TensorIndex: "the index of a TensorFlow checkpoint",
+	TFLite:      "a TensorFlow Lite model",
+	Flax:        "a msgpack file, as Flax models are",
+	IRPA:        "an IREE parameter archive",
+	MLIR:        "MLIR bytecode",
+	Paddle:      "a PaddlePaddle parameter file",
+	TVM:         "a TVM parameter file",
 	Gzip:        "compressed with gzip",
 	Bzip2:       "compressed with bzip2",
 	XZ:          "compressed with xz",
@@ -95,7 +113,8 @@ var magics = []struct {
 	{"version https://git-lfs.github.com/spec/", LFSPointer},
 	{"\x89HDF\r\n\x1a\n", HDF5},
 	{"\x93NUMPY", NPY},
-	{"GGUF", GGUF},
+	{"GGUF", GGUF}, {"IRPA", IRPA}, {"ML\xefR", MLIR},
+	{"\xb7\x9c\x04\x05\x4f\x8d\xe5\xf7", TVM}, // TVM's kTVMNDArrayListMagic
 	{"lmgg", GGML}, {"fmgg", GGML}, {"tjgg", GGML}, {"algg", GGML},
 	{"PK\x03\x04", Zip}, {"PK\x05\x06", Zip},
 	{"7z\xbc\xaf\x27\x1c", SevenZip},
@@ -129,6 +148,14 @@ func Detect(r io.ReaderAt, size int64) (Format, error) {
 		return Tar, nil
 	case looksLikePickle(head):
 		return Pickle, nil
+	case len(head) > 8 && string(head[4:8]) == "TFL3":
+		return TFLite, nil
+	case isPaddle(head):
+		return Paddle, nil
+	case isTensorIndex(head):
+		return TensorIndex, nil
+	case looksLikeFlax(head):
+		return Flax, nil
 	case len(head) > 2 && head[0] == 0x78 && binary.BigEndian.Uint16(head)%31 == 0:
 		return Zlib, nil
 	case len(head) > 64 && head[0] == 'M' && head[1] == 'Z':
@@ -136,8 +163,14 @@ func Detect(r io.ReaderAt, size int64) (Format, error) {
 	case len(bytes.Trim(head, "\x00")) == 0:
 		return Zeros, nil
 	}
+	if format := detectProtobuf(head); format != Unknown {
+		return format, nil
+	}
 	return detectText(head), nil
 }
+
+// Convertible reports whether [Open] reads files of the format.
+func (f Format) Convertible() bool { return importers[f] != nil }
 
 // looksLikeSafetensors takes a file by its frame: a length that the file has
 // room for and a header that begins as JSON does. What is wrong with the

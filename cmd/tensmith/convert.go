@@ -193,16 +193,11 @@ func (a *app) refusal(address string, p place, err error) error {
 		e.File = cmp.Or(p.path(e.File), address)
 		hint = cmp.Or(hints[e.Reason], e.Hint)
 	} else {
-		err = simplify(address, err)
+		err = plainly(simplify(address, err))
 	}
 	if errors.Is(err, convert.ErrUnknown) {
-		if f, e := os.Open(p.path("")); e == nil {
-			defer f.Close()
-			if info, e := f.Stat(); e == nil && info.Mode().IsRegular() {
-				if format, e := convert.Detect(f, info.Size()); e == nil && (format == convert.LFSPointer || format == convert.HTML) {
-					hint = adviceFor(format, address)
-				}
-			}
+		if hint = advice(p.detect(""), address); hint == "" {
+			hint = p.inside("")
 		}
 	}
 	if hint != "" {

@@ -5,18 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
-
-	"github.com/tensmith/tensmith/convert"
-	"github.com/tensmith/tensmith/safetensors"
 )
 
 // The exit codes, a contract with scripts.
@@ -305,93 +300,4 @@ func args(least, most int, what string) cobra.PositionalArgs {
 		}
 		return nil
 	}
-}
-
-// A place is where an address leads: a name in a file system, and how to call
-// the files of it when talking to the user.
-type place struct {
-	fsys fs.FS
-	name string
-	dir  string
-}
-
-// locate finds what an address leads to.
-func locate(address string) (place, error) {
-	info, err := os.Stat(address)
-	if err != nil {
-		return place{}, simplify(address, err)
-	}
-	switch {
-	case info.IsDir():
-		return place{os.DirFS(address), ".", address}, nil
-	case !info.Mode().IsRegular():
-		return place{}, fmt.Errorf("%s: not a regular file (%s)", address, info.Mode().Type())
-	}
-	dir, base := filepath.Split(address)
-	return place{os.DirFS(filepath.Clean(dir + ".")), base, dir}, nil
-}
-
-// path returns what to call a file of the place.
-func (p place) path(name string) string {
-	if name == "" {
-		name = p.name
-	}
-	return filepath.Join(p.dir, filepath.FromSlash(name))
-}
-
-// simplify takes the system call's name and the temporary path out of err:
-// the user knows which file it is about.
-func simplify(address string, err error) error {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		err = e.Err
-	}
-	return fmt.Errorf("%s: %w", address, err)
-}
-
-// open opens a model for reading.
-func (a *app) open(address string) (*safetensors.Checkpoint, error) {
-	p, err := locate(address)
-	if err != nil {
-		return nil, err
-	}
-	c, err := safetensors.OpenCheckpointFS(p.fsys, p.name)
-	if err == nil {
-		return c, nil
-	}
-	e, ok := errors.AsType[*safetensors.FormatError](err)
-	if !ok {
-		return nil, simplify(address, err)
-	}
-	e.File = p.path(e.File)
-	return nil, hinted{e, p.advice(address, e)}
-}
-
-// adviceFor is the hint for a file that is of another format.
-func adviceFor(format convert.Format, name string) string {
-	switch format {
-	case convert.Safetensors, convert.Unknown:
-		return ""
-	case convert.LFSPointer:
-		return "the file is " + format.String() + ": run `git lfs pull`"
-	case convert.HTML:
-		return "the file is " + format.String() + ": download the raw file, and log in if the repository is gated"
-	case convert.TorchLegacy, convert.Pickle, convert.Zip, convert.Tar, convert.NPY:
-		return "the file is " + format.String() + ": try `tensmith convert " + name + "`"
-	}
-	return "the file is " + format.String()
-}
-
-// advice is the hint for a file that the format forbids.
-func (p place) advice(address string, e *safetensors.FormatError) string {
-	if f, err := os.Open(e.File); err == nil {
-		defer f.Close()
-		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-			if format, _ := convert.Detect(f, info.Size()); format != convert.JSON {
-				if advice := adviceFor(format, e.File); advice != "" {
-					return advice
-				}
-			}
-		}
-	}
-	return "`tensmith check " + address + "` lists every problem"
 }

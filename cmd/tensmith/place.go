@@ -1,0 +1,192 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/tensmith/tensmith/convert"
+	"github.com/tensmith/tensmith/safetensors"
+)
+
+// A place is where an address leads: a name in a file system, and how to call
+// the files of it when talking to the user.
+type place struct {
+	fsys fs.FS
+	name string
+	dir  string
+}
+
+// locate finds what an address leads to.
+func locate(address string) (place, error) {
+	info, err := os.Stat(address)
+	if err != nil {
+		return place{}, simplify(address, err)
+	}
+	switch {
+	case info.IsDir():
+		return place{os.DirFS(address), ".", address}, nil
+	case !info.Mode().IsRegular():
+		return place{}, fmt.Errorf("%s: not a regular file (%s)", address, info.Mode().Type())
+	}
+	dir, base := filepath.Split(address)
+	return place{os.DirFS(filepath.Clean(dir + ".")), base, dir}, nil
+}
+
+// path returns what to call a file of the place.
+func (p place) path(name string) string {
+	if name == "" {
+		name = p.name
+	}
+	return filepath.Join(p.dir, filepath.FromSlash(name))
+}
+
+// simplify takes the system call's name and the temporary path out of err:
+// the user knows which file it is about.
+func simplify(address string, err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		err = e.Err
+	}
+	return fmt.Errorf("%s: %w", address, err)
+}
+
+// open opens a model for reading.
+func (a *app) open(address string) (*safetensors.Checkpoint, error) {
+	p, err := locate(address)
+	if err != nil {
+		return nil, err
+	}
+	c, err := safetensors.OpenCheckpointFS(p.fsys, p.name)
+	if err == nil {
+		return c, nil
+	}
+	e, ok := errors.AsType[*safetensors.FormatError](err)
+	if !ok {
+		err = simplify(address, err)
+		if hint := p.inside("`tensmith convert " + address + "`"); hint != "" {
+			err = hinted{err, hint}
+		}
+		return nil, err
+	}
+	name := e.File
+	e.File = p.path(e.File)
+	if format := p.detect(name); foreign(format) {
+		// What the first bytes are as a header's length helps nobody.
+		return nil, hinted{fmt.Errorf("%s: no safetensors file: it is %s", e.File, format), advice(format, e.File)}
+	}
+	return nil, hinted{plainly(e), "`tensmith check " + address + "` lists every problem"}
+}
+
+// A plainError is an error in other words.
+type plainError struct {
+	error
+	text string
+}
+
+func (e plainError) Error() string { return e.text }
+func (e plainError) Unwrap() error { return e.error }
+
+// plainly takes the io.ErrUnexpectedEOF out of what is said of a file that is
+// too short: the file has a cause of its own, and that is there for programs.
+func plainly(err error) error {
+	if _, ok := errors.AsType[*safetensors.FormatError](err); !ok {
+		return err
+	}
+	return plainError{err, strings.Replace(err.Error(), ": "+io.ErrUnexpectedEOF.Error(), "", 1)}
+}
+
+// detect tells what a file of the place is; convert.Unknown if it cannot.
+func (p place) detect(name string) convert.Format {
+	if name == "" {
+		name = p.name
+	}
+	if info, err := fs.Stat(p.fsys, name); err != nil || !info.Mode().IsRegular() {
+		return convert.Unknown // a pipe would be waited for
+	}
+	f, err := os.Open(p.path(name))
+	if err != nil {
+		return convert.Unknown
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return convert.Unknown
+	}
+	format, err := convert.Detect(f, info.Size())
+	if err != nil {
+		return convert.Unknown
+	}
+	return format
+}
+
+// foreign reports whether a file that breaks the format of safetensors does so
+// because it is of another. An index is JSON, sound or not.
+func foreign(format convert.Format) bool {
+	return format != convert.Safetensors && format != convert.Unknown && format != convert.JSON
+}
+
+// isModel reports whether a format is one of models, or may hold one.
+func isModel(format convert.Format) bool {
+	switch format {
+	case convert.GGUF, convert.GGML, convert.HDF5, convert.ONNX, convert.SavedModel, convert.TensorIndex, convert.TFLite,
+		convert.Flax, convert.IRPA, convert.MLIR, convert.Paddle, convert.TVM:
+		return true
+	case convert.Safetensors, convert.Gzip, convert.Bzip2, convert.XZ, convert.Zlib:
+		return false
+	}
+	return format.Convertible()
+}
+
+// advice is what to do with a file of another format.
+func advice(format convert.Format, name string) string {
+	switch format {
+	case convert.LFSPointer:
+		return "run `git lfs pull`"
+	case convert.HTML:
+		return "download the raw file, and log in if the repository is gated"
+	case convert.Gzip, convert.Bzip2, convert.XZ, convert.Zlib:
+		return "decompress it and look again; if it is a checkpoint, `tensmith convert " + name + "` reads it as it is"
+	case convert.Zstd, convert.LZ4, convert.SevenZip:
+		return "unpack it and look again"
+	case convert.Empty, convert.Zeros:
+		return "fetch the file again: a download or copy went wrong"
+	}
+	switch {
+	case format.Convertible():
+		return "try `tensmith convert " + name + "`"
+	case isModel(format):
+		return "tensmith knows such files by sight, but does not convert them yet; `tensmith convert --help` lists what it does"
+	}
+	return ""
+}
+
+// inside is a hint at what a directory holds that is no model of this format,
+// and at the command for what can be converted, if there is one.
+func (p place) inside(command string) string {
+	const most = 200 // a directory of more is no model's
+	list, err := fs.ReadDir(p.fsys, p.name)
+	if err != nil || len(list) > most {
+		return ""
+	}
+	for _, e := range list {
+		name := path.Join(p.name, e.Name())
+		switch format := p.detect(name); {
+		case format == convert.Safetensors && path.Ext(e.Name()) != ".safetensors":
+			return e.Name() + " is a safetensors file by another name: name the file itself"
+		case format.Convertible():
+			if isModel(format) && command != "" {
+				return e.Name() + " is " + format.String() + ": try " + command
+			}
+		case isModel(format):
+			return e.Name() + " is " + format.String() + ", which tensmith does not convert yet"
+		case format == convert.LFSPointer:
+			return e.Name() + " is " + format.String() + ": run `git lfs pull`"
+		}
+	}
+	return ""
+}
