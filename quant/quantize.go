@@ -1,0 +1,292 @@
+package quant
+
+import (
+	"context"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/tensmith/tensmith/numeric"
+	"github.com/tensmith/tensmith/safetensors"
+)
+
+// A Scaling is how scales are laid over a weight, and what they are called.
+type Scaling string
+
+const (
+	// Unscaled rounds numbers as they are.
+	Unscaled Scaling = "none"
+
+	// PerTensor is one F32 for all, by which the largest magnitude becomes the
+	// largest value of the type: NAME.weight_scale of shape [1], as the format
+	// float-quantized of compressed-tensors and vLLM have it.
+	PerTensor Scaling = "tensor"
+
+	// Block128 is an F32 for each block of 128 by 128 weights of a matrix:
+	// NAME.weight_scale_inv, as DeepSeek V3 has it (arXiv 2412.19437, section
+	// 3.3). Weights are multiplied by it, whatever its name says.
+	Block128 Scaling = "block128"
+
+	// MX is a power of two for each 32 weights along the last dimension, after
+	// the OCP Microscaling Formats Specification v1.0, section 6.3:
+	// NAME.weight_scale of U8, as the formats mxfp8-quantized and
+	// mxfp4-pack-quantized of compressed-tensors have it. F4 is NAME.weight_packed
+	// of U8, two a byte.
+	MX Scaling = "mx"
+)
+
+// Fits tells whether weights of a shape can be scaled so, and why not.
+func (s Scaling) Fits(shape []uint64, to safetensors.DType) (ok bool, why string) {
+	n := len(shape)
+	switch {
+	case s == Unscaled:
+		return true, ""
+	case n < 2:
+		return false, "it has fewer than two dimensions"
+	case slices.Contains(shape, 0):
+		return false, "it is empty"
+	case s == Block128 && n > 3:
+		return false, "blocks are for matrices and stacks of them"
+	case s == MX && shape[n-1]%mxBlock != 0:
+		return false, "its rows are no multiple of 32"
+	}
+	return true, ""
+}
+
+// Types returns the types that weights can be scaled to, and nil for Unscaled.
+func (s Scaling) Types() []safetensors.DType {
+	switch s {
+	case PerTensor, Block128:
+		return []safetensors.DType{safetensors.F8E4M3, safetensors.F8E5M2, safetensors.F8E4M3FNUZ, safetensors.F8E5M2FNUZ}
+	case MX:
+		return []safetensors.DType{safetensors.F8E4M3, safetensors.F8E5M2, safetensors.F4}
+	}
+	return nil
+}
+
+const mxBlock, block128 = 32, 128
+
+// A Quantized is a tensor of floats as it is in another type, with its scales
+// if it has some. Its methods are safe for concurrent use.
+type Quantized struct {
+	// Entries are the tensors to store: the weight, and then its scales. They
+	// are computed as they are read.
+	Entries []safetensors.Entry
+
+	src  numeric.Data
+	cast *numeric.Cast // Unscaled
+	q    *scaled       // else
+	to   safetensors.DType
+	mode numeric.Overflow
+}
+
+// Quantize returns a tensor of floats in the type to, which for any Scaling but
+// Unscaled is to be one of its Types, and its shape one that Fits. Numbers that
+// do not fit go the way of mode; with MX they always saturate, as its
+// specification has it. The entry's Data is to be an [io.ReaderAt].
+//
+// Scales are those of the largest finite magnitude. Where all numbers are zero
+// the scale is 1, with MX 2^-127.
+//
+// Reading a NaN as F4 or F6 gives a *numeric.ValueError.
+func Quantize(e safetensors.Entry, to safetensors.DType, scaling Scaling, mode numeric.Overflow) (*Quantized, error) {
+	p, err := newPart(e)
+	if err != nil {
+		return nil, err
+	}
+	size, err := e.DataSize()
+	if err != nil {
+		return nil, fault(e.Name, ErrShape, "%v", err)
+	}
+	src := numeric.Data{DType: e.DType, Source: p.at, Size: size}
+	z := &Quantized{src: src, to: to, mode: mode}
+	if scaling == Unscaled {
+		if z.cast, err = numeric.NewCast(src, to, mode); err != nil {
+			return nil, fault(e.Name, err, "")
+		}
+		z.Entries = []safetensors.Entry{{Info: safetensors.Info{Name: e.Name, DType: to, Shape: e.Shape}, Data: z.cast}}
+		return z, nil
+	}
+	if ok, why := scaling.Fits(e.Shape, to); !ok {
+		return nil, fault(e.Name, ErrShape, "%s", why)
+	}
+	if !slices.Contains(scaling.Types(), to) {
+		return nil, fault(e.Name, ErrDType, "nothing is scaled to %s by %s", to, scaling)
+	}
+	if !isFloat(e.DType) {
+		return nil, fault(e.Name, ErrDType, "%s is not scaled", e.DType)
+	}
+	list, _, ok := dims(e.Shape)
+	if !ok {
+		return nil, fault(e.Name, ErrShape, "%d", e.Shape)
+	}
+	limits, _ := numeric.LimitsOf(to)
+	q := &scaled{name: e.Name, src: src, part: p, m: newMatrix(list), to: to, kind: scaling, mode: mode, top: float32(limits.Max), bound: boundOf(to, limits)}
+	if scaling == MX {
+		q.mode = numeric.Saturate
+		q.emax = math.Ilogb(limits.Max)
+	}
+	z.q = q
+	z.Entries = q.entries(e)
+	return z, nil
+}
+
+// Prepare looks for the largest magnitudes, which PerTensor and Block128 need
+// to know before a number can be read. Reading does it otherwise.
+func (z *Quantized) Prepare(ctx context.Context, workers int) error {
+	if z.q == nil {
+		return nil
+	}
+	return z.q.prepare(ctx, workers)
+}
+
+// Data returns the numbers that the quantised tensor stands for, as F32, or in
+// its own type if it is Unscaled.
+func (z *Quantized) Data() numeric.Data {
+	if z.q == nil {
+		return z.cast.Data()
+	}
+	return numeric.Data{DType: safetensors.F32, Source: &view{q: z.q}, Size: 4 * z.q.part.count}
+}
+
+// A Loss is what quantising a tensor has cost.
+type Loss struct {
+	numeric.Diff // of the tensor before, and the numbers it stands for after
+
+	// Overflow counts the numbers that had no place in the type, scaled as they
+	// were: they have become the largest value, or infinite, or NaN.
+	Overflow uint64
+}
+
+// Loss compares the tensor with what has become of it.
+func (z *Quantized) Loss(ctx context.Context, scan numeric.Scan) (*Loss, error) {
+	if err := z.Prepare(ctx, scan.Workers); err != nil {
+		return nil, err
+	}
+	limits, _ := numeric.LimitsOf(z.to)
+	counts := z.q == nil && (z.mode == numeric.ToSpecial && limits.NaN || z.to.Bits() > 32)
+	after := z.Data()
+	v := &view{q: z.q, cast: z.cast, to: z.to, bound: boundOf(z.to, limits), src: z.src}
+	if !counts {
+		n := z.src.Size * 8 / int64(z.src.DType.Bits())
+		after = numeric.Data{DType: safetensors.F32, Source: v, Size: 4 * n}
+	}
+	diff, err := scan.Compare(ctx, z.src, after, numeric.Tolerance{})
+	if err != nil {
+		return nil, err
+	}
+	l := &Loss{Diff: *diff, Overflow: v.over.Load()}
+	if counts {
+		l.Overflow = diff.Special // pairs of a number and infinity, or NaN
+	}
+	return l, nil
+}
+
+// A bound is the magnitude from which on numbers round beyond the largest
+// value of a type.
+type bound struct {
+	from float64
+	even bool // the magnitude itself does not: the last bit of the largest value is zero
+}
+
+func boundOf(d safetensors.DType, l numeric.Limits) bound {
+	return bound{l.Max + l.Epsilon/2*math.Ldexp(1, math.Ilogb(l.Max)), d == safetensors.F8E4M3}
+}
+
+func (b bound) beyond(x float64) bool {
+	x = math.Abs(x)
+	return x > b.from || x == b.from && !b.even
+}
+
+// scaled is a tensor that is divided by scales, and rounded.
+type scaled struct {
+	name  string
+	src   numeric.Data
+	part  *part
+	m     matrix
+	to    safetensors.DType
+	kind  Scaling
+	mode  numeric.Overflow
+	top   float32
+	bound bound
+	emax  int
+	free  sync.Pool // of *buffers
+
+	mu    sync.Mutex
+	known bool
+	all   []float32 // scales of PerTensor and Block128, once known
+}
+
+// entries names the weight and its scales.
+func (q *scaled) entries(e safetensors.Entry) []safetensors.Entry {
+	base, named := strings.CutSuffix(e.Name, ".weight")
+	weight := safetensors.Info{Name: e.Name, DType: q.to, Shape: e.Shape}
+	// What is not called weight is taken for a stack of experts.
+	scale := safetensors.Info{Name: e.Name + "_scale", DType: safetensors.F32, Shape: []uint64{1}}
+	n := len(e.Shape)
+	switch q.kind {
+	case Block128:
+		scale.Name += "_inv"
+		scale.Shape = slices.Clone(e.Shape)
+		for d := n - 2; d < n; d++ {
+			scale.Shape[d] = uint64(ceil(int64(e.Shape[d]), block128))
+		}
+	case MX:
+		scale.DType = safetensors.U8
+		scale.Shape = slices.Clone(e.Shape)
+		scale.Shape[n-1] /= mxBlock
+		if q.to == safetensors.F4 {
+			weight.DType = safetensors.U8
+			weight.Shape = slices.Clone(e.Shape)
+			weight.Shape[n-1] /= 2
+			if named {
+				weight.Name = base + ".weight_packed"
+			}
+		}
+	}
+	return []safetensors.Entry{
+		{Info: weight, Data: &computed{q.codes, q.part.count * int64(q.to.Bits()) / 8}},
+		{Info: scale, Data: &computed{q.scales, sizeOf(scale)}},
+	}
+}
+
+// sizeOf is for shapes that are no larger than one that has been checked.
+func sizeOf(i safetensors.Info) int64 {
+	n := int64(i.DType.Bits() / 8)
+	for _, d := range i.Shape {
+		n *= int64(d)
+	}
+	return n
+}
+
+// computed is data that a function computes at offsets.
+type computed struct {
+	read func(p []byte, off int64) error // within the data
+	size int64
+}
+
+// Size returns the size in bytes.
+func (c *computed) Size() int64 { return c.size }
+
+// ReadAt implements [io.ReaderAt].
+func (c *computed) ReadAt(p []byte, off int64) (int, error) {
+	switch {
+	case off < 0:
+		return 0, numeric.ErrRange
+	case off >= c.size:
+		return 0, io.EOF
+	}
+	var end error
+	if int64(len(p)) > c.size-off {
+		p, end = p[:c.size-off], io.EOF
+	}
+	if err := c.read(p, off); err != nil {
+		return 0, err
+	}
+	return len(p), end
+}
+
+// WriteTo implements [io.WriterTo].
+func (c *computed) WriteTo(w io.Writer) (int64, error) { return writeTo(w, c, c.size) }
