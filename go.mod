@@ -6,6 +6,15 @@ require (
 	// Tests: the one way to print how two values differ.
 	github.com/google/go-cmp v0.7.0
 
+	// Checkpoints compressed with zstd; the standard library has no reader.
+	// BSD-3, a release a month, no other modules behind it; its zstd alone is
+	// compiled in.
+	github.com/klauspost/compress v1.20.3
+
+	// Likewise lz4, which joblib writes. BSD-3, kept for ten years, no other
+	// modules behind it.
+	github.com/pierrec/lz4/v4 v4.1.33
+
 	// Tests: scripts of the command, one readable file a case.
 	github.com/rogpeppe/go-internal v1.16.0
 

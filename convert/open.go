@@ -37,6 +37,8 @@ var importers = map[Format]func(fsys fs.FS, name string, opts *Options) (*File, 
 	Bzip2:       openTorch,
 	XZ:          openTorch,
 	Zlib:        openTorch,
+	Zstd:        openTorch,
+	LZ4:         openTorch,
 }
 
 // Open opens a model of any known format: a file, a directory, or an index of

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"io"
 
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
 	"github.com/ulikunitz/xz"
 	"github.com/ulikunitz/xz/lzma"
 )
@@ -27,7 +29,19 @@ var compressions = []struct {
 	{"lzma", "\x5d\x00\x00", func(r io.Reader) (io.Reader, error) {
 		return lzma.ReaderConfig{DictCap: maxDictionary}.NewReader(r)
 	}},
+	{"zstd", "\x28\xb5\x2f\xfd", openZstd},
+	{"lz4", "\x04\x22\x4d\x18", func(r io.Reader) (io.Reader, error) { return lz4.NewReader(r), nil }}, // blocks of 4 MiB at most
 	{"zlib", "\x78\x01", openZlib}, {"zlib", "\x78\x5e", openZlib}, {"zlib", "\x78\x9c", openZlib}, {"zlib", "\x78\xda", openZlib},
+}
+
+// openZstd unpacks in the goroutine that asks. The window is memory: 8 MiB is
+// what zstd -19 asks for, and more is a matter of --ultra and --long.
+func openZstd(r io.Reader) (io.Reader, error) {
+	d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxDictionary))
+	if err != nil {
+		return nil, err
+	}
+	return d.IOReadCloser(), nil
 }
 
 func openZlib(r io.Reader) (io.Reader, error) { return zlib.NewReader(r) }
@@ -66,6 +80,9 @@ func (r *reader) inflate(src span, head []byte, at place) (span, error) {
 		var out span
 		if err == nil {
 			out, err = r.keep(in, room)
+			if c, ok := in.(io.Closer); ok {
+				c.Close() // what it could say, reading has said
+			}
 		}
 		if err == nil && out.size > room {
 			return span{}, at.fail(ErrLimit, "inflate", "%s of %d bytes gives more than %d", c.name, src.size, room)

@@ -15,9 +15,10 @@
 // version 1.6, TorchScript, torch.package and torch.export (.pt2); the streams
 // of torch.save before 1.6 and the tar archives before 0.1.10; plain pickles,
 // with checkpoints inside or without; joblib, .npy and .npz; and each of these
-// within gzip, bzip2, xz, lzma or zlib. A directory is a checkpoint of
-// torch.distributed.checkpoint, or one of Hugging Face in several .bin files,
-// which its index also names.
+// within gzip, bzip2, xz, lzma, zlib, zstd or lz4. A directory is a checkpoint of
+// torch.distributed.checkpoint, in its own files or in safetensors files of
+// slices; one of DeepSpeed's ZeRO, whose partitions become the weights in fp32;
+// or one of Hugging Face in several .bin files, which its index also names.
 //
 // Bytes are copied from where they lie. What does not lie in row-major order
 // is gathered in bounded memory.

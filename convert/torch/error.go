@@ -45,7 +45,12 @@ func (e *Error) Error() string {
 		b.WriteString(": ")
 	}
 	if e.Tensor != "" {
-		fmt.Fprintf(&b, "tensor %q ", e.Tensor)
+		fmt.Fprintf(&b, "tensor %q", e.Tensor)
+		if e.Err == ErrUnsupported {
+			b.WriteString(" ") // it goes on as a sentence
+		} else {
+			b.WriteString(": ")
+		}
 	}
 	b.WriteString(e.Err.Error())
 	if e.Detail != "" {

@@ -20,15 +20,15 @@ func ExampleOpen() {
 	}
 	for _, l := range f.LeftOut() {
 		if l.Tensors > 0 {
-			fmt.Println("left out:", l.Path, l.Tensors, "tensors")
+			fmt.Printf("left out: %s (tensors: %d)\n", l.Path, l.Tensors)
 		}
 	}
 	// Output:
 	// state_dict suspicious
 	// model.table I32 [6]
 	// model.conv.weight F32 [3 2 2 2]
-	// left out: callbacks 1 tensors
-	// left out: optimizer_states 18 tensors
+	// left out: callbacks (tensors: 1)
+	// left out: optimizer_states (tensors: 18)
 }
 
 func ExampleOpen_dangerous() {

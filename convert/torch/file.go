@@ -23,7 +23,7 @@ type Options struct {
 	// it keeps the first that covers the whole storage, and where there is
 	// none it fails.
 	Tied string
-	// Quantized "parts" writes a quantized tensor as NAME.int_repr,
+	// Quantized "parts" writes a quantised tensor as NAME.int_repr,
 	// NAME.scale and NAME.zero_point; "" refuses.
 	Quantized string
 	// Sparse "parts" writes indices and values of a sparse tensor as tensors

@@ -128,7 +128,7 @@ func lookalike(head []byte) string {
 	for _, l := range []struct{ magic, what string }{
 		{"version https://git-lfs", "a Git LFS pointer: the file itself was not fetched"},
 		{"7z\xbc\xaf\x27\x1c", "a 7z archive"}, {"<!DOCTYPE", "an HTML page"}, {"<html", "an HTML page"}, {"<!doctype", "an HTML page"},
-		{"GGUF", "a GGUF file"}, {"\x89HDF", "an HDF5 file"}, {"\x28\xb5\x2f\xfd", "zstd"}, {"\x04\x22\x4d\x18", "lz4"},
+		{"GGUF", "a GGUF file"}, {"\x89HDF", "an HDF5 file"},
 		{"PYTORCH1", "a container of a preview of PyTorch 1.0, which no release reads"},
 	} {
 		if bytes.HasPrefix(head, []byte(l.magic)) {

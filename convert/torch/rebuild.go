@@ -368,11 +368,11 @@ func rebuildQuantized(b *builder, o *pickle.Object, depth int) (any, error) {
 		}
 	}
 	if len(params) < 3 {
-		return nil, at.malformed("quantized", "no parameters of quantization")
+		return nil, at.malformed("quantized", "no parameters of quantisation")
 	}
 	scheme, ok := params[0].(*pickle.Symbol)
 	if !ok || ref.elem.kind == plain || ref.elem.kind == cplx {
-		return nil, at.malformed("quantized", "no scheme of quantization")
+		return nil, at.malformed("quantized", "no scheme of quantisation")
 	}
 	t.quant = &quantized{scheme: scheme.String()}
 	q := t.quant

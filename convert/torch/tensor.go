@@ -295,7 +295,7 @@ func (r *reader) pieces(name string, t *tensor) ([]piece, error) {
 		if r.opts.Quantized == "parts" {
 			return r.quantParts(name, t)
 		}
-		return refuse("quantized", `Quantized: "parts"`, "a quantized tensor (%s)", t.elem.name)
+		return refuse("quantized", `Quantized: "parts"`, "a quantised tensor (%s)", t.elem.name)
 	case t.elem.kind == cplx && t.elem.home == 0 && t.made == nil:
 		if r.opts.Complex == "split" {
 			return r.complexParts(name, t)
