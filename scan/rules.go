@@ -1,11 +1,18 @@
 package scan
 
+import "slices"
+
 // Rules is the catalogue, in the order of ids. Ids are stable: a rule may be
 // retired, its id is never used again.
 //
 // ST0xx: the file breaks the format. ST02x: it is something else. ST03x:
-// index and shards disagree. ST1xx: legal, and worth knowing.
-var Rules = []Rule{
+// index and shards disagree. ST1xx: legal, and worth knowing. ST2xx: values. ST3xx: what runs,
+// or would. ST4xx: archives, and what could not be read. ST5xx: files beside
+// each other. ST6xx: what metadata hold.
+var Rules = slices.Concat(structureRules, valueRules, codeRules, containerRules, repositoryRules, metadataRules)
+
+// structureRules are about what the format asks for.
+var structureRules = []Rule{
 	{"ST001", Error, "The file is shorter than 8 bytes",
 		"A file begins with the 8 bytes of its header's length.",
 		"Fetch the file again; an interrupted download leaves such stubs."},

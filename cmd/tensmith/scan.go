@@ -1,0 +1,254 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tensmith/tensmith/scan"
+)
+
+// scanFlags are the flags of scan.
+type scanFlags struct {
+	failOn string
+	deep   bool
+}
+
+func scanCommand(a *app) *cobra.Command {
+	var flags scanFlags
+	cmd := &cobra.Command{
+		Use:   "scan [flags] PATH…",
+		Short: "say what loading a file would do, and what it hides",
+		Long: `Look at every file of a place, by content and never by name, and at what lies
+within archives, and say whether it is clean: read to its end, with nothing in
+it that is not known to be harmless. Nothing of a file is run. A PATH of - is
+standard input.
+
+A file is dangerous if it holds what can run code, open files or reach a
+network; suspicious if it holds what is unknown or no writer writes; an error
+if it could not be read. Links are not followed.
+
+Exit status: 0 clean, 1 findings at or over --fail-on, 2 trouble, or nothing
+was scanned. ` + "`tensmith explain ID`" + ` tells what a finding means and what to do.`,
+		Example: `  tensmith scan model.pt
+  tensmith scan upload/ --json`,
+		Args: args(1, -1, "PATH"),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.scan(cmd.Context(), args, flags) },
+	}
+	cmd.Flags().StringVar(&flags.failOn, "fail-on", "suspicious", "least severity that fails: dangerous, suspicious or note")
+	cmd.Flags().BoolVar(&flags.deep, "deep", false, "read the tensors themselves, too")
+	return cmd
+}
+
+// A scanned is what came of all addresses.
+type scanned struct {
+	verdict scan.Verdict
+	files   []scan.File // with paths as the user names them
+	trouble bool        // an address that leads nowhere
+}
+
+func (a *app) scan(ctx context.Context, addresses []string, flags scanFlags) error {
+	threshold, err := scan.ParseSeverity(flags.failOn)
+	if err != nil || threshold == scan.Error {
+		return usagef("--fail-on is %q, not one of dangerous, suspicious, note", flags.failOn)
+	}
+	result, err := a.scanAll(ctx, addresses, scan.Options{Deep: flags.deep, Jobs: a.jobs})
+	if err != nil {
+		return err
+	}
+	if err := a.printScan(result); err != nil {
+		return err
+	}
+	return a.scanExit(result, threshold)
+}
+
+// scanAll scans what the addresses lead to. An address that leads nowhere does
+// not hide the others.
+func (a *app) scanAll(ctx context.Context, addresses []string, opts scan.Options) (*scanned, error) {
+	result := &scanned{verdict: scan.Clean}
+	for _, address := range addresses {
+		report, p, err := a.scanOne(ctx, address, opts)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if err != nil {
+			a.fail("scan", err)
+			result.trouble = true
+			continue
+		}
+		for _, f := range report.Files {
+			name := filepath.ToSlash(p.path(f.Path))
+			for i := range f.Findings {
+				f.Findings[i].File = name + f.Findings[i].File[min(len(f.Path), len(f.Findings[i].File)):]
+			}
+			f.Path = name
+			result.files = append(result.files, f)
+			result.verdict = result.verdict.Worse(f.Verdict)
+		}
+	}
+	if len(result.files) == 0 || result.trouble {
+		result.verdict = result.verdict.Worse(scan.VerdictError)
+	}
+	return result, nil
+}
+
+// maxStdin is how much of standard input is held in memory.
+const maxStdin = 1 << 30
+
+func (a *app) scanOne(ctx context.Context, address string, opts scan.Options) (*scan.Report, place, error) {
+	if address == "-" {
+		data, err := io.ReadAll(io.LimitReader(a.stdin, maxStdin+1))
+		if err == nil && len(data) > maxStdin {
+			err = errors.New("more than " + size(maxStdin))
+		}
+		if err != nil {
+			return nil, place{}, fmt.Errorf("standard input: %w", err)
+		}
+		f, err := scan.Reader(ctx, bytes.NewReader(data), int64(len(data)), "-", opts)
+		return &scan.Report{Verdict: f.Verdict, Files: []scan.File{f}}, place{name: "-"}, err
+	}
+	p, err := locate(address)
+	if err != nil {
+		return nil, p, err
+	}
+	report, err := scan.Path(ctx, p.fsys, p.name, opts)
+	if err != nil {
+		err = simplify(address, err)
+	}
+	return report, p, err
+}
+
+// scanExit is the answer in the exit status.
+func (a *app) scanExit(result *scanned, threshold scan.Severity) error {
+	unread := 0
+	for _, f := range result.files {
+		for _, finding := range f.Findings {
+			if finding.Severity.AtLeast(threshold) {
+				return errNo
+			}
+			if finding.Severity == scan.Error {
+				unread++
+				break
+			}
+		}
+	}
+	switch {
+	case len(result.files) == 0 && !result.trouble:
+		return hinted{errors.New("nothing was scanned"), "name a directory that has files"}
+	case unread > 0:
+		return fmt.Errorf("%s could not be read to the end", plural(unread, "file"))
+	case result.trouble:
+		return errors.New("not every path could be scanned")
+	}
+	return nil
+}
+
+// A scanFinding is a finding in the JSON of scan.
+type scanFinding struct {
+	ID       string        `json:"id"`
+	Severity scan.Severity `json:"severity"`
+	Message  string        `json:"message"`
+	Place    string        `json:"place"`
+	File     string        `json:"file"`
+	Offset   *int64        `json:"offset"`
+	Op       string        `json:"op,omitempty"`
+	Name     string        `json:"name,omitempty"`
+	Tensor   string        `json:"tensor,omitempty"`
+	Why      string        `json:"why"`
+	Do       string        `json:"do"`
+}
+
+type scanFile struct {
+	Path     string        `json:"path"`
+	Format   string        `json:"format"`
+	Size     int64         `json:"size"`
+	Verdict  scan.Verdict  `json:"verdict"`
+	Findings []scanFinding `json:"findings"`
+	Dropped  int           `json:"dropped,omitempty"`
+}
+
+func jsonScan(f scan.File) scanFile {
+	j := scanFile{f.Path, f.Format, f.Size, f.Verdict, []scanFinding{}, f.Dropped}
+	for _, finding := range f.Findings {
+		rule, err := scan.Explain(finding.ID)
+		if err != nil {
+			panic(err) // the scan would not have made it
+		}
+		g := scanFinding{ID: finding.ID, Severity: finding.Severity, Message: finding.Message, Place: finding.Place(), File: finding.File,
+			Op: finding.Op, Name: finding.Name, Tensor: finding.Tensor, Why: rule.Why, Do: rule.Do}
+		if finding.Offset >= 0 {
+			g.Offset = &finding.Offset
+		}
+		j.Findings = append(j.Findings, g)
+	}
+	return j
+}
+
+func (a *app) printScan(result *scanned) error {
+	switch a.format {
+	case "json", "jsonl":
+		files := []scanFile{}
+		for _, f := range result.files {
+			files = append(files, jsonScan(f))
+		}
+		return a.printJSON(struct {
+			Schema  string       `json:"schema"`
+			Verdict scan.Verdict `json:"verdict"`
+			Files   []scanFile   `json:"files"`
+		}{"tensmith.scan/1", result.verdict, files})
+	case "tsv":
+		for _, f := range result.files {
+			fmt.Fprintf(a.stdout, "%s\t%s\t%s\t\t\n", f.Verdict, safe(f.Path), f.Format)
+			for _, g := range f.Findings {
+				fmt.Fprintf(a.stdout, "%s\t%s\t%s\t%s\t%s\n", g.Severity, safe(f.Path), g.ID, safe(g.Place()), safe(g.Message))
+			}
+		}
+		return nil
+	}
+	if a.quiet {
+		return nil
+	}
+	styles := map[scan.Verdict]style{scan.VerdictDangerous: red, scan.VerdictSuspicious: yellow, scan.VerdictError: yellow, scan.Clean: green}
+	for _, f := range result.files {
+		if len(f.Findings) == 0 && len(result.files) > 20 {
+			continue
+		}
+		fmt.Fprintf(a.stdout, "%s: %s", harmless(f.Path), a.paint(styles[f.Verdict], string(f.Verdict)))
+		if f.Format != "" {
+			fmt.Fprintf(a.stdout, " (%s)", f.Format)
+		}
+		fmt.Fprintln(a.stdout)
+		for _, g := range f.Findings {
+			where := ""
+			if rest := g.Place()[len(f.Path):]; rest != "" {
+				where = rest + ": "
+			}
+			st := plain
+			switch g.Severity {
+			case scan.Dangerous:
+				st = red
+			case scan.Suspicious, scan.Error:
+				st = yellow
+			}
+			fmt.Fprintf(a.stdout, "  %s %s  %s%s\n", a.paint(st, g.ID), a.paint(st, pad(string(g.Severity), 10)), harmless(where), harmless(g.Message))
+		}
+		if f.Dropped > 0 {
+			fmt.Fprintf(a.stdout, "  and %s more\n", plural(f.Dropped, "finding"))
+		}
+	}
+	if len(result.files) != 1 {
+		fmt.Fprintf(a.stdout, "%s: %s\n", plural(len(result.files), "file"), a.paint(styles[result.verdict], string(result.verdict)))
+	}
+	for _, f := range result.files {
+		if f.Verdict != scan.Clean {
+			a.words("hint: `tensmith explain %s` tells what it means and what to do", f.Findings[0].ID)
+			break
+		}
+	}
+	return nil
+}

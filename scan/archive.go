@@ -1,0 +1,346 @@
+package scan
+
+import (
+	"compress/flate"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"slices"
+	"strings"
+)
+
+// zip reads a zip archive: torch's, NumPy's, Keras' or any other.
+func (t *trace) zip(b blob, at place) string {
+	d, err := t.openZip(b, at)
+	if err != nil {
+		t.unreadable(at, 0, err)
+		return "zip"
+	}
+	if d == nil {
+		if at.depth == 0 || claimsModel(at.name) {
+			t.note("ST402", at, 0, "", "the directory at the end of the zip archive is missing or broken")
+			t.locals(b, at)
+		}
+		return "zip"
+	}
+	t.format = "zip"
+	for _, m := range d.members {
+		t.locate(b, at, d, m)
+	}
+	t.names(at, d)
+	t.gaps(b, at, d)
+	if d.begin > 0 {
+		before, _ := b.sub(0, d.begin)
+		t.junk(before, at, 0)
+	}
+	a := &zipFile{t: t, b: b, at: at, d: d}
+	a.read()
+	t.format = a.format()
+	return t.format
+}
+
+// appended looks for a zip archive at the end of a file that is something
+// else: zip readers go by the end, others by the beginning.
+func (t *trace) appended(b blob, at place) {
+	off, _, err := findEnd(b)
+	if err != nil || off < 0 {
+		return
+	}
+	apart := t.apart()
+	d, err := apart.openZip(b, at)
+	if err != nil || d == nil || len(d.members) == 0 {
+		return
+	}
+	t.note("ST420", at, d.begin, "zip", "the file is also a zip archive: which of the two is read depends on the reader")
+	format := apart.zip(b, at)
+	_ = format
+	t.join(apart)
+}
+
+// locals reads the members of an archive without a directory, as readers of
+// streams do.
+func (t *trace) locals(b blob, at place) {
+	for off := int64(0); off < b.size; {
+		h, err := b.at(off, 30)
+		if err != nil || len(h) < 30 || le.Uint32(h) != sigLocal {
+			return
+		}
+		if t.spent.members--; t.spent.members < 0 {
+			return
+		}
+		n, extra := int64(le.Uint16(h[26:])), int64(le.Uint16(h[28:]))
+		name, _ := b.at(off+30, n)
+		m := &member{name: string(name), method: le.Uint16(h[8:]), packed: uint64(le.Uint32(h[18:])), size: uint64(le.Uint32(h[22:])),
+			data: off + 30 + n + extra, readable: true, header: uint64(off)}
+		if le.Uint16(h[6:])&8 != 0 {
+			m.packed = uint64(max(b.size-m.data, 0))
+			m.size = m.packed
+		}
+		m.packed = min(m.packed, uint64(max(b.size-m.data, 0)))
+		z := &zipFile{t: t, b: b, at: at, d: &directory{members: []*member{m}, central: b.size}}
+		data, ok := z.open(m)
+		if ok {
+			in := at.in(m.name)
+			in.loose = true
+			t.content(data, in)
+		}
+		off = m.data + int64(m.packed)
+		if le.Uint16(h[6:])&8 != 0 {
+			return
+		}
+	}
+}
+
+// A zipFile is an archive whose members are being read.
+type zipFile struct {
+	t       *trace
+	b       blob
+	at      place
+	d       *directory
+	top     string // folder of all members with its slash, or none
+	pickled bool
+	keys    keySet
+	used    map[*member]bool
+	script  bool
+	what    string
+}
+
+// read reads every member. Pickles come first, for they tell which members are
+// numbers.
+func (z *zipFile) read() {
+	t := z.t
+	if len(z.d.members) > 0 {
+		if i := strings.IndexByte(z.d.members[0].name, '/'); i > 0 {
+			z.top = z.d.members[0].name[:i+1]
+		}
+	}
+	z.used = map[*member]bool{}
+	var later []*member
+	for _, m := range z.d.members {
+		switch {
+		case !m.readable, strings.HasSuffix(m.name, "/") && m.size == 0:
+			continue
+		case m.flags&0x2061 != 0:
+			t.note("ST403", z.at.in(m.name), m.entry, "", fmt.Sprintf("encrypted or a patch (flags %#x), so that it cannot be read here", m.flags))
+		case m.method != 0 && m.method != 8:
+			t.note("ST403", z.at.in(m.name), m.entry, "", fmt.Sprintf("compressed by method %d, so that it cannot be read here", m.method))
+			continue
+		}
+		if strings.HasSuffix(strings.ToLower(m.name), ".pkl") {
+			z.pickle(m)
+			continue
+		}
+		later = append(later, m)
+	}
+	for _, m := range later {
+		if t.ctx.Err() != nil {
+			return
+		}
+		z.member(m)
+	}
+	if z.pickled {
+		z.storages()
+	}
+	z.code()
+}
+
+// pickle reads a member that is called one.
+func (z *zipFile) pickle(m *member) {
+	data, ok := z.open(m)
+	if !ok {
+		return
+	}
+	in := z.at.in(m.name)
+	head, _ := data.at(0, 4096)
+	if k, _ := identify(head); k != kindPickle && k != kindUnknown {
+		z.t.content(data, in)
+		return
+	}
+	r := z.t.pickles(data, in)
+	z.t.behind(data, in, r)
+	z.pickled = true
+	for key, size := range r.keys.sizes {
+		if z.keys.sizes == nil {
+			z.keys.sizes = map[string]int64{}
+		}
+		z.keys.sizes[key] = max(size, z.keys.sizes[key])
+	}
+	z.check(data, m)
+}
+
+// isRaw tells whether a member may hold bare numbers.
+func (z *zipFile) isRaw(m *member) bool {
+	name := strings.TrimPrefix(m.name, z.top)
+	folder, base, ok := strings.Cut(name, "/")
+	if !ok {
+		return false
+	}
+	switch folder {
+	case "data", "constants", "tensors", ".data", "xl_model_weights":
+		return z.pickled || strings.HasPrefix(base, "weights/") || strings.HasPrefix(base, "constants/") || strings.HasPrefix(base, "sample_inputs/") || folder == "tensors"
+	}
+	return false
+}
+
+// member reads any other member.
+func (z *zipFile) member(m *member) {
+	data, ok := z.open(m)
+	if !ok {
+		return
+	}
+	in := z.at.in(m.name)
+	name := strings.TrimPrefix(m.name, z.top)
+	if z.isRaw(m) {
+		in.loose = true
+		apart := z.t.apart()
+		format := apart.content(data, in)
+		if format == "" || format == "empty" {
+			return
+		}
+		z.t.join(apart)
+		if _, isKey := z.keys.sizes[strings.TrimPrefix(name, "data/")]; isKey {
+			z.t.note("ST334", in, 0, format, "the numbers of a tensor are a file: "+format)
+		}
+		return
+	}
+	switch name {
+	case "version", "byteorder", ".format_version", ".storage_alignment", ".data/serialization_id", "archive_format", "archive_version":
+		if text, err := data.at(0, 128); err == nil && data.size < 128 && !strings.ContainsFunc(string(text), func(r rune) bool { return r < ' ' && r != '\n' || r > '~' }) {
+			return
+		}
+	}
+	sub := z.t.sub()
+	sub.content(data, in)
+	z.t.join(sub)
+}
+
+// sub is a trace of a part that has a format of its own.
+func (t *trace) sub() *trace { return t.apart() }
+
+// open returns the bytes of a member.
+func (z *zipFile) open(m *member) (blob, bool) {
+	if z.used != nil {
+		z.used[m] = true
+	}
+	raw, ok := z.b.sub(m.data, int64(m.packed))
+	if !ok {
+		return blob{}, false
+	}
+	if m.method == 0 {
+		if m.size != m.packed {
+			z.t.note("ST414", z.at.in(m.name), m.entry, "size", fmt.Sprintf("stored in %d bytes, announced as %d", m.packed, m.size))
+		}
+		z.checksum(m, raw)
+		return raw, true
+	}
+	if m.size > 1<<50 {
+		z.t.note("ST404", z.at.in(m.name), m.entry, "", fmt.Sprintf("is to become %d bytes", m.size))
+		return blob{}, false
+	}
+	data := &unpacked{src: flate.NewReader(io.NewSectionReader(raw, 0, raw.size)), budget: &z.t.spent.unpack}
+	in := z.at.in(m.name)
+	const eager = 1 << 20
+	if m.size <= eager || m.packed < eager {
+		data.grow(int64(min(m.size, 1<<40)) + 1)
+		n := int64(len(data.buf))
+		switch {
+		case data.err == errBudget:
+			z.t.note("ST404", in, m.entry, "", fmt.Sprintf("%d bytes become more than a scan unpacks", m.packed))
+		case data.err != nil && data.err != io.EOF:
+			z.t.note("ST402", in, m.data, "", "does not unpack: "+data.err.Error())
+		case n != int64(m.size):
+			z.t.note("ST414", in, m.entry, "size", fmt.Sprintf("unpacks to %d bytes or more, announced as %d", n, m.size))
+		case crc32.ChecksumIEEE(data.buf) != m.crc:
+			z.t.note("ST421", in, m.entry, "", "the checksum is wrong: some readers refuse the file, and torch does not")
+		}
+		if n != int64(m.size) && data.err == nil {
+			data.grow(1 << 40)
+			n = int64(len(data.buf))
+		}
+		return inMemory(data.buf[:n]), true
+	}
+	return blob{data, 0, int64(m.size)}, true
+}
+
+// checksum verifies small members, and all of them if that was asked for.
+func (z *zipFile) checksum(m *member, raw blob) {
+	if raw.size > 1<<20 && !z.t.opts.Deep || m.crc == 0 && raw.size > 0 {
+		return // torch can be told to leave it out
+	}
+	sum := crc32.NewIEEE()
+	if _, err := io.Copy(sum, io.NewSectionReader(raw, 0, raw.size)); err != nil {
+		z.t.unreadable(z.at.in(m.name), 0, err)
+		return
+	}
+	if sum.Sum32() != m.crc {
+		z.t.note("ST421", z.at.in(m.name), m.entry, "", "the checksum is wrong: some readers refuse the file, and torch does not")
+	}
+}
+
+// storages compares what the pickles ask for with what is there.
+func (z *zipFile) storages() {
+	if len(z.keys.sizes) == 0 {
+		return
+	}
+	sizes := map[string]uint64{}
+	for _, m := range z.d.members {
+		sizes[strings.ToLower(strings.TrimPrefix(m.name, z.top))] = m.size
+	}
+	var missing, short []string
+	for key, size := range z.keys.sizes {
+		have, ok := uint64(0), false
+		for _, name := range []string{"data/" + key, "constants/" + key, "tensors/" + key, ".data/" + key + ".storage", key, "data/sample_inputs/" + key} {
+			if n, there := sizes[strings.ToLower(name)]; there {
+				have, ok = max(have, n), true
+			}
+		}
+		switch {
+		case !ok:
+			missing = append(missing, key)
+		case size >= 0 && uint64(size) > have:
+			short = append(short, key)
+		}
+	}
+	slices.Sort(missing)
+	slices.Sort(short)
+	if len(missing) > 0 {
+		z.t.note("ST422", z.at, -1, "", fmt.Sprintf("%d storages are missing, the first is %+q", len(missing), clip(missing[0], 60)))
+	}
+	if len(short) > 0 {
+		z.t.note("ST423", z.at, -1, "", fmt.Sprintf("%d storages have fewer bytes than their tensors ask for, the first is %+q", len(short), clip(short[0], 60)))
+	}
+}
+
+// has tells whether there is a member of that name below the top folder.
+func (z *zipFile) has(match func(name string) bool) bool {
+	return slices.ContainsFunc(z.d.members, func(m *member) bool { return match(strings.ToLower(strings.TrimPrefix(m.name, z.top))) })
+}
+
+// format names what the archive is, by its members.
+func (z *zipFile) format() string {
+	is := func(want ...string) bool {
+		return z.has(func(name string) bool { return slices.Contains(want, name) })
+	}
+	ends := func(suffix string) bool {
+		return z.has(func(name string) bool { return strings.HasSuffix(name, suffix) })
+	}
+	switch {
+	case is("constants.pkl"):
+		return "torchscript"
+	case is("data.pkl"):
+		return "torch-zip"
+	case is("model.json") && z.has(func(name string) bool { return strings.HasPrefix(name, "code/") }):
+		return "torchscript"
+	case is(".data/extern_modules", "extern_modules"):
+		return "torch-package"
+	case is("archive_format", "serialized_exported_program.json"):
+		return "pt2"
+	case is("model.weights.h5"), is("config.json") && is("metadata.json"):
+		return "keras"
+	case ends(".npy"):
+		return "npz"
+	case is("meta-inf/manifest.mf"):
+		return "jar"
+	}
+	return "zip"
+}

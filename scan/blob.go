@@ -1,0 +1,145 @@
+package scan
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// A blob is bytes that can be read anywhere: a file, or a part of one, or
+// what was unpacked.
+type blob struct {
+	r         io.ReaderAt
+	off, size int64
+}
+
+func inMemory(b []byte) blob { return blob{bytes.NewReader(b), 0, int64(len(b))} }
+
+// ReadAt reads within the blob.
+func (b blob) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 || off >= b.size {
+		return 0, io.EOF
+	}
+	short := int64(len(p)) > b.size-off
+	if short {
+		p = p[:b.size-off]
+	}
+	n, err := b.r.ReadAt(p, b.off+off)
+	switch {
+	case n < len(p) && (err == nil || err == io.EOF):
+		err = io.ErrUnexpectedEOF // the file has become shorter, or never was as long as it says
+	case n == len(p) && short:
+		err = io.EOF
+	case n == len(p):
+		err = nil
+	}
+	return n, err
+}
+
+// sub returns n bytes from off on, if there are as many.
+func (b blob) sub(off, n int64) (blob, bool) {
+	if off < 0 || n < 0 || off > b.size || n > b.size-off {
+		return blob{}, false
+	}
+	return blob{b.r, b.off + off, n}, true
+}
+
+// rest returns what is there from off on.
+func (b blob) rest(off int64) blob {
+	off = min(max(off, 0), b.size)
+	return blob{b.r, b.off + off, b.size - off}
+}
+
+// at reads n bytes from off on, or as many as there are.
+func (b blob) at(off, n int64) ([]byte, error) {
+	if off < 0 || off >= b.size || n <= 0 {
+		return nil, nil
+	}
+	p := make([]byte, min(n, b.size-off))
+	m, err := b.ReadAt(p, off)
+	if err == io.EOF {
+		err = nil
+	}
+	return p[:m], err
+}
+
+// A place is where a blob lies, and how deep.
+type place struct {
+	file  string // see Finding.File
+	name  string // last element of the name that it has there, "" if it has none
+	depth int    // containers around it
+	// loose says that the bytes need not be what they look like: a storage of
+	// numbers, a string. What is found there counts only if it cannot be
+	// chance.
+	loose bool
+	// junk says that no format owns the bytes, which were searched for files.
+	junk bool
+}
+
+func (p place) in(member string) place {
+	p.file += "!" + member
+	p.name = member[strings.LastIndexAny(member, `/\`)+1:]
+	p.depth++
+	return p
+}
+
+// errBudget is the cause of an error about a file that unpacks to more than a
+// scan may hold.
+var errBudget = errors.New("more than a scan unpacks")
+
+// An unpacked is what a decompressor gives, read as far as it was asked for.
+type unpacked struct {
+	src    io.Reader
+	buf    []byte
+	err    error
+	budget *int64 // bytes that may still be unpacked
+}
+
+// grow unpacks until n bytes are there.
+func (u *unpacked) grow(n int64) {
+	for int64(len(u.buf)) < n && u.err == nil {
+		if *u.budget <= 0 {
+			u.err = errBudget
+			return
+		}
+		if len(u.buf) == cap(u.buf) {
+			room := min(max(int64(len(u.buf)), 32<<10), max(n-int64(len(u.buf)), 32<<10))
+			u.buf = append(make([]byte, 0, int64(len(u.buf))+room), u.buf...)
+		}
+		end := min(int64(cap(u.buf)), int64(len(u.buf))+*u.budget)
+		m, err := u.src.Read(u.buf[len(u.buf):end])
+		u.buf = u.buf[:len(u.buf)+m]
+		*u.budget -= int64(m)
+		u.err = err
+	}
+}
+
+// ReadAt gives what lies at off.
+func (u *unpacked) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, fmt.Errorf("offset %d", off)
+	}
+	u.grow(off + int64(len(p)))
+	if off >= int64(len(u.buf)) {
+		return 0, u.err
+	}
+	n := copy(p, u.buf[off:])
+	if n < len(p) {
+		return n, u.err
+	}
+	return n, nil
+}
+
+// clip makes a name or text of a file short enough for a message.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + "…"
+}

@@ -1,0 +1,140 @@
+package scan
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// maxSource is how much of a text is searched.
+const maxSource = 4 << 20
+
+// script tells of a program that is there as text.
+func (t *trace) script(b blob, at place, format, what string) {
+	t.note("ST351", at, 0, format, what)
+}
+
+// pythonLine is what a line of a Python program looks like, and hardly one of
+// prose.
+var pythonLine = regexp.MustCompile(`(?m)^(?:import [\w.]+(?: as \w+)?(?:, ?[\w.]+)*|from [\w.]+ import [\w*(][^.!?]*|def \w+\(.*|class \w+(?:\(.*\))?:|async def \w+\(.*|@\w[\w.]*(?:\(.*\))?|if __name__ ?== ?["']__main__["']:)\s*$`)
+
+// text looks whether a text is a program.
+func (t *trace) text(b blob, at place, head []byte, format string) {
+	if claimsModel(at.name) {
+		t.note("ST405", at, 0, format, "called a model, and is "+map[string]string{"html": "an HTML page", "xml": "an XML document"}[format]+strings.Repeat("a text", btoi(format == "text")))
+	}
+	lower := strings.ToLower(at.name)
+	switch {
+	case strings.HasSuffix(lower, ".md"), strings.HasSuffix(lower, ".txt"), strings.HasSuffix(lower, ".rst"):
+		// Prose quotes programs; nothing runs it, whatever its name is.
+		if !fenced(head) {
+			return
+		}
+		if !bytes.HasPrefix(bytes.TrimSpace(head), []byte("import ")) && !bytes.HasPrefix(bytes.TrimSpace(head), []byte("from ")) {
+			return
+		}
+	case format != "text":
+		return
+	}
+	lines := pythonLine.FindAll(head, 4)
+	if len(lines) >= 2 || len(lines) == 1 && (strings.HasSuffix(lower, ".py") || bytes.HasPrefix(bytes.TrimSpace(head), lines[0])) || strings.HasSuffix(lower, ".py") && len(head) > 0 {
+		t.script(b, at, "python", "a Python program")
+		return
+	}
+	for _, ext := range []string{".sh", ".bash", ".bat", ".cmd", ".ps1", ".js", ".pl", ".rb", ".lua", ".vbs"} {
+		if strings.HasSuffix(lower, ext) {
+			t.script(b, at, ext[1:], "a program, by its name")
+			return
+		}
+	}
+}
+
+// fenced tells whether a text has no marks of prose at its beginning.
+func fenced(head []byte) bool {
+	head = bytes.TrimSpace(head)
+	return len(head) > 0 && head[0] != '#' && head[0] != '-'
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// fileOps are what TorchScript code calls to reach files or the process, as
+// its serialized form has them (torch/csrc/jit/serialization/python_print).
+var fileOps = regexp.MustCompile(`\b(?:torch\.(?:from_file|save|load|save_file)|ops\.(?:aten\.)?from_file|aten::from_file|torch\.jit\.(?:save|load)|ops\.aten\.save|ops\.image\.(?:read_file|write_file)|ops\.torchvision\.\w*file\w*|ops\.(?:inductor|aoti|torch_c_dlpack|load_library)\.\w+)\b`)
+
+// customOp is a call of an operator that torch itself does not have.
+var customOp = regexp.MustCompile(`\bops\.(\w+)\.(\w+)`)
+
+// code looks at what else an archive is: TorchScript, a package of torch, an
+// export with compiled code, a model of Keras.
+func (z *zipFile) code() {
+	t := z.t
+	scripts, sources := 0, 0
+	var first *member
+	for _, m := range z.d.members {
+		if !m.readable || m.method != 0 && m.method != 8 || m.flags&0x2061 != 0 {
+			continue
+		}
+		name := strings.TrimPrefix(m.name, z.top)
+		lower := strings.ToLower(name)
+		switch {
+		case strings.HasPrefix(lower, "code/") && strings.HasSuffix(lower, ".py"):
+			scripts++
+			if first == nil {
+				first = m
+			}
+			z.torchScript(m)
+		case strings.HasSuffix(lower, ".py"):
+			sources++
+		case strings.HasSuffix(lower, ".so"), strings.Contains(lower, "aotinductor/") && (strings.HasSuffix(lower, ".cpp") || strings.HasSuffix(lower, ".o") || strings.HasSuffix(lower, ".cubin") || strings.HasSuffix(lower, "_flags.json")):
+			t.note("ST352", z.at.in(m.name), m.entry, "", "compiled into the model, and loaded or built with it")
+		case lower == "bytecode.pkl", lower == "constants.pkl":
+			z.script = true
+		}
+	}
+	if scripts > 0 || z.script {
+		offset := int64(-1)
+		if first != nil {
+			offset = first.entry
+		}
+		t.note("ST340", z.at, offset, "", fmt.Sprintf("TorchScript: %d sources that loading compiles and calling runs", scripts))
+	}
+	if z.has(func(name string) bool { return name == ".data/extern_modules" || name == "extern_modules" }) {
+		t.note("ST342", z.at, -1, "", fmt.Sprintf("a package of torch: %d Python sources that loading imports", sources))
+	}
+}
+
+// torchScript searches a source for calls that reach beyond tensors.
+func (z *zipFile) torchScript(m *member) {
+	data, ok := z.open(m)
+	if !ok {
+		return
+	}
+	text, err := data.at(0, maxSource)
+	in := z.at.in(m.name)
+	if err != nil {
+		z.t.unreadable(in, 0, err)
+		return
+	}
+	if int64(len(text)) < data.size {
+		z.t.note("ST404", in, int64(len(text)), "", "more source than a scan reads")
+	}
+	for _, loc := range fileOps.FindAllIndex(text, 16) {
+		call := string(text[loc[0]:loc[1]])
+		z.t.note("ST341", in, int64(loc[0]), call, "calls "+call)
+	}
+	for _, loc := range customOp.FindAllSubmatchIndex(text, 64) {
+		space := string(text[loc[2]:loc[3]])
+		switch space {
+		case "prim", "aten", "prims", "quantized", "torchvision", "profiler", "_quantized", "sparse", "mkldnn", "xnnpack", "prepacked", "cuda":
+			continue
+		}
+		call := string(text[loc[0]:loc[1]])
+		z.t.note("ST343", in, int64(loc[0]), call, "calls "+call+", an operator that some library registers")
+	}
+}

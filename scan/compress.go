@@ -1,0 +1,103 @@
+package scan
+
+import (
+	"compress/bzip2"
+	"compress/gzip"
+	"compress/zlib"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/ulikunitz/xz"
+	"github.com/ulikunitz/xz/lzma"
+)
+
+// maxDictionary bounds the memory of a decompressor in bytes: xz -6 asks for 8
+// MiB, joblib too.
+const maxDictionary = 16 << 20
+
+// decompressor opens what is compressed as a whole.
+func decompressor(k kind, r io.Reader) (io.Reader, error) {
+	switch k {
+	case kindGzip:
+		return gzip.NewReader(r)
+	case kindBzip2:
+		return bzip2.NewReader(r), nil
+	case kindXZ:
+		return xz.ReaderConfig{DictCap: maxDictionary}.NewReader(r)
+	case kindLZMA:
+		return lzma.ReaderConfig{DictCap: maxDictionary}.NewReader(r)
+	}
+	return zlib.NewReader(r)
+}
+
+// unpacks tells whether bytes are what their mark says: of some formats it is
+// two bytes long.
+func unpacks(b blob, k kind) bool {
+	r, err := decompressor(k, io.NewSectionReader(b, 0, b.size))
+	if err != nil {
+		return false
+	}
+	var some [64]byte
+	n, err := io.ReadFull(r, some[:])
+	return n > 0 && (err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF))
+}
+
+// compressed reads what is inside of a compressed file.
+func (t *trace) compressed(b blob, at place, k kind, format string) string {
+	section := io.NewSectionReader(b, 0, b.size)
+	r, err := decompressor(k, section)
+	if err != nil {
+		t.note("ST402", at, 0, "", format+": "+err.Error())
+		return format
+	}
+	data := &unpacked{src: r, budget: &t.spent.unpack}
+	data.grow(1 << 50)
+	n := int64(len(data.buf))
+	in := at
+	in.file, in.depth = at.file+"!"+format, at.depth+1
+	in.name = strings.TrimSuffix(at.name, "."+map[string]string{"gzip": "gz", "bzip2": "bz2"}[format])
+	if in.depth > maxDepth {
+		t.note("ST404", at, -1, "", fmt.Sprintf("more than %d containers within each other", maxDepth))
+		return format
+	}
+	loose := at.loose
+	switch {
+	case data.err == errBudget:
+		t.note("ST404", at, -1, "", fmt.Sprintf("%d bytes of %s become more than a scan unpacks; what came first was read", b.size, format))
+	case data.err != nil && data.err != io.EOF && !loose:
+		t.note("ST402", at, -1, "", format+" breaks off: "+data.err.Error())
+	}
+	if n == 0 {
+		return format
+	}
+	in.loose = loose
+	sub := t.apart()
+	inner := sub.content(inMemory(data.buf), in)
+	if data.err == errBudget {
+		// The cut is ours: what it breaks is told already.
+		sub.forget("ST402")
+	}
+	t.join(sub)
+	if loose && inner == "" {
+		return ""
+	}
+	if inner == "" {
+		return format
+	}
+	return inner + " in " + format
+}
+
+// forget drops the findings of an id.
+func (t *trace) forget(id string) {
+	kept := t.findings[:0]
+	for _, f := range t.findings {
+		if f.ID == id {
+			t.kept[f.Severity]--
+			continue
+		}
+		kept = append(kept, f)
+	}
+	t.findings = kept
+}

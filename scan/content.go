@@ -1,0 +1,286 @@
+package scan
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/tensmith/tensmith/convert"
+)
+
+// content looks into what is at a place, whatever it is called, and returns
+// its format. Of a loose place it returns "" if nothing there is certain.
+func (t *trace) content(b blob, at place) string {
+	if t.ctx.Err() != nil {
+		return ""
+	}
+	if at.depth > maxDepth {
+		t.note("ST404", at, -1, "", fmt.Sprintf("more than %d containers within each other", maxDepth))
+		return ""
+	}
+	head, err := b.at(0, 4096)
+	if err != nil && len(head) == 0 {
+		t.unreadable(at, 0, err)
+		return ""
+	}
+	if b.size == 0 {
+		if !at.loose && claimsModel(at.name) {
+			t.note("ST405", at, -1, "", "the file is empty")
+		}
+		return "empty"
+	}
+	k, format := identify(head)
+	if at.loose {
+		return t.looseContent(b, at, k, format)
+	}
+	format = t.kind(b, at, k, format, head)
+	if k != kindZip && k != kindTar {
+		t.appended(b, at)
+	}
+	return format
+}
+
+// unreadable tells of an error of the reader.
+func (t *trace) unreadable(at place, offset int64, err error) {
+	if errors.Is(err, errBudget) {
+		t.note("ST404", at, offset, "", errBudget.Error())
+		return
+	}
+	t.note("ST401", at, offset, "", err.Error())
+}
+
+// kind reads what is no loose bytes.
+func (t *trace) kind(b blob, at place, k kind, format string, head []byte) string {
+	switch k {
+	case kindPickle:
+		return t.pickleFile(b, at)
+	case kindZip:
+		return t.zip(b, at)
+	case kindTar:
+		return t.tar(b, at)
+	case kindGzip, kindBzip2, kindXZ, kindLZMA, kindZlib:
+		if k == kindZlib || k == kindLZMA {
+			// Two or three bytes are no mark: what does not unpack is
+			// something else.
+			if !unpacks(b, k) {
+				break
+			}
+		}
+		return t.compressed(b, at, k, format)
+	case kindSevenZip:
+		t.note("ST403", at, 0, format, "a "+format+" archive, which is not opened here")
+		return format
+	case kindNPY:
+		t.npy(b, at)
+		return format
+	case kindHDF5:
+		t.hdf5(b, at)
+		return format
+	case kindGGUF:
+		t.gguf(b, at)
+		return format
+	case kindNative:
+		t.note("ST350", at, 0, format, "machine code ("+format+")")
+		return format
+	case kindScript:
+		line, _, _ := bytes.Cut(head, []byte("\n"))
+		t.script(b, at, "script", fmt.Sprintf("a program for %q", clip(string(bytes.TrimSpace(line[2:])), 60)))
+		return format
+	case kindPointer:
+		t.note("ST020", at, 0, "", "the file is a Git LFS pointer: the weights are not there to be scanned")
+		return format
+	case kindMedia:
+		if claimsModel(at.name) {
+			t.note("ST405", at, 0, format, "called a model, and is "+format)
+		} else {
+			t.note("ST407", at, 0, format, "is "+format+", no model")
+		}
+		return format
+	case kindData:
+		return format
+	}
+	return t.unmarked(b, at, head)
+}
+
+// unmarked reads files that no first bytes tell apart.
+func (t *trace) unmarked(b blob, at place, head []byte) string {
+	detected, err := convert.Detect(b, b.size)
+	if err != nil {
+		t.unreadable(at, 0, err)
+		return ""
+	}
+	switch detected {
+	case convert.Safetensors:
+		if isSafetensors(b, head, at) {
+			return t.safetensors(b, at)
+		}
+	case convert.Pickle, convert.TorchLegacy:
+		return t.pickleFile(b, at)
+	case convert.Zeros:
+		if claimsModel(at.name) {
+			t.note("ST405", at, 0, "", "the file is nothing but zeros")
+		}
+		return string(detected)
+	}
+	// Protocols 0 and 1 have no mark: whatever is read as a pickle to its end,
+	// or imports something, is one.
+	if apart, r, ok := t.tryPickle(b, at); ok {
+		t.join(apart)
+		t.behind(b, at, r)
+		return r.format()
+	}
+	switch detected {
+	case convert.JSON:
+		t.json(b, at)
+		return string(detected)
+	case convert.HTML, convert.XML, convert.Text:
+		t.text(b, at, head, string(detected))
+		return string(detected)
+	}
+	if format := t.protobuf(b, at, head); format != "" {
+		return format
+	}
+	if detected == convert.Safetensors {
+		return t.safetensors(b, at)
+	}
+	if isMsgpack(b, head) {
+		return "msgpack"
+	}
+	t.note("ST405", at, 0, "", "a format that is not known here")
+	return "unknown"
+}
+
+// isSafetensors tells a safetensors file, sound or not, from other bytes that
+// begin with a small number.
+func isSafetensors(b blob, head []byte, at place) bool {
+	return len(head) > 9 && (bytes.HasPrefix(bytes.TrimLeft(head[8:], " \t\r\n"), []byte("{")) || strings.HasSuffix(strings.ToLower(at.name), ".safetensors"))
+}
+
+// looseContent looks into bytes that may be anything, and keeps what cannot
+// be chance.
+func (t *trace) looseContent(b blob, at place, k kind, format string) string {
+	switch k {
+	case kindZip:
+		at.loose = false
+		apart := t.apart()
+		if apart.zip(b, at); apart.format != "" {
+			t.join(apart)
+			return apart.format
+		}
+	case kindTar:
+		at.loose = false
+		return t.tar(b, at)
+	case kindGzip, kindBzip2, kindXZ, kindLZMA, kindZlib:
+		if unpacks(b, k) {
+			return t.compressed(b, at, k, format)
+		}
+	case kindSevenZip:
+		if len(format) > 0 && format != "lz4" && format != "zstd" {
+			t.note("ST403", at, 0, format, "a "+format+" archive, which is not opened here")
+			return format
+		}
+	case kindNPY:
+		at.loose = false
+		t.npy(b, at)
+		return format
+	case kindNative:
+		head, _ := b.at(0, 64)
+		if certainNative(head) {
+			t.note("ST350", at, 0, format, "machine code ("+format+")")
+			return format
+		}
+	case kindScript:
+		head, _ := b.at(0, 64)
+		if line, _, ok := bytes.Cut(head, []byte("\n")); ok && bytes.HasPrefix(line, []byte("#!/")) {
+			t.note("ST351", at, 0, format, fmt.Sprintf("a program for %q", string(line[2:])))
+			return format
+		}
+	default:
+		if apart, r, ok := t.tryPickle(b, at); ok {
+			t.join(apart)
+			return r.format()
+		}
+	}
+	return ""
+}
+
+// certainNative tells machine code from numbers that look like its mark.
+func certainNative(head []byte) bool {
+	switch {
+	case len(head) < 20:
+		return false
+	case bytes.HasPrefix(head, []byte("\x7fELF")):
+		return (head[4] == 1 || head[4] == 2) && (head[5] == 1 || head[5] == 2) && head[6] == 1
+	case bytes.HasPrefix(head, []byte("MZ")):
+		return isPE(head)
+	}
+	return true
+}
+
+// tryPickle reads bytes as a pickle that need be none. It is one if it imports
+// names that can be names, or is read to its end and holds something.
+func (t *trace) tryPickle(b blob, at place) (*trace, reading, bool) {
+	apart := t.apart()
+	r := apart.pickles(b, at)
+	if r.legacy {
+		return apart, r, true
+	}
+	for _, f := range apart.findings {
+		if f.Op == "GLOBAL" || f.Op == "INST" || f.Op == "STACK_GLOBAL" {
+			if !isDotted(f.Name) || !strings.Contains(f.Name, ".") {
+				return apart, r, false
+			}
+		}
+	}
+	if r.imports > 0 && (r.count > 0 || apart.has(Dangerous)) {
+		return apart, r, true
+	}
+	if r.count == 0 || at.loose {
+		return apart, r, r.imports > 1 && apart.has(Suspicious) && r.end > 0
+	}
+	return apart, r, r.end == b.size && b.size > 8 && r.count == 1
+}
+
+// pickleFile reads a file that is a pickle.
+func (t *trace) pickleFile(b blob, at place) string {
+	r := t.pickles(b, at)
+	t.behind(b, at, r)
+	return r.format()
+}
+
+// behind looks at what follows the last pickle of a file.
+func (t *trace) behind(b blob, at place, r reading) {
+	if r.count == 0 || r.end >= b.size || r.legacy {
+		return
+	}
+	t.note("ST320", at, r.end, "", fmt.Sprintf("%d bytes behind the pickle", b.size-r.end))
+	t.junk(b.rest(r.end), at, r.end)
+}
+
+// junk looks for pickles and archives in bytes that belong to nothing.
+func (t *trace) junk(b blob, at place, offset int64) {
+	if at.junk {
+		return // what lies in junk is not searched for more of it, or time would multiply
+	}
+	const window, most = 1 << 20, 512
+	data, err := b.at(0, window)
+	if err != nil {
+		t.unreadable(at, offset, err)
+	}
+	tries := 0
+	for i := 0; i+4 <= len(data) && tries < most && t.ctx.Err() == nil; i++ {
+		switch c := data[i]; {
+		case c == 0x80 && data[i+1] <= 5, c == 'c' && isImport(data[i:min(len(data), i+520)]),
+			c == 'P' && bytes.HasPrefix(data[i:], []byte("PK\x03\x04")), c == 0x7f && bytes.HasPrefix(data[i:], []byte("\x7fELF")),
+			c == 'M' && isPE(data[i:min(len(data), i+4096)]), c == '\x1f' && bytes.HasPrefix(data[i:], []byte("\x1f\x8b\x08")):
+			tries++
+			loose := at.in(fmt.Sprintf("bytes@%d", offset+int64(i)))
+			loose.loose, loose.junk = true, true
+			apart := t.apart()
+			if apart.content(b.rest(int64(i)), loose) != "" && len(apart.findings) > 0 {
+				t.join(apart)
+			}
+		}
+	}
+}

@@ -1,0 +1,160 @@
+package scan
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+)
+
+// maxJSON is the longest JSON that is read whole: tokenizers reach 20 MB, and
+// what matters stands in short files.
+const maxJSON = 16 << 20
+
+// json looks for what makes a program run code: the settings of transformers,
+// templates, layers of Keras.
+func (t *trace) json(b blob, at place) {
+	if claimsModel(at.name) && !strings.HasSuffix(at.name, ".metadata") {
+		t.note("ST405", at, 0, "json", "called a model, and is JSON")
+	}
+	if b.size > maxJSON {
+		t.note("ST407", at, -1, "json", "a long JSON text, which was not looked into")
+		return
+	}
+	text, err := b.at(0, b.size)
+	if err != nil {
+		t.unreadable(at, 0, err)
+		return
+	}
+	t.jsonText(text, at)
+}
+
+// jsonText walks the tokens, so that nothing nests deeper than there is
+// memory for.
+func (t *trace) jsonText(text []byte, at place) {
+	d := json.NewDecoder(strings.NewReader(string(text)))
+	d.UseNumber()
+	var path []string // keys down to the token; "" for elements of arrays
+	var open []json.Delim
+	key := ""
+	class, lambda := "", false
+	for {
+		tok, err := d.Token()
+		if err == io.EOF {
+			return
+		}
+		if err != nil {
+			return // other programs say what is wrong with it
+		}
+		if len(open) > 10_000 {
+			t.note("ST404", at, d.InputOffset(), "", "JSON nested deeper than 10,000")
+			return
+		}
+		switch tok := tok.(type) {
+		case json.Delim:
+			switch tok {
+			case '{', '[':
+				open = append(open, tok)
+				path = append(path, key)
+				key = ""
+				if tok == '{' {
+					class = ""
+				}
+			default:
+				if len(open) > 0 {
+					open, path = open[:len(open)-1], path[:len(path)-1]
+				}
+				key = ""
+			}
+			continue
+		case string:
+			if len(open) > 0 && open[len(open)-1] == '{' && key == "" {
+				key = tok
+				if key == "" {
+					key = "\x00"
+				}
+				continue
+			}
+			t.jsonString(at, path, key, tok, d.InputOffset())
+			switch key {
+			case "class_name":
+				class = tok
+				if tok == "Lambda" || tok == "__lambda__" {
+					lambda = true
+					t.note("ST360", at, d.InputOffset(), tok, "a Lambda layer of Keras, whose function is stored as code")
+				}
+			case "module", "registered_name":
+				if key == "module" && tok != "" && !kerasModule(tok) && class+tok != tok {
+					t.note("ST361", at, d.InputOffset(), tok, "a class of the module "+clip(tok, 80))
+				}
+			}
+		case bool:
+			if key == "trust_remote_code" && tok {
+				t.note("ST501", at, d.InputOffset(), "trust_remote_code", "asks for the code of the repository to be trusted")
+			}
+		}
+		if len(open) == 0 || open[len(open)-1] == '{' {
+			key = ""
+		}
+		_ = lambda
+	}
+}
+
+// kerasModule tells whether a module that a model of Keras names is Keras' own.
+func kerasModule(module string) bool {
+	for _, own := range []string{"keras", "builtins", "keras_nlp", "keras_hub", "keras_cv", "tensorflow", "tf_keras"} {
+		if module == own || strings.HasPrefix(module, own+".") {
+			return module != "builtins" || true
+		}
+	}
+	return !strings.Contains(module, ".") // a word of some other JSON
+}
+
+// jsonString judges a string by the keys that lead to it.
+func (t *trace) jsonString(at place, path []string, key, text string, offset int64) {
+	under := func(name string) bool {
+		for _, p := range path {
+			if p == name {
+				return true
+			}
+		}
+		return key == name
+	}
+	switch {
+	case under("auto_map"):
+		t.note("ST502", at, offset, clip(text, 80), fmt.Sprintf("names code for transformers to run: %+q", clip(text, 80)))
+	case under("custom_pipelines"):
+		t.note("ST502", at, offset, clip(text, 80), fmt.Sprintf("names code of a pipeline: %+q", clip(text, 80)))
+	case under("chat_template") || under("default_chat_template") || key == "template" && strings.Contains(text, "{"):
+		t.template(at, offset, text)
+	}
+	if len(text) >= 24 && key == "code" || key == "function" || key == "lambda" {
+		t.embedded(at, offset, text)
+	}
+}
+
+// embedded looks into a string that may be marshalled code, as Keras stores
+// that of a Lambda.
+func (t *trace) embedded(at place, offset int64, text string) {
+	if data := unbase64(text); len(data) > 16 && data[0]&^0x80 == 'c' {
+		t.note("ST362", at, offset, "", "compiled code of Python in base64")
+	}
+}
+
+// escapes are what leads from a template of Jinja into the interpreter.
+var escapes = regexp.MustCompile(`__(?:class|subclasses|globals|builtins|mro|base|bases|init|import|getattribute|dict|reduce|reduce_ex|code|self|call|loader|spec)__|\\x5f\\x5f|\bos\.(?:system|popen)|\bsubprocess\b|\bpopen\s*\(|\blipsum\b|\bcycler\.|\bjoiner\.__|\bgi_frame\b|\bf_(?:globals|builtins|back)\b|\beval\s*\(|\bexec\s*\(`)
+
+// unusual are what templates of chats do without.
+var unusual = regexp.MustCompile(`\|\s*attr\s*\(|\b(?:request|self|config|get_flashed_messages|url_for)\s*[\[.]|\{%-?\s*(?:include|import|extends|from)\b|\bhttps?://[^\s"'}]*\{\{`)
+
+// template judges a template of Jinja.
+func (t *trace) template(at place, offset int64, text string) {
+	if match := escapes.FindString(text); match != "" {
+		t.note("ST503", at, offset, match, fmt.Sprintf("a template that reaches into the interpreter: %+q", clip(match, 60)))
+		return
+	}
+	if match := unusual.FindString(text); match != "" {
+		t.note("ST504", at, offset, match, fmt.Sprintf("a template that does more than lay out a chat: %+q", clip(match, 60)))
+	}
+}

@@ -1,0 +1,179 @@
+package scan
+
+import (
+	"bytes"
+	"encoding/binary"
+	"path"
+	"strings"
+)
+
+// A kind is what a file is by its first bytes.
+type kind uint8
+
+const (
+	kindUnknown kind = iota
+	kindPickle
+	kindZip
+	kindTar
+	kindGzip
+	kindBzip2
+	kindXZ
+	kindLZMA
+	kindZlib
+	kindSevenZip // and other archives that nothing here opens
+	kindNPY
+	kindHDF5
+	kindGGUF
+	kindNative // machine code, and code for virtual machines
+	kindScript
+	kindMedia // pictures, sound, fonts and documents
+	kindData  // tables and the like, which hold no code
+	kindPointer
+)
+
+// signatures are beginnings that no other file has, and what such a file is
+// called in a report.
+var signatures = []struct {
+	magic  string
+	kind   kind
+	format string
+}{
+	{"PK\x03\x04", kindZip, "zip"}, {"PK\x05\x06", kindZip, "zip"},
+	{"\x1f\x8b", kindGzip, "gzip"}, {"BZh", kindBzip2, "bzip2"}, {"\xfd7zXZ\x00", kindXZ, "xz"}, {"\x5d\x00\x00", kindLZMA, "lzma"},
+	{"7z\xbc\xaf\x27\x1c", kindSevenZip, "7z"}, {"Rar!\x1a\x07", kindSevenZip, "rar"}, {"MSCF\x00\x00\x00\x00", kindSevenZip, "cab"},
+	{"\x28\xb5\x2f\xfd", kindSevenZip, "zstd"}, {"\x04\x22\x4d\x18", kindSevenZip, "lz4"}, {"!<arch>\n", kindSevenZip, "ar"},
+	{"xar!", kindSevenZip, "xar"}, {"\xed\xab\xee\xdb", kindSevenZip, "rpm"}, {"hsqs", kindSevenZip, "squashfs"},
+	{"PYTORCH1", kindSevenZip, "torch-preview"}, {"070701", kindSevenZip, "cpio"}, {"070702", kindSevenZip, "cpio"},
+	{"\x93NUMPY", kindNPY, "npy"}, {"\x89HDF\r\n\x1a\n", kindHDF5, "hdf5"}, {"GGUF", kindGGUF, "gguf"},
+	{"\x7fELF", kindNative, "elf"}, {"\xcf\xfa\xed\xfe", kindNative, "mach-o"}, {"\xce\xfa\xed\xfe", kindNative, "mach-o"},
+	{"\xfe\xed\xfa\xcf", kindNative, "mach-o"}, {"\xfe\xed\xfa\xce", kindNative, "mach-o"}, {"\xca\xfe\xba\xbe", kindNative, "mach-o or java"},
+	{"\x00asm\x01\x00\x00\x00", kindNative, "wasm"}, {"dex\n03", kindNative, "dex"}, {"\x4c\x00\x00\x00\x01\x14\x02\x00", kindNative, "windows-shortcut"},
+	{"#!", kindScript, "script"},
+	{"version https://git-lfs.github.com/spec/", kindPointer, "git-lfs"},
+	{"\x89PNG\r\n\x1a\n", kindMedia, "png"}, {"\xff\xd8\xff", kindMedia, "jpeg"}, {"GIF87a", kindMedia, "gif"}, {"GIF89a", kindMedia, "gif"},
+	{"%PDF-", kindMedia, "pdf"}, {"OggS", kindMedia, "ogg"}, {"fLaC", kindMedia, "flac"}, {"ID3", kindMedia, "mp3"}, {"\xff\xfb", kindMedia, "mp3"},
+	{"RIFF", kindMedia, "riff"}, {"wOFF", kindMedia, "woff"}, {"wOF2", kindMedia, "woff2"}, {"\x00\x01\x00\x00\x00", kindMedia, "font"}, {"OTTO\x00", kindMedia, "font"},
+	{"\x00\x00\x01\x00", kindMedia, "icon"}, {"II*\x00", kindMedia, "tiff"}, {"MM\x00*", kindMedia, "tiff"}, {"\x1aE\xdf\xa3", kindMedia, "matroska"}, {"{\\rtf", kindMedia, "rtf"},
+	{"PAR1", kindData, "parquet"}, {"ARROW1\x00\x00", kindData, "arrow"}, {"ggjt", kindData, "ggml"},
+	{"lmgg", kindData, "ggml"}, {"fmgg", kindData, "ggml"}, {"tjgg", kindData, "ggml"}, {"algg", kindData, "ggml"},
+}
+
+// kindOf tells what the beginning of a file looks like.
+func kindOf(head []byte) kind {
+	k, _ := identify(head)
+	return k
+}
+
+func identify(head []byte) (kind, string) {
+	for _, s := range signatures {
+		if bytes.HasPrefix(head, []byte(s.magic)) {
+			if s.kind == kindBzip2 && (len(head) < 10 || head[3] < '1' || head[3] > '9' || string(head[4:10]) != "1AY&SY" && string(head[4:10]) != "\x17rE8P\x90") {
+				continue
+			}
+			return s.kind, s.format
+		}
+	}
+	switch {
+	case len(head) >= 2 && head[0] == 0x80 && head[1] <= 5:
+		return kindPickle, "pickle"
+	case isPE(head):
+		return kindNative, "pe"
+	case isBytecode(head):
+		return kindNative, "python-bytecode"
+	case len(head) > 2 && head[0] == 0x78 && (head[1] == 0x01 || head[1] == 0x5e || head[1] == 0x9c || head[1] == 0xda):
+		return kindZlib, "zlib"
+	case len(head) > 12 && string(head[4:8]) == "ftyp":
+		return kindMedia, "mp4"
+	case len(head) >= 8 && string(head[4:8]) == "TFL3":
+		return kindData, "tflite"
+	case isTar(head):
+		return kindTar, "tar"
+	case len(head) > 1 && head[0] == 'c' && isImport(head):
+		return kindPickle, "pickle"
+	}
+	return kindUnknown, ""
+}
+
+func isPE(head []byte) bool {
+	if len(head) < 64 || head[0] != 'M' || head[1] != 'Z' {
+		return false
+	}
+	at := int64(binary.LittleEndian.Uint32(head[60:]))
+	if at+4 > int64(len(head)) {
+		return at < 1<<20 && at%4 == 0
+	}
+	return string(head[at:at+4]) == "PE\x00\x00"
+}
+
+// isBytecode knows the files .pyc of Python 3: a number of the version, a line
+// end so that text mode spoils it, and flags.
+func isBytecode(head []byte) bool {
+	if len(head) < 17 || head[2] != '\r' || head[3] != '\n' || head[1] > 0x0f {
+		return false
+	}
+	n := binary.LittleEndian.Uint16(head)
+	for _, code := range [...]int{8, 12, 16} {
+		if code < len(head) && head[code]&^0x80 == 'c' && n >= 2000 && n < 4096 {
+			return true
+		}
+	}
+	return false
+}
+
+// isTar checks the checksum of the first member: the oldest tar files have no
+// other mark.
+func isTar(head []byte) bool {
+	if len(head) < 512 || head[0] == 0 {
+		return false
+	}
+	sum := int64(8 * ' ')
+	for i, c := range head[:512] {
+		if i < 148 || i >= 156 {
+			sum += int64(c)
+		}
+	}
+	want, digits := int64(0), 0
+	for _, c := range bytes.Trim(head[148:156], " \x00") {
+		if c < '0' || c > '7' {
+			return false
+		}
+		want, digits = want*8+int64(c-'0'), digits+1
+	}
+	return digits > 0 && sum == want
+}
+
+// isImport knows the lines of GLOBAL, with which the shortest attacks begin.
+func isImport(head []byte) bool {
+	lines := bytes.SplitN(head[1:], []byte("\n"), 3)
+	return len(lines) == 3 && isDotted(string(lines[0])) && isDotted(string(lines[1]))
+}
+
+// isDotted tells whether a text is a name of Python with dots, or may be one.
+func isDotted(name string) bool {
+	if name == "" || len(name) > 250 {
+		return false
+	}
+	for _, c := range name {
+		if c != '.' && c != '_' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && c < 0x80 {
+			return false
+		}
+	}
+	return true
+}
+
+// modelNames are the endings of names with which a file claims to be a model.
+var modelNames = []string{
+	".safetensors", ".pt", ".pth", ".bin", ".pkl", ".pickle", ".p", ".ckpt", ".pt2", ".ptl", ".mar", ".joblib", ".dill", ".dat", ".data", ".npy", ".npz",
+	".h5", ".hdf5", ".keras", ".onnx", ".pb", ".tflite", ".gguf", ".ggml", ".msgpack", ".model", ".nemo", ".pdparams", ".pdopt", ".pdmodel",
+	".mlmodel", ".engine", ".params", ".weights", ".th", ".t7", ".distcp", ".metadata", ".ot", ".llamafile", ".pte",
+}
+
+func claimsModel(name string) bool {
+	ext := strings.ToLower(path.Ext(name))
+	for _, m := range modelNames {
+		if ext == m {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,289 @@
+package scan
+
+import (
+	"fmt"
+	"math/bits"
+	"strconv"
+	"strings"
+
+	"github.com/tensmith/tensmith/pickle"
+)
+
+// A rawError says why an array between the opcodes of a pickle cannot be
+// passed over.
+type rawError struct{ why string }
+
+func (e *rawError) Error() string { return e.why }
+
+// rawArray tells how many bytes of an array follow the state of o: joblib puts
+// them between the opcodes (joblib/numpy_pickle.py). An array of objects is a
+// pickle of its own there.
+func (t *trace) rawArray(o *pickle.Object, b blob, off int64, at place, r *reading) (int64, error) {
+	if !o.Symbol().Is("joblib.numpy_pickle", "NumpyArrayWrapper") {
+		return 0, nil
+	}
+	r.joblib = true
+	states := o.States()
+	state, ok := states[len(states)-1].(*pickle.Dict)
+	if !ok {
+		return 0, &rawError{"its description is no dict"}
+	}
+	dtype, _ := state.Get("dtype")
+	width, object := itemSize(dtype)
+	if object {
+		at = at.in("objects")
+		if at.depth > maxDepth {
+			return 0, &rawError{"arrays of objects within each other"}
+		}
+		_, next, err := t.pickle(b, off, at, r)
+		return next - off, err
+	}
+	shapeValue, _ := state.Get("shape")
+	shape, ok := shapeValue.(*pickle.Tuple)
+	if width <= 0 || !ok {
+		return 0, &rawError{"the size of an element is not known"}
+	}
+	size := uint64(width)
+	for _, v := range shape.Items {
+		n, ok := v.(int64)
+		hi, lo := bits.Mul64(size, uint64(n))
+		if !ok || n < 0 || hi != 0 || lo >= 1<<62 {
+			return 0, &rawError{"a shape that cannot be"}
+		}
+		size = lo
+	}
+	pad := int64(0)
+	if alignment, _ := state.Get("numpy_array_alignment_bytes"); alignment != nil {
+		n, err := b.at(off, 1)
+		if err != nil {
+			return 0, err
+		}
+		if len(n) == 0 {
+			return 0, &rawError{"it is missing"}
+		}
+		pad = 1 + int64(n[0])
+	}
+	if int64(size) > b.size-off-pad {
+		return 0, &rawError{fmt.Sprintf("%d bytes are left of %d", max(b.size-off-pad, 0), size)}
+	}
+	t.storage(b, off+pad, int64(size), at)
+	return pad + int64(size), nil
+}
+
+// itemSize returns the bytes of an element of a dtype of NumPy, 0 if unknown.
+func itemSize(v pickle.Value) (width int64, object bool) {
+	o, ok := v.(*pickle.Object)
+	if !ok {
+		return 0, false
+	}
+	sym := o.Symbol()
+	if sym != nil && sym.Module == "numpy.dtypes" {
+		name := strings.ToLower(strings.TrimSuffix(sym.Name, "DType"))
+		return namedSizes[name], name == "object"
+	}
+	args := o.ArgList()
+	if !sym.Is("numpy", "dtype") || len(args) == 0 {
+		return 0, false
+	}
+	code, _ := pickle.Text(args[0])
+	width, object = codeSize(code)
+	for _, state := range o.States() {
+		tuple, ok := state.(*pickle.Tuple)
+		if !ok || len(tuple.Items) < 6 {
+			continue
+		}
+		// Of text, bytes and fields the size stands in the state.
+		if n, ok := tuple.Items[5].(int64); ok && n > 0 && (width == 0 || code[0] == 'V' || code[0] == 'S' || code[0] == 'U') {
+			width = n
+		}
+		if fields, ok := tuple.Items[4].(*pickle.Dict); ok {
+			for _, p := range fields.Pairs {
+				if field, ok := p.Value.(*pickle.Tuple); ok && len(field.Items) > 0 {
+					if inner, ok := field.Items[0].(*pickle.Object); ok && len(inner.ArgList()) > 0 {
+						if code, _ := pickle.Text(inner.ArgList()[0]); strings.Contains(code, "O") {
+							object = true
+						}
+					}
+				}
+			}
+		}
+	}
+	return width, object
+}
+
+var namedSizes = map[string]int64{
+	"bool": 1, "int8": 1, "uint8": 1, "int16": 2, "uint16": 2, "int32": 4, "uint32": 4, "int64": 8, "uint64": 8,
+	"float16": 2, "float32": 4, "float64": 8, "complex64": 8, "complex128": 16, "datetime64": 8, "timedelta64": 8, "longdouble": 16, "clongdouble": 32,
+}
+
+// codeSize reads a code such as "<f4".
+func codeSize(code string) (width int64, object bool) {
+	code = strings.TrimLeft(code, "<>|=")
+	switch {
+	case code == "":
+		return 0, false
+	case code[0] == 'O':
+		return 8, true
+	case code == "?" || code == "b" || code == "B":
+		return 1, false
+	case code == "h" || code == "H" || code == "e":
+		return 2, false
+	case code == "i" || code == "I" || code == "f":
+		return 4, false
+	case code == "q" || code == "Q" || code == "d" || code == "l" || code == "L" || code == "F":
+		return 8, false
+	case code == "D" || code == "g":
+		return 16, false
+	}
+	digits := code[1:]
+	if i := strings.IndexByte(digits, '['); i >= 0 {
+		digits = digits[:i] // M8[ns]
+	}
+	n, err := strconv.ParseInt(digits, 10, 32)
+	if err != nil || n < 0 {
+		return 0, false
+	}
+	if code[0] == 'U' {
+		n *= 4
+	}
+	return n, false
+}
+
+// npy reads the header of an array; what follows that of an array of objects
+// is a pickle (numpy/lib/format.py).
+func (t *trace) npy(b blob, at place) {
+	t.format = "npy"
+	head, err := b.at(0, 12)
+	if err != nil {
+		t.unreadable(at, 0, err)
+		return
+	}
+	if len(head) < 10 || head[6] < 1 || head[6] > 3 {
+		t.note("ST402", at, 6, "", "the header of the array is cut off, or of an unknown version")
+		return
+	}
+	begin, length := int64(10), int64(head[8])|int64(head[9])<<8
+	if head[6] > 1 {
+		if len(head) < 12 {
+			t.note("ST402", at, 6, "", "the header of the array is cut off")
+			return
+		}
+		begin, length = 12, length|int64(head[10])<<16|int64(head[11])<<24
+	}
+	if length > 1<<20 || length > b.size-begin {
+		t.note("ST402", at, 8, "", fmt.Sprintf("a header of %d bytes", length))
+		return
+	}
+	text, err := b.at(begin, length)
+	if err != nil {
+		t.unreadable(at, begin, err)
+		return
+	}
+	data := begin + length
+	h := npyHeader(string(text))
+	switch {
+	case !h.literal:
+		t.note("ST335", at, begin, "", "the header is no plain literal, and old readers evaluate it")
+	case h.object:
+		t.note("ST336", at, begin, "", "an array of objects, which is a pickle")
+	}
+	rest := b.rest(data)
+	if h.object {
+		sub := at
+		r := t.pickles(rest, sub)
+		t.behind(rest, sub, r)
+		return
+	}
+	if h.literal && h.size >= 0 {
+		if h.size > rest.size {
+			t.note("ST402", at, data, "", fmt.Sprintf("an array of %d bytes, %d are left", h.size, rest.size))
+		} else if h.size < rest.size {
+			t.note("ST320", at, data+h.size, "", fmt.Sprintf("%d bytes behind the array", rest.size-h.size))
+			t.junk(rest.rest(h.size), at, data+h.size)
+		}
+		t.storage(b, data, min(h.size, rest.size), at)
+		return
+	}
+	if h.literal {
+		t.note("ST337", at, begin, "", "the size of an element is not known, so the end of the array is not")
+	}
+	t.storage(b, data, rest.size, at)
+}
+
+// An arrayHeader is what matters here of the header of an array.
+type arrayHeader struct {
+	literal bool // nothing but a dict of texts, numbers, tuples and lists
+	object  bool
+	size    int64 // of the data in bytes; -1 if unknown
+}
+
+func npyHeader(text string) arrayHeader {
+	h := arrayHeader{size: -1}
+	var tokens []string
+	rest := strings.TrimSpace(text)
+	for rest != "" {
+		c := rest[0]
+		n := 1
+		switch {
+		case c == '\'' || c == '"':
+			end := strings.IndexByte(rest[1:], c)
+			if end < 0 || strings.ContainsAny(rest[1:1+end], "\\\n") {
+				return h
+			}
+			n = end + 2
+		case strings.IndexByte("{}[](),:", c) >= 0:
+		case c >= '0' && c <= '9' || c == '-':
+			for n < len(rest) && (rest[n] >= '0' && rest[n] <= '9' || rest[n] == 'L') {
+				n++
+			}
+		case strings.HasPrefix(rest, "True"):
+			n = 4
+		case strings.HasPrefix(rest, "False"):
+			n = 5
+		default:
+			return h
+		}
+		tokens = append(tokens, rest[:n])
+		if len(tokens) > 1<<16 {
+			return h
+		}
+		rest = strings.TrimLeft(rest[n:], " \t\r\n")
+	}
+	h.literal = len(tokens) > 1 && tokens[0] == "{" && tokens[len(tokens)-1] == "}"
+	section, width, simple := "", int64(0), false
+	size, haveShape := uint64(1), false
+	for i, tok := range tokens {
+		quoted := len(tok) >= 2 && (tok[0] == '\'' || tok[0] == '"')
+		if quoted && i+1 < len(tokens) && tokens[i+1] == ":" {
+			section = tok[1 : len(tok)-1]
+			continue
+		}
+		switch section {
+		case "descr":
+			if !quoted {
+				continue
+			}
+			w, object := codeSize(tok[1 : len(tok)-1])
+			h.object = h.object || object && tokens[i-1] != "(" // there stands the name of a field
+			if tokens[i-1] == ":" {
+				width, simple = w, w > 0
+			}
+		case "shape":
+			if tok == "(" {
+				haveShape = true
+			}
+			if tok[0] < '0' || tok[0] > '9' {
+				continue
+			}
+			n, err := strconv.ParseUint(strings.TrimSuffix(tok, "L"), 10, 62)
+			hi, lo := bits.Mul64(size, n)
+			if size = lo; err != nil || hi != 0 || lo >= 1<<62 {
+				return h
+			}
+		}
+	}
+	if hi, lo := bits.Mul64(size, uint64(width)); simple && haveShape && hi == 0 && lo < 1<<62 {
+		h.size = int64(lo)
+	}
+	return h
+}

@@ -1,0 +1,212 @@
+package scan
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/tensmith/tensmith/pickle"
+)
+
+// payload returns bytes in all the forms that pickles have for them.
+func (w *watcher) payload(v pickle.Value) (blob, bool) {
+	switch v := v.(type) {
+	case []byte:
+		return inMemory(v), true
+	case *pickle.ByteArray:
+		return inMemory(v.Data), true
+	case pickle.ByteString:
+		return inMemory([]byte(v)), true
+	case pickle.Range:
+		switch v.Op.String() {
+		case "BINBYTES", "BINBYTES8", "BYTEARRAY8", "SHORT_BINBYTES", "BINSTRING":
+			return w.b.sub(v.Offset, v.Size)
+		}
+	case *pickle.Object:
+		args := v.ArgList()
+		if !v.Symbol().Is("_codecs", "encode") || len(args) != 2 || args[1] != "latin1" {
+			if sym := v.Symbol(); (sym.Is("builtins", "bytes") || sym.Is("builtins", "bytearray")) && len(args) == 0 {
+				return inMemory(nil), true
+			}
+			return blob{}, false
+		}
+		switch text := args[0].(type) {
+		case string:
+			if data, ok := latin1([]byte(text)); ok {
+				return inMemory(data), true
+			}
+		case pickle.Range:
+			raw, ok := w.b.sub(text.Offset, text.Size)
+			if !ok || raw.size > w.t.spent.unpack {
+				return blob{}, false
+			}
+			text8, err := raw.at(0, raw.size)
+			if err != nil {
+				return blob{}, false
+			}
+			w.t.spent.unpack -= raw.size
+			if data, ok := latin1(text8); ok {
+				return inMemory(data), true
+			}
+		}
+	}
+	return blob{}, false
+}
+
+// latin1 turns UTF-8 of characters up to U+00FF into bytes.
+func latin1(text []byte) ([]byte, bool) {
+	out := make([]byte, 0, len(text))
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c < 0x80:
+			out = append(out, c)
+		case (c == 0xc2 || c == 0xc3) && i+1 < len(text) && text[i+1]&0xc0 == 0x80:
+			i++
+			out = append(out, c<<6|text[i]&0x3f)
+		default:
+			return nil, false
+		}
+	}
+	return out, true
+}
+
+// look looks for files within strings: a pickle, an archive, a program, also
+// written in base64 or hexadecimal.
+func (w *watcher) look(v pickle.Value) {
+	offset := int64(-1)
+	var data blob
+	text := ""
+	switch v := v.(type) {
+	case string:
+		text = v
+	case pickle.ByteString:
+		data, text = inMemory([]byte(v)), string(v)
+	case []byte:
+		data = inMemory(v)
+		text = string(v[:min(len(v), 1<<16)])
+	case pickle.Range:
+		raw, ok := w.b.sub(v.Offset, v.Size)
+		if !ok {
+			return
+		}
+		offset, data = v.Offset, raw
+		head, _ := raw.at(0, 64)
+		if isBase64(head) || isHex(head) {
+			all, _ := raw.at(0, 1<<20)
+			text = string(all)
+		}
+	case *pickle.ByteArray:
+		data = inMemory(v.Data)
+	case *pickle.Object:
+		if !v.Symbol().Is("_codecs", "encode") {
+			return
+		}
+		var ok bool
+		if data, ok = w.payload(v); !ok {
+			return
+		}
+		offset = v.Offset
+	default:
+		return
+	}
+	if data.size >= minPayload {
+		w.inside(data, offset, "bytes")
+	}
+	if len(text) < minPayload || w.decodes > 10_000 {
+		return
+	}
+	head := []byte(text[:min(len(text), 64)])
+	switch {
+	case text[0] == 'c' || text[0] == '(' || text[0] == '\x80':
+		w.inside(inMemory([]byte(text)), offset, "text")
+	case isHex(head):
+		w.decodes++
+		if b, err := hex.DecodeString(strings.TrimSpace(text)); err == nil {
+			w.inside(inMemory(b), offset, "hexadecimal")
+		}
+	case isBase64(head):
+		w.decodes++
+		if b := unbase64(text); b != nil {
+			w.inside(inMemory(b), offset, "base64")
+		}
+	}
+}
+
+// minPayload is the shortest pickle that does something: cos\nsystem\n and an
+// argument.
+const minPayload = 16
+
+// encodedMagics begin files worth a look, as base64 has them.
+var encodedMagics = []string{"gAN", "gAI", "gAS", "gAW", "gAR", "gAU", "Y29z", "Y19f", "Y2J1", "UEsD", "H4sI", "f0VM", "TVq", "QlpoO", "/Td6", "eJ", "eN", "eA", "N3q8"}
+
+func isBase64(head []byte) bool {
+	for _, m := range encodedMagics {
+		if bytes.HasPrefix(head, []byte(m)) {
+			return true
+		}
+	}
+	return false
+}
+
+func isHex(head []byte) bool {
+	lower := bytes.ToLower(head[:min(len(head), 8)])
+	for _, m := range []string{"8002", "8003", "8004", "8005", "504b0304", "1f8b08", "7f454c46", "636f730a", "4d5a90"} {
+		if bytes.HasPrefix(lower, []byte(m)) {
+			return true
+		}
+	}
+	return false
+}
+
+func unbase64(text string) []byte {
+	text = strings.Join(strings.Fields(text), "")
+	for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding} {
+		if b, err := enc.DecodeString(text); err == nil {
+			return b
+		}
+	}
+	return nil
+}
+
+// inside scans bytes that may be a file, and may be anything.
+func (w *watcher) inside(data blob, offset int64, how string) {
+	head, err := data.at(0, 64)
+	if err != nil || !plausible(head) {
+		return
+	}
+	at := w.at.in(how)
+	if offset >= 0 {
+		at = w.at.in(fmt.Sprintf("%s@%d", how, offset))
+	}
+	at.loose = true
+	if at.depth > maxDepth || data.size > w.t.spent.nested {
+		w.t.note("ST404", w.at, offset, "", "files within strings are nested too deep, or too many")
+		return
+	}
+	w.t.spent.nested -= data.size
+	apart := w.t.apart()
+	if format := apart.content(data, at); format != "" {
+		w.t.join(apart)
+		w.t.note("ST330", w.at, offset, how, fmt.Sprintf("%s within %s: %s", formatName(format), map[bool]string{true: "a string", false: "bytes"}[how != "bytes"], how))
+	}
+}
+
+// plausible tells whether bytes begin as a file does that is worth a look.
+func plausible(head []byte) bool {
+	if len(head) < 4 {
+		return false
+	}
+	switch kindOf(head) {
+	case kindPickle, kindZip, kindGzip, kindBzip2, kindXZ, kindZlib, kindSevenZip, kindTar, kindNative, kindScript:
+		return true
+	}
+	return head[0] == 'c' || head[0] == '('
+}
+
+// formatName is what a person calls a format.
+func formatName(format string) string { return "a file (" + format + ")" }
+
+var _ io.ReaderAt = blob{}

@@ -1,0 +1,503 @@
+package scan
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/tensmith/tensmith/pickle"
+)
+
+// maxText is the length from which text and bytes of a pickle stay in the
+// file, and are looked into there.
+const maxText = 8 << 10
+
+// A reading is what came of the pickles of a blob.
+type reading struct {
+	count   int    // pickles read to their STOP
+	imports int    // names
+	calls   int    // that are not constructors of plain data
+	end     int64  // behind the last that was read
+	legacy  bool   // the magic number of torch.save before 1.6
+	joblib  bool   // arrays between the opcodes
+	torch   bool   // storages by persistent id
+	keys    keySet // of storages
+	err     error
+}
+
+// format is the name of what was read.
+func (r *reading) format() string {
+	switch {
+	case r.legacy:
+		return "torch-legacy"
+	case r.joblib:
+		return "joblib"
+	}
+	return "pickle"
+}
+
+// pickles reads the pickles that stand back to back from the beginning of b,
+// and tells what is odd about them. Of what follows them it says nothing.
+func (t *trace) pickles(b blob, at place) reading {
+	var r reading
+	for off := int64(0); off < b.size && t.ctx.Err() == nil; off = r.end {
+		into := t
+		if r.count > 0 {
+			into = t.apart() // what follows a pickle need be none
+		}
+		v, next, err := into.pickle(b, off, at, &r)
+		if into != t && (err == nil || into.has(Dangerous)) {
+			t.join(into)
+		}
+		if err != nil {
+			r.err = err
+			break
+		}
+		r.count++
+		r.end = next
+		if r.count == 1 && isMagic(v) {
+			r.legacy = true
+			t.legacy(b, next, at, &r)
+			break
+		}
+		if r.count == 2 {
+			t.note("ST331", at, off, "", "more than one pickle in the file, of which one call of load reads the first")
+		}
+	}
+	return r
+}
+
+// pickle reads the pickle at off and tells where it ends.
+func (t *trace) pickle(b blob, off int64, at place, r *reading) (pickle.Value, int64, error) {
+	d := pickle.NewDecoder(b, off, b.size)
+	d.Limits = pickle.Limits{Memory: maxMemory, Opcodes: max(t.spent.opcodes, 1), Memo: 1 << 20, Stack: 1 << 20, Marks: 1 << 19, String: maxText}
+	w := &watcher{t: t, b: b, at: at, r: r}
+	d.OnEvent = w.event
+	d.RawAfterBuild = func(o *pickle.Object, off int64) (int64, error) { return t.rawArray(o, b, off, at, r) }
+	v, err := d.Decode()
+	w.finish(v)
+	t.spent.opcodes -= w.opcodes(d.Offset() - off)
+	if err == nil {
+		return v, d.Offset(), nil
+	}
+	e, ok := errors.AsType[*pickle.Error](err)
+	if !ok {
+		return nil, off, err // nothing is there
+	}
+	var raw *rawError
+	switch {
+	case errors.As(err, &raw):
+		t.note("ST402", at, e.Offset, "", "an array between the opcodes: "+raw.Error())
+	case errors.Is(err, pickle.ErrLimit):
+		t.note("ST404", at, e.Offset, "", "the pickle is over a bound of this scan: "+e.Err.Error())
+		t.sweep(b, e.Offset, at)
+	case errors.Is(err, pickle.ErrMalformed), errors.Is(err, io.ErrUnexpectedEOF):
+		t.add(Finding{ID: "ST402", File: at.file, Offset: e.Offset, Op: opName(e.Op), Message: "the pickle breaks off: " + clip(e.Err.Error(), 200)})
+	case errors.Is(err, errBudget):
+		t.note("ST404", at, e.Offset, "", errBudget.Error())
+	default:
+		t.note("ST401", at, e.Offset, "", e.Err.Error())
+	}
+	return nil, off, err
+}
+
+func opName(op pickle.Op) string {
+	if op == 0 {
+		return ""
+	}
+	return op.String()
+}
+
+// A watcher judges the events of one pickle.
+type watcher struct {
+	t       *trace
+	b       blob
+	at      place
+	r       *reading
+	getattr []*pickle.Symbol // imports of it, judged when all calls are known
+	members int              // calls of it that give the member of an enumeration
+	loads   map[*pickle.Symbol]bool
+	kept    []pickle.Value // that the final value need not hold
+	decodes int            // strings decoded for a look into them
+	events  int64
+}
+
+// maxWatched bounds the values that a watcher keeps besides the final one.
+const maxWatched = 4096
+
+// opcodes is about how many opcodes n bytes of a pickle were.
+func (w *watcher) opcodes(n int64) int64 { return max(w.events, n/8) }
+
+func (w *watcher) add(id string, e pickle.Event, name, message string) {
+	w.t.add(Finding{ID: id, File: w.at.file, Offset: e.Offset, Op: opName(e.Op), Name: name, Message: message})
+}
+
+func (w *watcher) keep(v pickle.Value) {
+	if len(w.kept) < maxWatched {
+		w.kept = append(w.kept, v)
+	}
+}
+
+func (w *watcher) event(e pickle.Event) {
+	w.events++
+	switch e.Kind {
+	case pickle.KindGlobal:
+		w.global(e)
+	case pickle.KindCall:
+		w.call(e)
+	case pickle.KindBuild:
+		w.build(e)
+	case pickle.KindPersistent:
+		w.persistent(e, e.Value.(*pickle.Persistent))
+	case pickle.KindExtension:
+		ext := e.Value.(*pickle.Extension)
+		w.add("ST306", e, fmt.Sprintf("code %d", ext.Code), fmt.Sprintf("extension code %d, which stands for any name", ext.Code))
+	case pickle.KindRaw:
+	case pickle.KindComputed:
+		w.add("ST305", e, "", "imports a name that is the result of a call")
+	case pickle.KindChange:
+		if sym, ok := e.Value.(*pickle.Symbol); ok {
+			w.add("ST307", e, sym.String(), "changes "+sym.String()+" itself")
+			return
+		}
+		w.add("ST321", e, "", "puts state or items where no type of data has them")
+	case pickle.KindDiscard:
+		w.keep(e.Value)
+		name := ""
+		switch v := e.Value.(type) {
+		case *pickle.Symbol:
+			name = v.String()
+		case *pickle.Object:
+			if sym := v.Symbol(); sym != nil {
+				name = sym.String()
+			}
+		}
+		w.add("ST322", e, name, strings.TrimSpace("imports or calls something and drops it: "+name))
+	default:
+		if id, ok := irregular[e.Kind]; ok {
+			message := "no pickler writes that: " + e.Kind.String()
+			if e.Detail != "" {
+				message += fmt.Sprintf(" %+q", clip(e.Detail, 60))
+			}
+			w.add(id, e, "", message)
+		}
+	}
+}
+
+// irregular has the rule for what is odd about the bytes of a pickle.
+var irregular = map[pickle.Kind]string{
+	pickle.KindNumber:   "ST323",
+	pickle.KindText:     "ST324",
+	pickle.KindFrame:    "ST325",
+	pickle.KindProtocol: "ST326",
+	pickle.KindMemo:     "ST327",
+	pickle.KindLeftover: "ST328",
+}
+
+func (w *watcher) global(e pickle.Event) {
+	sym := e.Value.(*pickle.Symbol)
+	w.r.imports++
+	switch {
+	case sym.Computed: // told by its own event
+		return
+	case sym.Is("builtins", "getattr"):
+		w.getattr = append(w.getattr, sym)
+		return
+	case sym.Is("torch.storage", "_load_from_bytes"), isAlias(sym, "torch.storage", "_load_from_bytes"):
+		if w.loads == nil {
+			w.loads = map[*pickle.Symbol]bool{}
+		}
+		w.loads[sym] = false
+		return
+	}
+	v, why := pickle.Judge(sym)
+	name := sym.String()
+	message := "imports " + name + ": " + why
+	if sym.WrittenModule != sym.Module || sym.WrittenName != sym.Name {
+		message = fmt.Sprintf("imports %s, written %s.%s: %s", name, sym.WrittenModule, sym.WrittenName, why)
+	}
+	switch {
+	case v == pickle.Dangerous:
+		w.add("ST301", e, name, message)
+	case v == pickle.Suspicious && why == "an unknown name":
+		w.add("ST302", e, name, message)
+	case v == pickle.Suspicious:
+		w.add("ST303", e, name, message)
+	}
+}
+
+// isAlias tells whether a name leads to another by a longer way.
+func isAlias(sym *pickle.Symbol, module, name string) bool {
+	return !sym.Computed && sym.Module+"."+sym.Name == module+"."+name
+}
+
+func (w *watcher) call(e pickle.Event) {
+	o := e.Value.(*pickle.Object)
+	switch fn := o.Callable.(type) {
+	case *pickle.Symbol:
+		w.callSymbol(e, o, fn)
+	case *pickle.Persistent:
+		w.r.calls++
+		if !isModule(fn) {
+			w.add("ST305", e, "", "calls what the loader gives for a persistent id")
+		}
+	default:
+		w.r.calls++
+		w.add("ST305", e, "", "calls the result of a call")
+	}
+}
+
+func (w *watcher) callSymbol(e pickle.Event, o *pickle.Object, fn *pickle.Symbol) {
+	args := o.ArgList()
+	if v, _ := pickle.Judge(fn); v != pickle.Allowed {
+		w.r.calls++
+		w.keep(o)
+	}
+	switch {
+	case fn.Is("_codecs", "encode"):
+		if len(args) != 2 || args[1] != "latin1" {
+			name := ""
+			if len(args) == 2 {
+				name, _ = pickle.Text(args[1])
+			}
+			w.add("ST329", e, clip(name, 40), fmt.Sprintf("decodes text by %q, not by latin1 as picklers do", clip(name, 40)))
+			w.keep(o)
+		}
+	case fn.Is("builtins", "getattr"):
+		if pickle.EnumMember(o) {
+			w.members++
+		}
+	case w.isLoad(fn):
+		w.nestedLoad(e, o, fn, args)
+	case greedy(fn):
+		w.room(e, fn, args)
+	}
+}
+
+func (w *watcher) isLoad(fn *pickle.Symbol) bool {
+	_, ok := w.loads[fn]
+	return ok
+}
+
+// nestedLoad reads the checkpoint that torch.storage._load_from_bytes is
+// given.
+func (w *watcher) nestedLoad(e pickle.Event, o *pickle.Object, fn *pickle.Symbol, args []pickle.Value) {
+	if o.Op.String() == "REDUCE" && len(args) == 1 {
+		if data, ok := w.payload(args[0]); ok {
+			w.loads[fn] = true
+			at := w.at.in(fmt.Sprintf("bytes@%d", e.Offset))
+			if at.depth > maxDepth || data.size > w.t.spent.nested {
+				w.t.note("ST404", w.at, e.Offset, "", "checkpoints within the pickle are nested too deep, or too many")
+				return
+			}
+			w.t.spent.nested -= data.size
+			w.t.content(data, at)
+			return
+		}
+	}
+	w.add("ST301", e, fn.String(), "opens a checkpoint that is not there to be read")
+}
+
+// greedy tells whether a constructor takes memory for a number.
+func greedy(fn *pickle.Symbol) bool {
+	switch fn.Module {
+	case "builtins":
+		switch fn.Name {
+		case "bytes", "bytearray", "range", "list", "tuple", "set", "frozenset":
+			return true
+		}
+	case "torch", "torch.cuda", "torch.storage":
+		return strings.HasSuffix(fn.Name, "Storage") || strings.HasSuffix(fn.Name, "Tensor")
+	case "numpy":
+		return fn.Name == "ndarray"
+	}
+	return false
+}
+
+// room tells of constructors that would fill the memory.
+func (w *watcher) room(e pickle.Event, fn *pickle.Symbol, args []pickle.Value) {
+	const most = 1 << 26
+	product := int64(1)
+	multiply := func(v pickle.Value) {
+		switch n := v.(type) {
+		case int64:
+			if n > 0 && product < most {
+				product = min(n, most) * product
+			}
+		case fmt.Stringer: // a *big.Int
+			product = most
+		}
+	}
+	for _, arg := range args {
+		if tuple, ok := arg.(*pickle.Tuple); ok {
+			for _, n := range tuple.Items[:min(len(tuple.Items), 64)] {
+				multiply(n)
+			}
+			continue
+		}
+		multiply(arg)
+	}
+	if product >= most {
+		w.add("ST332", e, fn.String(), fmt.Sprintf("%s asks for %d or more elements", fn, int64(most)))
+	}
+}
+
+// build looks for arrays of objects that are given as raw memory.
+func (w *watcher) build(e pickle.Event) {
+	o, ok := e.Value.(*pickle.Object)
+	if !ok || !isArray(o.Symbol()) {
+		return
+	}
+	state, ok := e.Arg.(*pickle.Tuple)
+	if !ok || len(state.Items) < 5 {
+		return
+	}
+	if _, isList := state.Items[4].(*pickle.List); isList {
+		return
+	}
+	if dtype, ok := state.Items[2].(*pickle.Object); ok && len(dtype.ArgList()) > 0 {
+		if code, _ := pickle.Text(dtype.ArgList()[0]); strings.Contains(code, "O") {
+			w.add("ST308", e, "", "an array of objects whose pointers are given as bytes")
+		}
+	}
+}
+
+func isArray(sym *pickle.Symbol) bool {
+	return sym.Is("numpy.core.multiarray", "_reconstruct") || sym.Is("numpy._core.multiarray", "_reconstruct") || sym.Is("numpy", "ndarray")
+}
+
+// persistent knows the two ids that torch gives meaning to.
+func (w *watcher) persistent(e pickle.Event, p *pickle.Persistent) {
+	if isModule(p) {
+		w.add("ST309", e, "", "a whole module, with the source of its class")
+		return
+	}
+	if tuple, ok := p.ID.(*pickle.Tuple); ok && len(tuple.Items) >= 5 && len(tuple.Items) <= 6 {
+		kind, _ := pickle.Text(tuple.Items[0])
+		if class, ok := tuple.Items[1].(*pickle.Symbol); ok && kind == "storage" {
+			w.r.torch = true
+			w.r.keys.add(class, tuple.Items[2], tuple.Items[4])
+			if key, ok := tuple.Items[2].(string); ok && strings.ContainsAny(key, `/\`) {
+				w.add("ST412", e, key, fmt.Sprintf("the storage key %q is a path", clip(key, 80)))
+			}
+			return
+		}
+	}
+	if w.at.name == "pickle" {
+		switch p.ID.(type) { // the key of a tensor, in a tar of torch 0.1
+		case string, pickle.ByteString, int64:
+			return
+		}
+	}
+	w.add("ST310", e, "", "asks its loader for something that is no storage of torch")
+}
+
+// isModule knows ('module', class, file, source), which old whole modules
+// have in the place of a class.
+func isModule(p *pickle.Persistent) bool {
+	tuple, ok := p.ID.(*pickle.Tuple)
+	if !ok || len(tuple.Items) < 2 {
+		return false
+	}
+	kind, _ := pickle.Text(tuple.Items[0])
+	_, isClass := tuple.Items[1].(*pickle.Symbol)
+	return kind == "module" && isClass
+}
+
+// finish judges what only shows when all of a pickle is known, or all of it
+// that there is.
+func (w *watcher) finish(v pickle.Value) {
+	for sym, used := range w.loads {
+		if !used {
+			w.t.add(Finding{ID: "ST303", File: w.at.file, Offset: sym.Offset, Op: opName(sym.Op), Name: sym.String(),
+				Message: "imports " + sym.String() + ", which opens checkpoints, and does not call it"})
+		}
+	}
+	member := w.members > 0
+	getattr := map[any]bool{}
+	for _, sym := range w.getattr {
+		getattr[sym] = true
+	}
+	look := func(v pickle.Value) bool {
+		if len(getattr) > 0 {
+			for _, part := range parts(v) {
+				if sym, ok := part.(*pickle.Symbol); ok && getattr[sym] {
+					o, ok := v.(*pickle.Object)
+					member = member && ok && o.Callable == part && pickle.EnumMember(o)
+				}
+			}
+		}
+		w.look(v)
+		return w.t.ctx.Err() == nil
+	}
+	for _, root := range append([]pickle.Value{v}, w.kept...) {
+		if sym, ok := root.(*pickle.Symbol); ok && getattr[sym] {
+			member = false
+		}
+		pickle.Walk(root, look)
+	}
+	for _, sym := range w.getattr {
+		f := Finding{ID: "ST301", File: w.at.file, Offset: sym.Offset, Op: opName(sym.Op), Name: sym.String(), Message: "imports builtins.getattr: reaches other names"}
+		if member {
+			f.ID, f.Message = "ST304", "the member of an enumeration, as early Pythons 3.11 pickle it"
+		}
+		w.t.add(f)
+	}
+}
+
+// parts returns what a value holds.
+func parts(v pickle.Value) []pickle.Value {
+	pairs := func(list []pickle.Value, pairs []pickle.Pair) []pickle.Value {
+		for _, p := range pairs {
+			list = append(list, p.Key, p.Value)
+		}
+		return list
+	}
+	switch v := v.(type) {
+	case *pickle.List:
+		return v.Items
+	case *pickle.Tuple:
+		return v.Items
+	case *pickle.Set:
+		return v.Items
+	case *pickle.Dict:
+		return pairs(nil, v.Pairs)
+	case *pickle.Persistent:
+		return []pickle.Value{v.ID}
+	case *pickle.Object:
+		list := []pickle.Value{v.Callable, v.Args, v.Kwargs()}
+		list = append(append(list, v.States()...), v.Items()...)
+		return pairs(list, v.Pairs())
+	}
+	return nil
+}
+
+// sweep lists the names behind the place where a bound was met. Without the
+// stack it takes the two strings before STACK_GLOBAL for its operands.
+func (t *trace) sweep(b blob, off int64, at place) {
+	var texts [2]string
+	left := int64(1 << 20)
+	for in, err := range pickle.Disassemble(b, off, b.size, pickle.Limits{String: maxText}) {
+		if left--; err != nil || left < 0 || t.ctx.Err() != nil {
+			return
+		}
+		sym := &pickle.Symbol{Offset: in.Offset, Op: in.Op}
+		text, isText := pickle.Text(in.Arg)
+		switch in.Op.String() {
+		case "GLOBAL", "INST":
+			sym.Module, sym.Name, _ = strings.Cut(text, " ")
+		case "STACK_GLOBAL":
+			sym.Module, sym.Name = texts[0], texts[1]
+		default:
+			if isText {
+				texts[0], texts[1] = texts[1], text
+			}
+			continue
+		}
+		sym.WrittenModule, sym.WrittenName = sym.Module, sym.Name
+		if v, why := pickle.Judge(sym); v == pickle.Dangerous {
+			t.add(Finding{ID: "ST301", File: at.file, Offset: in.Offset, Op: opName(in.Op), Name: sym.String(), Message: "imports " + sym.String() + ": " + why})
+		}
+	}
+}

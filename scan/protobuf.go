@@ -1,0 +1,309 @@
+package scan
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Models of ONNX and of TensorFlow are messages of protocol buffers, which no
+// first bytes mark. They are known by their fields, which are read here as far
+// as a scan needs them (onnx/onnx.proto3, tensorflow/core/protobuf).
+
+// A field is a field of a message: its number, its type, and where it lies.
+type field struct {
+	number, wire int
+	value        uint64 // of a number
+	data         blob   // of bytes
+	offset       int64
+}
+
+// fields reads the fields of a message one by one. It tells whether the
+// message was read to its end.
+func (t *trace) fields(b blob, visit func(field) bool) bool {
+	var p [20]byte
+	for off := int64(0); off < b.size; {
+		if t.spent.opcodes--; t.spent.opcodes < 0 || t.ctx.Err() != nil {
+			return false
+		}
+		n, err := b.ReadAt(p[:], off)
+		if n == 0 || err != nil && err != io.EOF {
+			return false
+		}
+		key, k := varint(p[:n])
+		if k == 0 || key>>3 == 0 || key>>3 > 1<<29 {
+			return false
+		}
+		f := field{number: int(key >> 3), wire: int(key & 7), offset: off}
+		off += int64(k)
+		switch f.wire {
+		case 0:
+			v, m := varint(p[k:n])
+			if m == 0 {
+				return false
+			}
+			f.value = v
+			off += int64(m)
+		case 1:
+			off += 8
+		case 2:
+			size, m := varint(p[k:n])
+			if m == 0 || size > uint64(b.size-off-int64(m)) {
+				return false
+			}
+			off += int64(m)
+			f.data, _ = b.sub(off, int64(size))
+			f.offset = off
+			off += int64(size)
+		case 5:
+			off += 4
+		default:
+			return false
+		}
+		if off > b.size || !visit(f) {
+			return false
+		}
+	}
+	return true
+}
+
+func varint(p []byte) (v uint64, n int) {
+	for i, c := range p {
+		if i == 10 {
+			return 0, 0
+		}
+		v |= uint64(c&0x7f) << (7 * i)
+		if c < 0x80 {
+			return v, i + 1
+		}
+	}
+	return 0, 0
+}
+
+// str reads a short text.
+func (f field) str() string {
+	p, err := f.data.at(0, min(f.data.size, 4096))
+	if err != nil {
+		return ""
+	}
+	return string(p)
+}
+
+// protobuf reads a message that is a model, and returns its format, or "".
+func (t *trace) protobuf(b blob, at place, head []byte) string {
+	apart := t.apart()
+	m := &message{t: apart, at: at}
+	seen := map[int]int{}
+	wires := map[int]int{}
+	whole := apart.fields(b, func(f field) bool {
+		seen[f.number]++
+		wires[f.number] = f.wire
+		return f.number < 64
+	})
+	if !whole && len(seen) < 3 {
+		return ""
+	}
+	format := ""
+	switch {
+	case whole && seen[7] == 1 && wires[7] == 2 && seen[8] > 0 && wires[8] == 2 && (seen[1] == 0 || wires[1] == 0):
+		format = "onnx"
+		m.onnx(b)
+	case whole && seen[1] == 1 && wires[1] == 0 && seen[2] > 0 && wires[2] == 2 && len(seen) == 2:
+		format = "tf-savedmodel"
+		m.savedModel(b)
+	case whole && seen[1] > 100 && wires[1] == 2 && seen[2] == 1 && wires[2] == 2:
+		return "sentencepiece" // pieces and the settings of a trainer: data
+	case whole && seen[1] > 0 && wires[1] == 2 && (strings.HasSuffix(at.name, ".pb") || seen[4] == 1 && wires[4] == 2):
+		format = "tf-graph"
+		m.graph(b)
+		if m.nodes == 0 {
+			return ""
+		}
+	}
+	if format != "" {
+		t.join(apart)
+	}
+	return format
+}
+
+// A message is a model that is being read.
+type message struct {
+	t     *trace
+	at    place
+	nodes int
+	depth int
+}
+
+// onnx reads a ModelProto: graph = 7, opset_import = 8, functions = 25.
+func (m *message) onnx(b blob) {
+	m.t.fields(b, func(f field) bool {
+		switch {
+		case f.number == 7 && f.wire == 2:
+			m.onnxGraph(f.data, f.offset)
+		case f.number == 8 && f.wire == 2:
+			m.t.fields(f.data, func(g field) bool {
+				if g.number == 1 && g.wire == 2 {
+					if domain := g.str(); !ownDomain(domain) {
+						m.t.note("ST371", m.at, f.offset, domain, fmt.Sprintf("operators of the domain %+q, which a library of its own implements", clip(domain, 60)))
+					}
+				}
+				return true
+			})
+		case f.number == 25 && f.wire == 2:
+			m.t.fields(f.data, func(g field) bool {
+				if g.number == 7 && g.wire == 2 {
+					m.onnxNode(g.data, g.offset)
+				}
+				return true
+			})
+		}
+		return true
+	})
+}
+
+func ownDomain(domain string) bool {
+	switch domain {
+	case "", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training", "com.microsoft", "com.microsoft.nchwc", "com.ms.internal.nhwc", "pkg.onnxscript.torch_lib", "pkg.onnxscript.torch_lib.common", "pkg.torch.onnx":
+		return true
+	}
+	return strings.HasPrefix(domain, "pkg.onnxscript") || strings.HasPrefix(domain, "pkg.transformers") || strings.HasPrefix(domain, "com.microsoft.")
+}
+
+// onnxGraph reads a GraphProto: node = 1, initializer = 5.
+func (m *message) onnxGraph(b blob, offset int64) {
+	if m.depth++; m.depth > 32 {
+		m.t.note("ST404", m.at, offset, "", "graphs nested deeper than 32")
+		return
+	}
+	defer func() { m.depth-- }()
+	m.t.fields(b, func(f field) bool {
+		switch {
+		case f.number == 1 && f.wire == 2:
+			m.onnxNode(f.data, f.offset)
+		case f.number == 5 && f.wire == 2:
+			m.onnxTensor(f.data, f.offset)
+		}
+		return true
+	})
+}
+
+// onnxNode reads a NodeProto: op_type = 4, attribute = 5, domain = 7.
+func (m *message) onnxNode(b blob, offset int64) {
+	m.t.fields(b, func(f field) bool {
+		switch {
+		case f.number == 4 && f.wire == 2:
+			if op := f.str(); strings.HasPrefix(op, "PythonOp") || op == "PyOp" || op == "ATen" {
+				m.t.note("ST372", m.at, offset, op, "the operator "+op+", which calls Python or a library")
+			}
+		case f.number == 7 && f.wire == 2:
+			if domain := f.str(); !ownDomain(domain) {
+				m.t.note("ST371", m.at, offset, domain, fmt.Sprintf("an operator of the domain %+q, which a library of its own implements", clip(domain, 60)))
+			}
+		case f.number == 5 && f.wire == 2: // AttributeProto: t = 5, g = 6, tensors = 10, graphs = 11
+			m.t.fields(f.data, func(g field) bool {
+				switch {
+				case (g.number == 5 || g.number == 10) && g.wire == 2:
+					m.onnxTensor(g.data, g.offset)
+				case (g.number == 6 || g.number == 11) && g.wire == 2:
+					m.onnxGraph(g.data, g.offset)
+				}
+				return true
+			})
+		}
+		return true
+	})
+}
+
+// onnxTensor reads a TensorProto: external_data = 13.
+func (m *message) onnxTensor(b blob, offset int64) {
+	m.t.fields(b, func(f field) bool {
+		if f.number != 13 || f.wire != 2 {
+			return true
+		}
+		key, value := "", ""
+		m.t.fields(f.data, func(g field) bool {
+			switch {
+			case g.number == 1 && g.wire == 2:
+				key = g.str()
+			case g.number == 2 && g.wire == 2:
+				value = g.str()
+			}
+			return true
+		})
+		switch key {
+		case "location":
+			if leaves(value) {
+				m.t.note("ST370", m.at, offset, clip(value, 80), fmt.Sprintf("data outside of the model's directory: %+q", clip(value, 80)))
+			}
+		case "offset", "length", "checksum", "basepath":
+		default:
+			m.t.note("ST373", m.at, offset, clip(key, 40), fmt.Sprintf("an unknown key %+q of data in another file, with which old readers set attributes", clip(key, 40)))
+		}
+		return true
+	})
+}
+
+// savedModel reads meta_graphs = 2, of which graph_def = 2.
+func (m *message) savedModel(b blob) {
+	m.t.fields(b, func(f field) bool {
+		if f.number == 2 && f.wire == 2 {
+			m.t.fields(f.data, func(g field) bool {
+				if g.number == 2 && g.wire == 2 {
+					m.graph(g.data)
+				}
+				return true
+			})
+		}
+		return true
+	})
+}
+
+// graph reads a GraphDef: node = 1, library = 2, of which function = 1, of
+// which node_def = 3.
+func (m *message) graph(b blob) {
+	m.t.fields(b, func(f field) bool {
+		switch {
+		case f.number == 1 && f.wire == 2:
+			m.node(f.data, f.offset)
+		case f.number == 2 && f.wire == 2:
+			m.t.fields(f.data, func(g field) bool {
+				if g.number == 1 && g.wire == 2 {
+					m.t.fields(g.data, func(h field) bool {
+						if h.number == 3 && h.wire == 2 {
+							m.node(h.data, h.offset)
+						}
+						return true
+					})
+				}
+				return true
+			})
+		}
+		return true
+	})
+}
+
+// fileNodes are operators of TensorFlow that reach files or Python.
+var fileNodes = map[string]string{
+	"ReadFile": "reads a file", "WriteFile": "writes a file", "MatchingFiles": "lists files", "ImmutableConst": "maps a file",
+	"PyFunc": "calls Python", "PyFuncStateless": "calls Python", "EagerPyFunc": "calls Python",
+	"DecodeRaw": "", "LoadDataset": "reads a dataset of any path", "SaveDataset": "writes a dataset", "SaveDatasetV2": "writes a dataset",
+	"FixedLengthRecordReader": "reads a file", "TextLineReader": "reads a file", "WholeFileReader": "reads a file", "TFRecordReader": "reads a file",
+	"TextLineDataset": "reads a file", "TFRecordDataset": "reads a file", "FixedLengthRecordDataset": "reads a file", "SqlDataset": "opens a database",
+	"PrintV2": "", "DebugIdentity": "", "DebugIdentityV2": "writes to an address", "DebugIdentityV3": "writes to an address",
+	"RpcCall": "calls another machine", "RemoteCall": "calls another machine", "XlaLaunch": "",
+}
+
+// node reads a NodeDef: name = 1, op = 2.
+func (m *message) node(b blob, offset int64) {
+	m.t.fields(b, func(f field) bool {
+		if f.number != 2 || f.wire != 2 {
+			return true
+		}
+		m.nodes++
+		op := f.str()
+		if why := fileNodes[op]; why != "" {
+			m.t.note("ST374", m.at, offset, op, "the operator "+op+" "+why)
+		}
+		return true
+	})
+}

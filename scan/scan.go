@@ -1,0 +1,222 @@
+package scan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Options say how a scan is to be made. The zero Options are for a gate.
+type Options struct {
+	// Deep also reads the tensors themselves, the checksums of all members of
+	// archives, and up to 4 GiB of what is compressed, which it holds in
+	// memory.
+	Deep bool
+	// Jobs is how many files are read at a time; 0 is one for each processor.
+	Jobs int
+}
+
+func (o *Options) unpack() int64 {
+	if o.Deep {
+		return 4 << 30
+	}
+	return maxUnpack
+}
+
+// A Report is the outcome of a scan.
+type Report struct {
+	Verdict Verdict // the worst of the files; VerdictError if there are none
+	Files   []File  // by path
+}
+
+// A File is a file that was looked at, or that was not and should have been.
+type File struct {
+	Path     string // relative to the place that was scanned
+	Format   string // as told by the content, "torch-zip in gzip" for example; "" if it was not read
+	Size     int64
+	Verdict  Verdict
+	Findings []Finding // the heaviest first
+	Dropped  int       // findings beyond 1,000 of a severity
+}
+
+// Path scans the file or the directory called name: every regular file, by
+// content, hidden ones too. Symbolic links are not followed. An error says
+// that nothing could be looked at, or that ctx ended; trouble with a file is a
+// finding of that file.
+func Path(ctx context.Context, fsys fs.FS, name string, opts Options) (*Report, error) {
+	info, err := fs.Stat(fsys, name)
+	if err != nil {
+		return nil, err
+	}
+	r := &Report{Verdict: Clean}
+	s := &scanner{fsys: fsys, opts: &opts}
+	if info.IsDir() {
+		if err := s.walk(ctx, name); err != nil {
+			return nil, err
+		}
+	} else {
+		s.files = []File{{Path: name, Size: info.Size()}}
+	}
+	s.run(ctx)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if info.IsDir() {
+		s.repository(name)
+	}
+	r.Files = s.files
+	for i := range r.Files {
+		f := &r.Files[i]
+		order(f.Findings)
+		f.Verdict = verdict(f.Findings)
+		r.Verdict = worse(r.Verdict, f.Verdict)
+	}
+	if len(r.Files) == 0 {
+		r.Verdict = VerdictError
+	}
+	return r, nil
+}
+
+// Reader scans one file wherever r leads. The name is what findings call it.
+func Reader(ctx context.Context, r io.ReaderAt, size int64, name string, opts Options) (File, error) {
+	f := File{Path: name, Size: size}
+	f.scan(ctx, r, &opts)
+	order(f.Findings)
+	f.Verdict = verdict(f.Findings)
+	return f, ctx.Err()
+}
+
+// A scanner is a scan of a place.
+type scanner struct {
+	fsys  fs.FS
+	opts  *Options
+	files []File
+}
+
+// walk lists the files of a directory.
+func (s *scanner) walk(ctx context.Context, name string) error {
+	err := fs.WalkDir(s.fsys, name, func(p string, d fs.DirEntry, err error) error {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		switch {
+		case err != nil:
+			s.files = append(s.files, File{Path: p, Findings: []Finding{trouble(p, err)}})
+			if d != nil && d.IsDir() {
+				return fs.SkipDir
+			}
+		case d.IsDir():
+		case d.Type()&fs.ModeSymlink != 0:
+			s.link(name, p)
+		case !d.Type().IsRegular():
+			s.files = append(s.files, File{Path: p, Findings: []Finding{{ID: "ST511", Severity: Suspicious, File: p, Offset: -1, Message: "no regular file: " + d.Type().String()}}})
+		default:
+			s.files = append(s.files, File{Path: p})
+		}
+		return nil
+	})
+	slices.SortFunc(s.files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	return err
+}
+
+func trouble(name string, err error) Finding {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		err = e.Err
+	}
+	return Finding{ID: "ST401", Severity: Error, File: name, Offset: -1, Message: err.Error()}
+}
+
+// link judges a symbolic link. What it leads to is scanned where it lies, if
+// that is in the place that is scanned.
+func (s *scanner) link(root, name string) {
+	target, err := fs.ReadLink(s.fsys, name)
+	f := File{Path: name, Format: "link"}
+	switch {
+	case err != nil:
+		f.Findings = []Finding{trouble(name, err)}
+	case path.IsAbs(target) || strings.Contains(target, `\`) || !within(root, path.Join(path.Dir(name), target)):
+		f.Findings = []Finding{{ID: "ST510", Severity: Suspicious, File: name, Offset: -1, Name: clip(target, 120),
+			Message: fmt.Sprintf("a link to %+q, outside of what is scanned; it was not followed", clip(target, 120))}}
+	}
+	s.files = append(s.files, f)
+}
+
+// within tells whether a cleaned path lies below root.
+func within(root, name string) bool {
+	if root == "." {
+		return name != ".." && !strings.HasPrefix(name, "../")
+	}
+	return name == root || strings.HasPrefix(name, root+"/")
+}
+
+// run scans the files that were listed.
+func (s *scanner) run(ctx context.Context) {
+	jobs := s.opts.Jobs
+	if jobs <= 0 {
+		jobs = runtime.GOMAXPROCS(0)
+	}
+	var next sync.Mutex
+	i := 0
+	var group sync.WaitGroup
+	for range min(jobs, len(s.files)) {
+		group.Go(func() {
+			for ctx.Err() == nil {
+				next.Lock()
+				n := i
+				i++
+				next.Unlock()
+				if n >= len(s.files) {
+					return
+				}
+				s.file(ctx, &s.files[n])
+			}
+		})
+	}
+	group.Wait()
+}
+
+// file opens and scans one file.
+func (s *scanner) file(ctx context.Context, f *File) {
+	if f.Format == "link" || len(f.Findings) > 0 {
+		return
+	}
+	open, err := s.fsys.Open(f.Path)
+	if err != nil {
+		f.Findings = []Finding{trouble(f.Path, err)}
+		return
+	}
+	defer open.Close()
+	info, err := open.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		if err == nil {
+			err = errors.New("no regular file any more")
+		}
+		f.Findings = []Finding{trouble(f.Path, err)}
+		return
+	}
+	f.Size = info.Size()
+	r, ok := open.(io.ReaderAt)
+	if !ok {
+		data, err := io.ReadAll(io.LimitReader(open, 1<<30))
+		if err != nil {
+			f.Findings = []Finding{trouble(f.Path, err)}
+			return
+		}
+		r, f.Size = strings.NewReader(string(data)), int64(len(data))
+	}
+	f.scan(ctx, r, s.opts)
+}
+
+// scan reads the file.
+func (f *File) scan(ctx context.Context, r io.ReaderAt, opts *Options) {
+	t := newTrace(ctx, opts, f.Size)
+	f.Format = t.content(blob{r, 0, f.Size}, place{file: f.Path, name: path.Base(f.Path)})
+	f.Findings, f.Dropped = t.findings, t.dropped
+}

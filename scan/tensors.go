@@ -1,0 +1,49 @@
+package scan
+
+import (
+	"fmt"
+
+	"github.com/tensmith/tensmith/safetensors"
+)
+
+// safetensors reads the header of a safetensors file: its structure, and what
+// its metadata hide.
+func (t *trace) safetensors(b blob, at place) string {
+	report, err := CheckBytes(b, b.size, at.file)
+	for _, f := range report.Findings {
+		t.add(f)
+	}
+	t.dropped += report.Dropped
+	if err != nil {
+		t.unreadable(at, 0, err)
+	}
+	f, err := safetensors.Check(b, b.size, func(*safetensors.FormatError) bool { return true })
+	if f == nil {
+		t.junk(b, at, 0)
+		return "safetensors"
+	}
+	t.metadata(f, at)
+	end := f.DataOffset()
+	for tensor := range f.All() {
+		end = max(end, tensor.Offset()+tensor.Size())
+		t.storage(b, tensor.Offset(), min(tensor.Size(), b.size-tensor.Offset()), at)
+	}
+	if end < b.size {
+		t.junk(b.rest(end), at, end)
+	}
+	t.padding(f, at)
+	return "safetensors"
+}
+
+// padding tells of a header that is followed by far more room than aligning
+// takes, which readers skip.
+func (t *trace) padding(f *safetensors.File, at place) {
+	header := f.Header()
+	n := 0
+	for n < len(header) && (header[len(header)-1-n] == ' ' || header[len(header)-1-n] == '\n' || header[len(header)-1-n] == '\t' || header[len(header)-1-n] == '\r') {
+		n++
+	}
+	if odd := len(header) - n; n > 1<<16 {
+		t.note("ST609", at, 8+int64(odd), "", fmt.Sprintf("%d bytes of white space behind the header", n))
+	}
+}

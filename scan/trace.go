@@ -1,0 +1,167 @@
+package scan
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+)
+
+// A Verdict is what a scan says of a file, or of all of them.
+type Verdict string
+
+// The verdicts, in the order in which one outweighs the next: what is certain
+// stands before what could not be read.
+const (
+	VerdictDangerous  Verdict = "dangerous"
+	VerdictSuspicious Verdict = "suspicious"
+	VerdictError      Verdict = "error" // not read, or not to its end
+	Clean             Verdict = "clean" // notes at most
+)
+
+// maxKept is how many findings of one severity are kept for a file.
+const maxKept = 1000
+
+// A trace is what is found in one file, and what may still be spent on it.
+type trace struct {
+	ctx      context.Context
+	opts     *Options
+	format   string
+	findings []Finding
+	dropped  int
+	kept     map[Severity]int
+	seen     map[findingKey]struct{}
+	spent    *spending
+}
+
+type findingKey struct{ id, file, name, op, tensor string }
+
+// spending is what is left of the bounds of one file, for all that lies in it.
+type spending struct {
+	unpack  int64 // bytes that may still be unpacked
+	opcodes int64 // of pickles, that may still be executed
+	nested  int64 // bytes of strings that may still be looked into
+	members int64 // of archives
+}
+
+func newTrace(ctx context.Context, opts *Options, size int64) *trace {
+	return &trace{ctx: ctx, opts: opts, kept: map[Severity]int{}, seen: map[findingKey]struct{}{}, spent: &spending{
+		unpack:  opts.unpack(),
+		opcodes: maxOpcodes,
+		nested:  4*min(size, 1<<40) + 1<<20,
+		members: maxMembers,
+	}}
+}
+
+// What one file may take. A checkpoint of 100,000 tensors has 3 million
+// opcodes; one of a million members is none.
+const (
+	maxUnpack  = 24 << 20
+	maxOpcodes = 12 << 20
+	maxMembers = 1 << 18
+	maxDepth   = 8
+	maxMemory  = 40 << 20 // of the values of one pickle
+)
+
+// add keeps a finding, each of an id, a place and a name once.
+func (t *trace) add(f Finding) {
+	rule, err := Explain(f.ID)
+	if err != nil {
+		panic(err) // a finding without a rule is a mistake in this package
+	}
+	if f.Severity == "" {
+		f.Severity = rule.Severity
+		if f.ID < "ST2" && f.Severity == Error {
+			f.Severity = Suspicious
+		}
+	}
+	f.Name = clip(f.Name, 200)
+	f.Message = clip(f.Message, 500)
+	key := findingKey{f.ID, f.File, f.Name, f.Op, f.Tensor}
+	if _, ok := t.seen[key]; ok {
+		return
+	}
+	if t.kept[f.Severity] >= maxKept {
+		t.dropped++
+		return
+	}
+	t.kept[f.Severity]++
+	t.seen[key] = struct{}{}
+	t.findings = append(t.findings, f)
+}
+
+// note adds a finding about a place.
+func (t *trace) note(id string, at place, offset int64, name, message string) {
+	t.add(Finding{ID: id, File: at.file, Offset: offset, Name: name, Message: message})
+}
+
+// apart is a trace of the same file whose findings are not yet the file's.
+func (t *trace) apart() *trace {
+	return &trace{ctx: t.ctx, opts: t.opts, kept: map[Severity]int{}, seen: map[findingKey]struct{}{}, spent: t.spent}
+}
+
+// join takes over the findings of a trace that was apart.
+func (t *trace) join(other *trace) {
+	for _, f := range other.findings {
+		t.add(f)
+	}
+	t.dropped += other.dropped
+}
+
+func (t *trace) has(s Severity) bool { return t.kept[s] > 0 }
+
+// verdict is the worst of findings.
+func verdict(findings []Finding) Verdict {
+	worst := Clean
+	for _, f := range findings {
+		worst = worse(worst, f.Severity.verdict())
+	}
+	return worst
+}
+
+func (s Severity) verdict() Verdict {
+	switch s {
+	case Dangerous:
+		return VerdictDangerous
+	case Suspicious:
+		return VerdictSuspicious
+	case Error:
+		return VerdictError
+	}
+	return Clean
+}
+
+// Worse returns the weightier of two verdicts.
+func (v Verdict) Worse(other Verdict) Verdict { return worse(v, other) }
+
+// ParseSeverity returns the severity called name.
+func ParseSeverity(name string) (Severity, error) {
+	switch s := Severity(name); s {
+	case Dangerous, Suspicious, Error, Note:
+		return s, nil
+	}
+	return "", fmt.Errorf("no severity is called %q", name)
+}
+
+// AtLeast tells whether s weighs as much as other or more. An Error is no
+// weight: what could not be read is neither harmless nor harmful.
+func (s Severity) AtLeast(other Severity) bool {
+	weights := []Severity{Note, Suspicious, Dangerous}
+	return s != Error && slices.Index(weights, s) >= slices.Index(weights, other)
+}
+
+var ranks = []Verdict{Clean, VerdictError, VerdictSuspicious, VerdictDangerous}
+
+func worse(a, b Verdict) Verdict {
+	if slices.Index(ranks, a) >= slices.Index(ranks, b) {
+		return a
+	}
+	return b
+}
+
+// order sorts findings by weight, then as they were met.
+func order(findings []Finding) {
+	slices.SortStableFunc(findings, func(a, b Finding) int {
+		return cmp.Compare(slices.Index(ranks, b.Severity.verdict()), slices.Index(ranks, a.Severity.verdict()))
+	})
+}

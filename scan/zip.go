@@ -1,0 +1,336 @@
+package scan
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// The archive is read here and not by archive/zip, because what readers
+// disagree about is what matters: torch goes by the central directory, Python's
+// zipfile compares it with the local headers, others look for local headers.
+// Sections are those of PKWARE's APPNOTE 6.3.
+
+// A member is an entry of the central directory.
+type member struct {
+	name           string
+	flags, method  uint16
+	crc            uint32
+	packed, size   uint64
+	header         uint64 // of the local header, as the directory says
+	entry          int64  // offset of the entry
+	data, end      int64  // of its bytes; end is behind the descriptor, if any
+	localName      string
+	readable       bool
+	external, made uint32
+}
+
+// A directory is the central directory of a zip archive.
+type directory struct {
+	members []*member
+	begin   int64 // of the first byte of the archive: more than 0 behind other bytes
+	central int64 // of the directory
+	tail    int64 // behind the directory: its end records
+	end     int64 // behind the last record and its comment
+	comment []byte
+	zip64   bool
+	over    bool // more members than are read
+}
+
+const (
+	sigLocal   = 0x04034b50
+	sigCentral = 0x02014b50
+	sigEnd     = 0x06054b50
+	sigEnd64   = 0x06064b50
+	sigLocator = 0x07064b50
+	sigData    = 0x08074b50
+)
+
+var le = binary.LittleEndian
+
+// findEnd looks for the end record (4.3.16) and returns its offset, or -1.
+// The comment behind it is up to 65,535 bytes long.
+func findEnd(b blob) (off int64, record []byte, err error) {
+	n := min(b.size, 22+0xffff)
+	tail, err := b.at(b.size-n, n)
+	if err != nil || len(tail) < 22 {
+		return -1, nil, err
+	}
+	for i := len(tail) - 22; i >= 0; i-- {
+		if tail[i] == 'P' && le.Uint32(tail[i:]) == sigEnd && i+22+int(le.Uint16(tail[i+20:])) <= len(tail) {
+			return b.size - n + int64(i), tail[i:], nil
+		}
+	}
+	return -1, nil, nil
+}
+
+// openZip reads the central directory. Without one it returns nil.
+func (t *trace) openZip(b blob, at place) (*directory, error) {
+	off, record, err := findEnd(b)
+	if err != nil || off < 0 {
+		return nil, err
+	}
+	d := &directory{end: off + 22 + int64(le.Uint16(record[20:]))}
+	d.comment = record[22 : 22+int(le.Uint16(record[20:]))]
+	count, size, begin := uint64(le.Uint16(record[10:])), uint64(le.Uint32(record[12:])), uint64(le.Uint32(record[16:]))
+	d.tail = off
+	if locator, err := b.at(off-20, 20); err == nil && len(locator) == 20 && le.Uint32(locator) == sigLocator {
+		at64 := int64(le.Uint64(locator[8:]))
+		wide, err := b.at(at64, 56)
+		if err == nil && (len(wide) < 56 || le.Uint32(wide) != sigEnd64) && off >= 76 {
+			at64 = off - 76 // bytes before the archive shift it
+			wide, err = b.at(at64, 56)
+		}
+		if err == nil && len(wide) == 56 && le.Uint32(wide) == sigEnd64 {
+			d.zip64, d.tail = true, at64
+			c, s, o := le.Uint64(wide[32:]), le.Uint64(wide[40:]), le.Uint64(wide[48:])
+			if count != 0xffff && count != c || size != 0xffffffff && size != s || begin != 0xffffffff && begin != o {
+				t.note("ST414", at, at64, "end record", "the two end records of the archive disagree")
+			}
+			count, size, begin = c, s, o
+		}
+	}
+	if size > uint64(d.tail) {
+		return nil, nil
+	}
+	d.central = d.tail - int64(size)
+	if begin > uint64(d.central) {
+		return nil, nil
+	}
+	d.begin = d.central - int64(begin)
+	if head, err := b.at(d.central, 4); d.begin > 0 && (err != nil || len(head) < 4 || le.Uint32(head) != sigCentral) {
+		// The directory may be where it says, with other bytes behind it.
+		if head, err = b.at(int64(begin), 4); err == nil && len(head) == 4 && le.Uint32(head) == sigCentral {
+			d.central, d.begin = int64(begin), 0
+		}
+	}
+	return d, t.entries(b, at, d, count)
+}
+
+// entries reads the entries of the directory (4.3.12).
+func (t *trace) entries(b blob, at place, d *directory, count uint64) error {
+	size := d.tail - d.central
+	const most = 24 << 20
+	if size > most {
+		d.over = true
+		size = most
+	}
+	text, err := b.at(d.central, size)
+	if err != nil {
+		return err
+	}
+	off := d.central
+	for len(text) >= 46 && le.Uint32(text) == sigCentral {
+		n, extra, comment := int(le.Uint16(text[28:])), int(le.Uint16(text[30:])), int(le.Uint16(text[32:]))
+		if 46+n+extra+comment > len(text) {
+			break
+		}
+		if t.spent.members--; t.spent.members < 0 {
+			d.over = true
+			break
+		}
+		m := &member{
+			name: string(text[46 : 46+n]), flags: le.Uint16(text[8:]), method: le.Uint16(text[10:]), crc: le.Uint32(text[16:]),
+			packed: uint64(le.Uint32(text[20:])), size: uint64(le.Uint32(text[24:])), header: uint64(le.Uint32(text[42:])), entry: off,
+			external: le.Uint32(text[38:]), made: uint32(le.Uint16(text[4:])),
+		}
+		m.wide(text[46+n : 46+n+extra])
+		d.members = append(d.members, m)
+		text = text[46+n+extra+comment:]
+		off += int64(46 + n + extra + comment)
+	}
+	switch {
+	case d.over:
+		t.note("ST404", at, d.central, "", "more members than a scan reads")
+	case off != d.tail && off != d.end:
+		t.note("ST414", at, off, "directory", fmt.Sprintf("the directory of the archive ends %d bytes early", d.tail-off))
+	case uint64(len(d.members)) != count && uint64(len(d.members))&0xffff != count:
+		t.note("ST414", at, d.central, "directory", fmt.Sprintf("the directory has %d entries, the end record says %d", len(d.members), count))
+	}
+	return nil
+}
+
+// wide applies the extra field of zip64 (4.5.3).
+func (m *member) wide(extra []byte) {
+	for len(extra) >= 4 {
+		id, n := le.Uint16(extra), int(le.Uint16(extra[2:]))
+		if n > len(extra)-4 {
+			return
+		}
+		field := extra[4 : 4+n]
+		extra = extra[4+n:]
+		if id != 1 {
+			continue
+		}
+		for _, v := range []*uint64{&m.size, &m.packed, &m.header} {
+			if *v == 0xffffffff && len(field) >= 8 {
+				*v, field = le.Uint64(field), field[8:]
+			}
+		}
+	}
+}
+
+// locate finds the bytes of a member by its local header (4.3.7) and compares
+// that with the directory.
+func (t *trace) locate(b blob, at place, d *directory, m *member) {
+	in := at.in(m.name)
+	if m.header > uint64(b.size-d.begin) {
+		t.note("ST402", in, m.entry, "", "its header is said to be beyond the end of the archive")
+		return
+	}
+	off := d.begin + int64(m.header)
+	h, err := b.at(off, 30+int64(len(m.name)))
+	if err != nil {
+		t.unreadable(in, off, err)
+		return
+	}
+	if len(h) < 30 || le.Uint32(h) != sigLocal {
+		t.note("ST402", in, off, "", "there is no header where the directory says")
+		return
+	}
+	n, extra := int64(le.Uint16(h[26:])), int64(le.Uint16(h[28:]))
+	m.data = off + 30 + n + extra
+	if m.data > d.central && m.size > 0 || m.packed > uint64(max(b.size-m.data, 0)) {
+		t.note("ST402", in, off, "", "its bytes reach beyond the end of the archive")
+		return
+	}
+	m.end = m.data + int64(m.packed)
+	m.readable = true
+	name := h[30:]
+	if n != int64(len(m.name)) {
+		name, _ = b.at(off+30, n)
+	}
+	if m.localName = string(name); m.localName != m.name {
+		t.note("ST413", in, off, "", fmt.Sprintf("called %+q in the directory and %+q in its own header", clip(m.name, 80), clip(m.localName, 80)))
+	}
+	flags, method := le.Uint16(h[6:]), le.Uint16(h[8:])
+	const streamed, deflating = 0x8, 0x6 // what writers set in one of the places alone
+	if (flags^m.flags)&^(streamed|deflating|0x800) != 0 || method != m.method {
+		t.note("ST414", in, off, "header", fmt.Sprintf("flags %#x and method %d in the directory, %#x and %d in its own header", m.flags, m.method, flags, method))
+	}
+	if flags&streamed == 0 && m.flags&streamed == 0 {
+		packed, size, crc := uint64(le.Uint32(h[18:])), uint64(le.Uint32(h[22:])), le.Uint32(h[14:])
+		if packed != 0xffffffff && packed != m.packed || size != 0xffffffff && size != m.size || crc != m.crc {
+			t.note("ST414", in, off, "sizes", "sizes or checksum in the directory are not those of its own header")
+		}
+	}
+	if flags&streamed != 0 || m.flags&streamed != 0 {
+		m.end += t.descriptor(b, m)
+	}
+}
+
+// descriptor returns the length of the descriptor behind the data (4.3.9),
+// which is of four kinds that nothing tells apart but its content.
+func (t *trace) descriptor(b blob, m *member) int64 {
+	p, err := b.at(m.end, 24)
+	if err != nil {
+		return 0
+	}
+	for _, sig := range []int{4, 0} {
+		if sig == 4 && (len(p) < 4 || le.Uint32(p) != sigData) {
+			continue
+		}
+		q := p[min(sig, len(p)):]
+		if len(q) >= 20 && le.Uint64(q[4:]) == m.packed && le.Uint64(q[12:]) == m.size {
+			return int64(sig) + 20
+		}
+		if len(q) >= 12 && uint64(le.Uint32(q[4:])) == m.packed&0xffffffff && uint64(le.Uint32(q[8:])) == m.size&0xffffffff {
+			return int64(sig) + 12
+		}
+		if sig == 4 && len(p) >= 16 {
+			return 16
+		}
+	}
+	return 0
+}
+
+// gaps tells of bytes that no member of the archive owns, of members that
+// share bytes, and of what stands before and behind.
+func (t *trace) gaps(b blob, at place, d *directory) {
+	sorted := slices.Clone(d.members)
+	sorted = slices.DeleteFunc(sorted, func(m *member) bool { return !m.readable })
+	slices.SortFunc(sorted, func(a, b *member) int {
+		return cmp.Or(cmp.Compare(a.header, b.header), cmp.Compare(a.end, b.end))
+	})
+	if d.begin > 0 {
+		t.note("ST415", at, 0, "before", fmt.Sprintf("%d bytes before the archive", d.begin))
+	}
+	end := d.begin
+	complete := len(sorted) == len(d.members) && !d.over
+	for _, m := range sorted {
+		off := d.begin + int64(m.header)
+		switch {
+		case off < end:
+			t.note("ST416", at.in(m.name), off, "", "shares bytes with the member before it")
+		case off > end && complete:
+			t.hidden(b, at, end, off)
+		}
+		end = max(end, m.end)
+	}
+	if complete && d.central > end {
+		t.hidden(b, at, end, d.central)
+	}
+	if len(d.comment) > 0 {
+		t.note("ST417", at, d.end-int64(len(d.comment)), "comment", fmt.Sprintf("a comment of %d bytes: %+q", len(d.comment), clip(string(d.comment), 60)))
+		t.junk(inMemory(d.comment), at, d.end-int64(len(d.comment)))
+	}
+	if d.end < b.size {
+		t.note("ST415", at, d.end, "behind", fmt.Sprintf("%d bytes behind the archive", b.size-d.end))
+		t.junk(b.rest(d.end), at, d.end)
+	}
+}
+
+// hidden looks into bytes between the members. Some writers align data with
+// zeros there.
+func (t *trace) hidden(b blob, at place, from, to int64) {
+	gap, _ := b.sub(from, to-from)
+	data, err := gap.at(0, min(gap.size, 4096))
+	if err != nil {
+		t.unreadable(at, from, err)
+		return
+	}
+	if gap.size <= 4096 && len(bytes.Trim(data, "\x00")) == 0 {
+		return
+	}
+	t.note("ST415", at, from, "between", fmt.Sprintf("%d bytes between the members, which no entry of the directory owns", gap.size))
+	t.junk(gap, at, from)
+}
+
+// names tells of names that lead out of the archive or mean two members.
+func (t *trace) names(at place, d *directory) {
+	seen := map[string]*member{}
+	folded := map[string]*member{}
+	for _, m := range d.members {
+		in := at.in(m.name)
+		if leaves(m.name) {
+			t.note("ST412", in, m.entry, "", fmt.Sprintf("a name that leaves the archive: %+q", clip(m.name, 80)))
+		} else if strings.ContainsFunc(m.name, unprintable) {
+			t.note("ST418", in, m.entry, "", fmt.Sprintf("control characters in a name: %+q", clip(m.name, 80)))
+		}
+		if m.made>>8 == 3 && m.external>>28 == 0xa { // S_IFLNK of Unix
+			t.note("ST419", in, m.entry, "", "the member is a symbolic link")
+		}
+		if other := seen[m.name]; other != nil {
+			t.note("ST410", in, m.entry, "", "a second member of that name")
+			continue
+		}
+		seen[m.name] = m
+		lower := strings.ToLower(m.name)
+		if other := folded[lower]; other != nil {
+			t.note("ST411", in, m.entry, "", fmt.Sprintf("differs from %+q by letter case alone, which torch ignores", clip(other.name, 80)))
+			continue
+		}
+		folded[lower] = m
+	}
+}
+
+// leaves tells whether a name leads out of the place that it is relative to.
+func leaves(name string) bool {
+	if name == "" || name[0] == '/' || strings.ContainsAny(name, "\\\x00") || len(name) > 1 && name[1] == ':' {
+		return true
+	}
+	return slices.Contains(strings.Split(name, "/"), "..")
+}
