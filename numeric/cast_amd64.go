@@ -45,14 +45,14 @@ func (v level) encodeFloats(dst []byte, d safetensors.DType, src []float32, mode
 	}
 	switch d {
 	case safetensors.BF16:
-		if v == avx512 {
+		if v >= avx512 {
 			toBF16FloatsAVX512(dst, src, n, over(d, mode))
 		} else {
 			toBF16FloatsAVX2(dst, src, n, over(d, mode))
 		}
 		return n
 	case safetensors.F16:
-		if v == avx512 {
+		if v >= avx512 {
 			toF16FloatsAVX512(dst, src, n, over(d, mode))
 		} else {
 			toF16FloatsAVX2(dst, src, n, over(d, mode))
@@ -80,7 +80,7 @@ func (v level) encodeFloats(dst []byte, d safetensors.DType, src []float32, mode
 }
 
 func (v level) bytesOfFloats(dst []byte, src []float32, n int, p *narrowing) (nans uint32) {
-	if v == avx512 {
+	if v >= avx512 {
 		return toByteFloatsAVX512(dst, src, n, p)
 	}
 	return toByteFloatsAVX2(dst, src, n, p)
@@ -119,7 +119,7 @@ func (v level) encodeBytes(dst []byte, d safetensors.DType, src []byte, mode Ove
 }
 
 func (v level) halves(dst []byte, d safetensors.DType, src []byte, n int, over uint32, stream bool) {
-	switch wide := v == avx512; {
+	switch wide := v >= avx512; {
 	case d == safetensors.BF16 && wide && stream:
 		toBF16StreamAVX512(dst, src, n, over)
 	case d == safetensors.BF16 && wide:
@@ -140,7 +140,7 @@ func (v level) halves(dst []byte, d safetensors.DType, src []byte, n int, over u
 }
 
 func (v level) bytes(dst, src []byte, n int, p *narrowing, stream bool) (nans uint32) {
-	switch wide := v == avx512; {
+	switch wide := v >= avx512; {
 	case wide && stream:
 		return toByteStreamAVX512(dst, src, n, p)
 	case wide:
@@ -177,7 +177,7 @@ func (v level) decodeFloats(dst []float32, d safetensors.DType, src []byte) int 
 	if n == 0 {
 		return 0
 	}
-	switch wide := v == avx512; {
+	switch wide := v >= avx512; {
 	case (d == safetensors.F32 || d == safetensors.C64) && wide:
 		fromF32FloatsAVX512(dst, src, n)
 	case d == safetensors.F32 || d == safetensors.C64:
@@ -210,7 +210,7 @@ func (v level) decodeFloats(dst []float32, d safetensors.DType, src []byte) int 
 }
 
 func (v level) floatsOfBytes(dst []float32, src []byte, n int, p *widening) {
-	if v == avx512 {
+	if v >= avx512 {
 		fromByteFloatsAVX512(dst, src, n, p)
 	} else {
 		fromByteFloatsAVX2(dst, src, n, p)
@@ -246,7 +246,7 @@ func (v level) decodeBytes(dst []byte, d safetensors.DType, src []byte, stream b
 }
 
 func (v level) widenHalves(dst []byte, d safetensors.DType, src []byte, n int, stream bool) {
-	switch wide := v == avx512; {
+	switch wide := v >= avx512; {
 	case d == safetensors.BF16 && wide && stream:
 		fromBF16StreamAVX512(dst, src, n)
 	case d == safetensors.BF16 && wide:
@@ -267,7 +267,7 @@ func (v level) widenHalves(dst []byte, d safetensors.DType, src []byte, n int, s
 }
 
 func (v level) widenBytes(dst, src []byte, n int, p *widening, stream bool) {
-	switch wide := v == avx512; {
+	switch wide := v >= avx512; {
 	case wide && stream:
 		fromByteStreamAVX512(dst, src, n, p)
 	case wide:

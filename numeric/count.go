@@ -13,19 +13,26 @@ type counter struct {
 	dtype   safetensors.DType
 	normal  float64 // smallest normal value
 	stats   Stats
+	codes   *tally      // of a type of at most eight bits; its numbers are in codes or in stats
+	tables  *codeTables // a kernel's
 	narrow  []float32
 	wide    []float64
 	counts  *words
 	counted uint64 // the sum of counts
-	small   int    // bytes that addSmall has seen, tableBytes at most
+	small   int    // bytes that addSmall has counted, tableBytes at most
+
+	quantiles bool
 }
 
 func newCounter(d safetensors.DType, quantiles bool) *counter {
-	c := &counter{dtype: d}
+	c := &counter{dtype: d, quantiles: quantiles}
 	if l, ok := LimitsOf(d); ok {
 		c.normal = l.MinNormal
 	}
-	if d.Bits() <= 8 || quantiles {
+	switch {
+	case d.Bits() <= 8:
+		c.codes = newTally(d)
+	case quantiles:
 		c.stats.tally = newTally(d)
 	}
 	return c
@@ -43,7 +50,14 @@ func isNarrow(d safetensors.DType) bool {
 // add takes in whole blocks; less only at the end of the data.
 func (c *counter) add(src []byte) error {
 	if c.dtype.Bits() <= 8 {
-		c.addSmall(src)
+		for len(src) > 0 {
+			done := c.addCodes(src)
+			if done == 0 {
+				done = min(len(src), smallBytes)
+				c.addSmall(src[:done])
+			}
+			src = src[done:]
+		}
 		return nil
 	}
 	for part := range slices.Chunk(src, int(bytesOf(c.dtype, blockNumbers))) {
@@ -108,14 +122,16 @@ func (c *counter) widen(src []byte) error {
 // finish returns the stats, complete.
 func (c *counter) finish() *Stats {
 	c.flush()
-	t := c.stats.tally
-	if c.dtype.Bits() <= 8 {
+	if c.codes != nil {
 		// Everything follows from how often each code is there.
-		all := Stats{tally: t}
-		for code, n := range t.codes {
-			all.addCode(n, t.value(uint16(code)), c.normal)
+		all := new(Stats)
+		for code, n := range c.codes.codes {
+			all.addCode(n, c.codes.value(uint16(code)), c.normal)
 		}
-		c.stats = all
+		c.stats.Merge(all)
+		if c.quantiles {
+			c.stats.tally = c.codes
+		}
 	}
 	return &c.stats
 }
@@ -183,7 +199,7 @@ func (c *counter) tallyBlock(src []byte, subnormals bool) error {
 
 // addSmall counts the codes of a type of at most eight bits.
 func (c *counter) addSmall(src []byte) {
-	codes := c.stats.tally.codes
+	codes := c.codes.codes
 	switch c.dtype {
 	case safetensors.F6E2M3, safetensors.F6E3M2:
 		for ; len(src) >= 3; src = src[3:] {
@@ -205,6 +221,10 @@ func (c *counter) addSmall(src []byte) {
 		c.spread(uint16(b), 1, 1)
 	}
 }
+
+// smallBytes is what is counted at a time where a kernel has failed. It is a
+// multiple of every group.
+const smallBytes = 96 << 10
 
 // tableBytes is from where a table of all words costs less than it saves.
 const tableBytes = 256 << 10
@@ -234,7 +254,7 @@ func (c *counter) flush() {
 
 // spread counts the codes in the low bytes of a word.
 func (c *counter) spread(word uint16, n uint64, bytes int) {
-	codes := c.stats.tally.codes
+	codes := c.codes.codes
 	for range bytes {
 		if c.dtype == safetensors.F4 {
 			codes[word&15] += n

@@ -26,7 +26,7 @@ func (l *lanes) kernelBytes(d safetensors.DType, src []byte) int {
 }
 
 func (v level) lanesBytes(l *lanes, d safetensors.DType, src []byte) int {
-	if d.Bits() == 16 && v == avx512 {
+	if d.Bits() == 16 && v >= avx512 {
 		return l.words512(d, src, v.steps(len(src)/2, 2*width))
 	}
 	n := len(src) / 4
@@ -41,7 +41,7 @@ func (v level) lanesBytes(l *lanes, d safetensors.DType, src []byte) int {
 		lanesBF16AVX2(l, src, n)
 	case d == safetensors.F16:
 		lanesF16AVX2(l, src, n)
-	case v == avx512:
+	case v >= avx512:
 		lanesAVX512(l, src, n)
 	default:
 		lanesAVX2(l, src, n)
@@ -96,7 +96,7 @@ func (v level) pairBytes(p *pairs, d safetensors.DType, a, b []byte) int {
 		return 0
 	}
 	before, special := *p, uint32(0)
-	switch wide := v == avx512; {
+	switch wide := v >= avx512; {
 	case d == safetensors.BF16 && wide:
 		special = pairsBF16AVX512(p, a, b, n)
 	case d == safetensors.BF16:
@@ -123,7 +123,7 @@ func (v level) pairFloats(p *pairs, a, b []float32) int {
 		return 0
 	}
 	before, special := *p, uint32(0)
-	if v == avx512 {
+	if v >= avx512 {
 		special = pairsFloatsAVX512(p, a, b, n)
 	} else {
 		special = pairsFloatsAVX2(p, a, b, n)

@@ -12,6 +12,7 @@ const (
 	plain  level = iota // none: the loops in Go
 	avx2                // AVX2, FMA, F16C
 	avx512              // AVX-512 F, BW, DQ, VL
+	vnni                // and VNNI, GFNI: Ice Lake, Zen 4
 )
 
 // best is found once; nothing changes it.
@@ -25,6 +26,7 @@ func detect() level {
 		popcnt                  = 1 << 23
 		bit2                    = 1 << 5                                     // leaf 7, b: AVX2
 		f, dq, bw, vl           = 1 << 16, 1 << 17, 1 << 30, uint32(1) << 31 // leaf 7, b
+		gfni, dot               = 1 << 8, 1 << 11                            // leaf 7, c
 		ymm, zmm                = 0x06, 0xE6
 	)
 	highest, _, _, _ := cpuid(0, 0)
@@ -36,14 +38,16 @@ func detect() level {
 		return plain
 	}
 	saved := xgetbv()
-	_, b, _, _ := cpuid(7, 0)
+	_, b, c, _ := cpuid(7, 0)
 	switch {
 	case saved&ymm != ymm || b&bit2 == 0:
 		return plain
 	case saved&zmm != zmm || b&(f|dq|bw|vl) != f|dq|bw|vl:
 		return avx2
+	case c&(gfni|dot) != gfni|dot:
+		return avx512
 	}
-	return avx512
+	return vnni
 }
 
 // The kernels, in kernel_amd64.s, take whole steps of numbers, 64 in casts and 16
@@ -213,3 +217,12 @@ func lanesBF16AVX512(l *lanes, src []byte, n int)
 
 //go:noescape
 func lanesF16AVX512(l *lanes, src []byte, n int)
+
+//go:noescape
+func codesE4M3VNNI(s *codeSums, src []byte, n int, tables *codeTables)
+
+//go:noescape
+func codesE5M2VNNI(s *codeSums, src []byte, n int, tables *codeTables)
+
+//go:noescape
+func wholeBytesVNNI(s *codeSums, src []byte, n int, flip uint32)

@@ -21,7 +21,7 @@ func levels(t testing.TB) (all []level) {
 	if len(all) == 0 {
 		t.Skip("no kernel runs on this processor")
 	}
-	t.Logf("levels %v of %v", all, []level{avx2, avx512})
+	t.Logf("levels %v of %v", all, []level{avx2, avx512, vnni})
 	return all
 }
 
@@ -210,6 +210,61 @@ func comparePairs(t *testing.T, v level, a, b []float32, kernel func(p *pairs) i
 	}
 }
 
+// checkCodes holds the kernels that sum up types of a byte to counting codes.
+func checkCodes(t *testing.T, src []byte) {
+	t.Helper()
+	for _, d := range []safetensors.DType{
+		safetensors.U8, safetensors.I8, safetensors.Bool, safetensors.F8E4M3, safetensors.F8E5M2,
+		safetensors.F8E4M3FNUZ, safetensors.F8E5M2FNUZ,
+	} {
+		sums, counts := newCounter(d, false), newCounter(d, true)
+		done := sums.addCodes(src)
+		if l, ok := layoutOf(d); ok && best == vnni {
+			finite := true
+			for _, code := range src[:len(src)&^63] {
+				finite = finite && l.value(uint32(code))-l.value(uint32(code)) == 0
+			}
+			if finite != (done > 0) && len(src) >= 64 {
+				t.Fatalf("%s: did %d of %d, finite %v", d, done, len(src), finite)
+			}
+		}
+		counts.addSmall(src[:done])
+		want, got := normalised(counts.finish()), normalised(sums.finish())
+		want.tally = nil
+		if diff := cmp.Diff(want, got, unexported); diff != "" {
+			t.Fatalf("%s: %s\n%x", d, diff, src)
+		}
+	}
+}
+
+// TestKernelSums takes codes of one byte that are finite in every type: all of
+// them, those of one sign, and each by itself.
+func TestKernelSums(t *testing.T) {
+	src := make([]byte, 1<<16+100)
+	for i := range src {
+		src[i] = byte(splitmix64(uint64(i)))
+		for src[i]&0x7F >= 0x7C || src[i] == 0x80 {
+			src[i] -= 0x33
+		}
+	}
+	for offset := range 64 {
+		checkCodes(t, src[offset:offset+64+offset*29])
+	}
+	checkCodes(t, src)
+	for _, or := range []byte{0, 0x80} {
+		for i := range src {
+			src[i] = src[i]&0x7F | or
+			if src[i] == 0x80 {
+				src[i]++
+			}
+		}
+		checkCodes(t, src)
+	}
+	for code := range 256 {
+		checkCodes(t, bytes.Repeat([]byte{byte(code)}, codesPiece))
+	}
+}
+
 // TestKernelCodes goes through all codes of 16 bits, and through all upper
 // halves of a float32 with lower halves that are, and are next to, a tie.
 func TestKernelCodes(t *testing.T) {
@@ -275,6 +330,7 @@ func FuzzKernels(f *testing.F) {
 			checkDecode(t, v, src)
 			checkSums(t, v, src)
 		}
+		checkCodes(t, src)
 	})
 }
 
@@ -288,7 +344,7 @@ func BenchmarkKernels(b *testing.B) {
 		binary.LittleEndian.PutUint32(words[4*i:], math.Float32bits(values[i]))
 	}
 	run := func(name string, v level, size int64, f func()) {
-		b.Run(name+"/"+[]string{"plain", "AVX2", "AVX512"}[v], func(b *testing.B) {
+		b.Run(name+"/"+[]string{"plain", "AVX2", "AVX512", "VNNI"}[v], func(b *testing.B) {
 			b.SetBytes(size)
 			for b.Loop() {
 				f()

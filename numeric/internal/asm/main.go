@@ -10,7 +10,7 @@
 //
 // Every kernel takes whole steps of 16 or 64 numbers and leaves the rest to the
 // plain loop. There are two of most for amd64: AVX2 with FMA and F16C, and
-// AVX-512 with F, BW, DQ and VL.
+// AVX-512 with F, BW, DQ and VL. Those called VNNI also need GFNI.
 package main
 
 import (
@@ -34,6 +34,9 @@ func main() {
 		}
 		k.copyF32()
 	}
+	codes("codesE4M3", 2, 4)
+	codes("codesE5M2", 4, 8)
+	wholeBytes()
 	Generate()
 }
 

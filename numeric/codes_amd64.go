@@ -1,0 +1,177 @@
+//go:build !purego
+
+package numeric
+
+import "github.com/tensmith/tensmith/safetensors"
+
+// codeSums are what a kernel finds in numbers of one byte; its layout is the
+// kernel's too. Digits are sums by powers of 256, of all lanes of a register: of
+// the numbers, and then of their squares. They have room for a few MiB.
+type codeSums struct {
+	digits            [12][16]int32
+	least, greatest   [64]uint8 // as unsigned
+	positive          [64]int8  // the greatest as signed
+	zeros, tiny, lone uint64
+	normal, zero, nan uint8 // bits that a zero or subnormal, and a zero has not; the code lone tells of
+}
+
+// codeTables take a float of a byte apart, for kernels: a sign, four bits of
+// exponent, and three last bits, which are E4M3's mantissa, but E5M2's last bit of
+// exponent and mantissa. Each table is there four times over. All numbers are
+// whole, in units of the smallest one, or half of it for E5M2.
+type codeTables struct {
+	normal, small               [64]int8  // by last bits, with the sign
+	normalSquares, smallSquares [64]uint8 // by last bits
+	powers                      [12][64]uint8
+}
+
+// powersOf returns how many powers of 256 numbers and squares have: 0 if no
+// kernel knows the type.
+func powersOf(d safetensors.DType) (numbers, squares int) {
+	switch d {
+	case safetensors.F8E4M3, safetensors.F8E4M3FNUZ:
+		return 2, 4
+	case safetensors.F8E5M2, safetensors.F8E5M2FNUZ:
+		return 4, 8
+	}
+	return 0, 0
+}
+
+func newCodeTables(d safetensors.DType) *codeTables {
+	t := new(codeTables)
+	numbers, _ := powersOf(d)
+	for i := range 64 {
+		last := i & 7
+		normal, small, shift := 8+last, last, max(i&15, 1)-1
+		if numbers == 4 {
+			normal, small, shift = (4+last&3)<<(last>>2), 2*(last&3), 2*(i&15)
+		}
+		t.normalSquares[i], t.smallSquares[i] = uint8(normal*normal), uint8(small*small)
+		if i&8 != 0 {
+			normal, small = -normal, -small
+		}
+		t.normal[i], t.small[i] = int8(normal), int8(small)
+		t.powers[shift/8][i] = 1 << (shift % 8)
+		t.powers[numbers+2*shift/8][i] = 1 << (2 * shift % 8)
+	}
+	return t
+}
+
+// codesPiece is what a kernel is given at a time; adding its lanes up is nothing
+// beside it.
+const codesPiece = 128 << 10
+
+// addCodes takes in as many bytes as it can, and returns how many. It does so
+// only where how often each code is there is not asked for.
+func (c *counter) addCodes(src []byte) int {
+	if best < vnni || c.quantiles {
+		return 0
+	}
+	part := src[:min(len(src), codesPiece)&^63]
+	switch numbers, _ := powersOf(c.dtype); {
+	case len(part) == 0:
+		return 0
+	case c.dtype == safetensors.Bool || c.dtype == safetensors.U8 || c.dtype == safetensors.I8:
+		c.addWholes(part)
+	case numbers == 0 || !c.addFloats(part):
+		return 0
+	}
+	return len(part)
+}
+
+// newCodeSums returns sums of nothing.
+func newCodeSums() (s codeSums) {
+	for i := range s.least {
+		s.least[i] = 0xFF
+		s.positive[i] = -0x80
+	}
+	return s
+}
+
+// extremes returns the least and the greatest code, and the greatest as a
+// signed number.
+func (s *codeSums) extremes() (least, greatest uint8, positive int8) {
+	least, positive = 0xFF, -0x80
+	for i := range s.least {
+		least, greatest = min(least, s.least[i]), max(greatest, s.greatest[i])
+		positive = max(positive, s.positive[i])
+	}
+	return least, greatest, positive
+}
+
+func (s *codeSums) digit(i int) float64 {
+	total := int64(0)
+	for _, v := range s.digits[i] {
+		total += int64(v)
+	}
+	return float64(total)
+}
+
+// addFloats returns false, and has done nothing, if a number is not finite.
+func (c *counter) addFloats(src []byte) bool {
+	if c.tables == nil {
+		c.tables = newCodeTables(c.dtype)
+	}
+	l, _ := layoutOf(c.dtype)
+	s := newCodeSums()
+	s.normal, s.zero, s.nan = 0x80-1<<l.man, 0x7F, 0xFF
+	if l.special == fnuz {
+		s.zero, s.nan = 0xFF, 0x80
+	}
+	numbers, squares := powersOf(c.dtype)
+	if numbers == 4 {
+		codesE5M2VNNI(&s, src, len(src), c.tables)
+	} else {
+		codesE4M3VNNI(&s, src, len(src), c.tables)
+	}
+	low, high, positive := s.extremes()
+	top := int(l.top())
+	if s.lone != 0 || high>>7 != 0 && int(high&0x7F) > top || int(positive) > top {
+		return false
+	}
+	least, greatest := low, uint8(positive)
+	if high>>7 != 0 {
+		least = high // negative, of the greatest magnitude
+	}
+	if positive < 0 {
+		greatest = low // all are negative: that of the least magnitude
+	}
+	c.stats.add(&block{
+		finite: uint64(len(src)), zeros: s.zeros, subnormals: s.tiny - s.zeros,
+		least: l.value(uint32(least)) + 0, greatest: l.value(uint32(greatest)) + 0,
+	})
+	unit := l.value(1)
+	if numbers == 4 {
+		unit /= 2
+	}
+	for i, place := 0, unit; i < numbers; i, place = i+1, place*256 {
+		c.stats.sum.add(s.digit(i) * place)
+	}
+	for i, place := 0, unit*unit; i < squares; i, place = i+1, place*256 {
+		c.stats.squares.add(s.digit(numbers+i) * place)
+	}
+	return true
+}
+
+// addWholes takes in integers.
+func (c *counter) addWholes(src []byte) {
+	s, flip, shift := newCodeSums(), uint32(0), 0.0
+	if c.dtype == safetensors.I8 {
+		flip, shift = 0x80, 128
+	}
+	wholeBytesVNNI(&s, src, len(src), flip)
+	low, high, _ := s.extremes()
+	// Of u, which is above the number by shift, there are the sums of u and of
+	// u·(u-128).
+	sum, products := s.digit(0), s.digit(1)
+	squares := products + 128*sum
+	if shift != 0 {
+		sum -= shift * float64(len(src))
+		squares = products - shift*sum
+	}
+	c.stats.add(&block{
+		finite: uint64(len(src)), zeros: s.zeros,
+		least: float64(low) - shift, greatest: float64(high) - shift,
+		sum: sum, squares: squares,
+	})
+}
