@@ -106,13 +106,18 @@ func (p place) wrap(err error) error {
 	var pe *pickle.Error
 	if errors.As(err, &pe) {
 		e.Offset = pe.Offset
+		// The offset is told already.
+		cause := pe.Err
+		if pe.Op != 0 {
+			cause = fmt.Errorf("%v: %w", pe.Op, pe.Err)
+		}
 		switch {
 		case errors.Is(err, io.ErrUnexpectedEOF):
-			e.Err, e.Reason = fmt.Errorf("%w: %w", ErrMalformed, err), "truncated"
+			e.Err, e.Reason = fmt.Errorf("%w: %w", ErrMalformed, cause), "truncated"
 		case errors.Is(err, pickle.ErrMalformed):
-			e.Err, e.Reason = fmt.Errorf("%w: %w", ErrMalformed, err), "pickle"
+			e.Err, e.Reason = fmt.Errorf("%w: %w", ErrMalformed, cause), "pickle"
 		case errors.Is(err, pickle.ErrLimit):
-			e.Err, e.Reason = fmt.Errorf("%w: %w", ErrLimit, err), "limit"
+			e.Err, e.Reason = fmt.Errorf("%w: %w", ErrLimit, cause), "limit"
 		}
 		return e
 	}

@@ -14,6 +14,9 @@ import (
 	"testing"
 	"testing/fstest"
 	"time"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
 )
 
 // zipOf makes an archive; a name that ends in "=" is deflated.
@@ -43,6 +46,26 @@ func gzipOf(t *testing.T, data []byte) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
+	z.Write(data)
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func zstdOf(t *testing.T, data []byte) []byte {
+	t.Helper()
+	z, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return z.EncodeAll(data, nil)
+}
+
+func lz4Of(t *testing.T, data []byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := lz4.NewWriter(&b)
 	z.Write(data)
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
@@ -98,6 +121,11 @@ func TestHostile(t *testing.T) {
 		"method":      {central(zipOf(t, "a/data.pkl", empty), 0, 10, 99), ErrUnsupported, "method"},
 		"bomb":        {zipOf(t, "a/data.pkl=", strings.Repeat("\x80\x02", 100<<20)), ErrLimit, "inflate"},
 		"gzip bomb":   {gzipOf(t, make([]byte, 300<<20)), ErrLimit, "inflate"},
+		"zstd bomb":   {zstdOf(t, make([]byte, 300<<20)), ErrLimit, "inflate"},
+		"lz4 bomb":    {lz4Of(t, make([]byte, 300<<20)), ErrLimit, "inflate"},
+		"zstd window": {[]byte("\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00"), ErrMalformed, "compressed"}, // of 2 GiB
+		"zstd cut":    {zstdOf(t, []byte(empty))[:8], ErrMalformed, "truncated"},
+		"lz4 cut":     {lz4Of(t, []byte(empty))[:9], ErrMalformed, "truncated"},
 		"nested gzip": {nested, ErrLimit, "nested"},
 		"no pickle":   {zipOf(t, "a/readme", "x"), ErrUnknown, "unknown"},
 		"laughs":      {[]byte(laughs + "."), ErrUnknown, "empty"},

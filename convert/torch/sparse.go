@@ -100,6 +100,8 @@ type dense struct {
 	t          *tensor
 	indices    func(yield func(row int64, value int64) bool) error // row is in units of inner elements
 	values     *tensor
+	blocks     bool  // a value is a block, of bsr and bsc
+	high       int64 // rows of a block, else 1
 	inner      int64 // elements of a row
 	size, elem int64
 }
@@ -111,7 +113,7 @@ func (sp *sparse) dense(t *tensor) (*dense, error) {
 	if v.elem.home == 0 || v.elem.kind == packed || v.conj || v.neg || v.elem.size > 8 {
 		return nil, at.fail(ErrUnsupported, "sparse", "values of type %s", v.elem.name)
 	}
-	d := &dense{t: t, values: v, inner: 1, elem: int64(v.elem.size)}
+	d := &dense{t: t, values: v, high: 1, inner: 1, elem: int64(v.elem.size)}
 	numel := int64(1)
 	for _, n := range t.shape {
 		numel *= n // checked
@@ -121,8 +123,10 @@ func (sp *sparse) dense(t *tensor) (*dense, error) {
 		return nil, at.malformed("too-large", "shape %d", t.shape)
 	}
 	i := sp.indices
-	if i.elem.name != "int64" || sp.second != nil && sp.second.elem.name != "int64" {
-		return nil, at.fail(ErrUnsupported, "sparse", "indices of type %s", i.elem.name)
+	for _, part := range []*tensor{i, sp.second} {
+		if part != nil && part.elem.name != "int64" && (part.elem.name != "int32" || sp.layout == "sparse_coo") {
+			return nil, at.fail(ErrUnsupported, "sparse", "indices of type %s", part.elem.name)
+		}
 	}
 	switch {
 	case sp.layout == "sparse_coo" && len(i.shape) == 2 && len(v.shape) >= 1:
@@ -139,11 +143,16 @@ func (sp *sparse) dense(t *tensor) (*dense, error) {
 			}
 		}
 		d.indices = func(yield func(int64, int64) bool) error { return coordinates(i, t.shape[:dims], nnz, yield, at) }
-	case sp.layout == "sparse_csr" && len(t.shape) == 2 && len(i.shape) == 1 && len(v.shape) == 1 && len(sp.second.shape) == 1:
-		if i.shape[0] != t.shape[0]+1 || sp.second.shape[0] != v.shape[0] {
-			return nil, at.malformed("shape", "indices of shapes %d and %d, values of shape %d", i.shape, sp.second.shape, v.shape)
+	case sp.second != nil && len(t.shape) == 2 && len(i.shape) == 1 && len(sp.second.shape) == 1:
+		g, err := sp.grid(t, at)
+		if err != nil {
+			return nil, err
 		}
-		d.indices = func(yield func(int64, int64) bool) error { return compressed(i, sp.second, t.shape, yield, at) }
+		d.blocks, d.high, d.inner = g.blocks, g.block[0], g.block[1]
+		if d.inner*d.elem > blockBuffer {
+			return nil, at.fail(ErrUnsupported, "sparse", "blocks of more than %d bytes a row", blockBuffer)
+		}
+		d.indices = func(yield func(int64, int64) bool) error { return g.places(yield, at) }
 	default:
 		return nil, at.fail(ErrUnsupported, "sparse", "layout %s of rank %d as a dense tensor", sp.layout, len(t.shape))
 	}
@@ -153,7 +162,8 @@ func (sp *sparse) dense(t *tensor) (*dense, error) {
 // Size returns the size of all elements in bytes.
 func (d *dense) Size() int64 { return d.size }
 
-// A column reads a contiguous tensor of int64, or one row of it, in pieces.
+// A column reads a contiguous tensor of int64 or int32, or one row of it, in
+// pieces.
 type column struct {
 	t   *tensor
 	buf []byte
@@ -161,11 +171,12 @@ type column struct {
 }
 
 func (c *column) get(i int64) (int64, error) {
-	if i < c.at || i >= c.at+int64(len(c.buf))/8 || c.buf == nil {
+	size := int64(c.t.elem.size)
+	if i < c.at || i >= c.at+int64(len(c.buf))/size || c.buf == nil {
 		n := min(int64(4096), c.t.numel()-i)
-		c.buf = append(c.buf[:0], make([]byte, 8*n)...)
+		c.buf = append(c.buf[:0], make([]byte, size*n)...)
 		c.at = i
-		s, ok := c.t.s.data.sub(c.t.begin+8*i, 8*n)
+		s, ok := c.t.s.data.sub(c.t.begin+size*i, size*n)
 		if !ok {
 			return 0, io.ErrUnexpectedEOF
 		}
@@ -173,8 +184,11 @@ func (c *column) get(i int64) (int64, error) {
 			return 0, err
 		}
 		if c.t.s.big {
-			swapped(8)(c.buf)
+			swapped(int(size))(c.buf)
 		}
+	}
+	if size == 4 {
+		return int64(int32(binary.LittleEndian.Uint32(c.buf[4*(i-c.at):]))), nil
 	}
 	return int64(binary.LittleEndian.Uint64(c.buf[8*(i-c.at):])), nil
 }
@@ -203,46 +217,6 @@ func coordinates(t *tensor, shape []int64, nnz int64, yield func(int64, int64) b
 		if !yield(row, n) {
 			return nil
 		}
-	}
-	return nil
-}
-
-// compressed yields the places of a CSR tensor.
-func compressed(rows, cols *tensor, shape []int64, yield func(int64, int64) bool, at place) error {
-	if !rows.contiguous() || !cols.contiguous() {
-		return at.fail(ErrUnsupported, "sparse", "indices that are not contiguous")
-	}
-	r, c := column{t: rows}, column{t: cols}
-	next, err := r.get(0)
-	if err != nil {
-		return at.wrap(err)
-	}
-	if next != 0 {
-		return at.malformed("bounds", "rows that begin at %d", next)
-	}
-	for row := range shape[0] {
-		end, err := r.get(row + 1)
-		if err != nil {
-			return at.wrap(err)
-		}
-		if end < next || end > cols.shape[0] {
-			return at.malformed("bounds", "row %d ends at %d", row, end)
-		}
-		for ; next < end; next++ {
-			col, err := c.get(next)
-			if err != nil {
-				return at.wrap(err)
-			}
-			if col < 0 || col >= shape[1] {
-				return at.malformed("bounds", "column %d of %d", col, shape[1])
-			}
-			if !yield(row*shape[1]+col, next) {
-				return nil
-			}
-		}
-	}
-	if next != cols.shape[0] {
-		return at.malformed("bounds", "%d values in no row", cols.shape[0]-next)
 	}
 	return nil
 }
@@ -299,13 +273,16 @@ func (d *dense) WriteTo(w io.Writer) (written int64, err error) {
 func (d *dense) value(f *filler, n int64, to []byte) error {
 	v := d.values
 	axes := make([]axis, 0, len(v.shape))
-	at := int64(1)
-	for k := len(v.shape) - 1; k > 0; k-- {
+	at, off, last := int64(1), n*v.stride[0], 0
+	if d.blocks {
+		off, last = n/d.high*v.stride[0]+n%d.high*v.stride[1], 1
+	}
+	for k := len(v.shape) - 1; k > last; k-- {
 		axes = append(axes, axis{v.shape[k], v.stride[k], at})
 		at *= v.shape[k]
 	}
 	f.src, _ = v.s.data.sub(v.begin, v.end()-v.begin)
-	if err := f.fill(to, 0, n*v.stride[0], axes); err != nil {
+	if err := f.fill(to, 0, off, axes); err != nil {
 		return err
 	}
 	if v.s.big && v.elem.word > 1 {

@@ -63,9 +63,13 @@ def refusal(name, t):
         return {"name": name, "why": "sparse", "shape": list(t.shape), "parts": [
             entry(name + ".indices", t._indices()), entry(name + ".values", t._values()),
             entry(name + ".dense", t.to_dense())]}
-    if t.layout == torch.sparse_csr:
+    if t.layout in (torch.sparse_csr, getattr(torch, "sparse_bsr", None)):
         return {"name": name, "why": "sparse", "shape": list(t.shape), "parts": [
             entry(name + ".crow_indices", t.crow_indices()), entry(name + ".col_indices", t.col_indices()),
+            entry(name + ".values", t.values()), entry(name + ".dense", t.to_dense())]}
+    if t.layout in (getattr(torch, "sparse_csc", None), getattr(torch, "sparse_bsc", None)):
+        return {"name": name, "why": "sparse", "shape": list(t.shape), "parts": [
+            entry(name + ".ccol_indices", t.ccol_indices()), entry(name + ".row_indices", t.row_indices()),
             entry(name + ".values", t.values()), entry(name + ".dense", t.to_dense())]}
     if d in ("complex128", "complex32"):
         r = torch.view_as_real(t.resolve_conj())

@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+"""Run with a current torch and joblib, lz4 and zstandard: python make_more.py
+
+What make_new.py came to lack: zstd and lz4 around files, and the sparse layouts other than COO and CSR.
+"""
+import io, zlib
+
+import joblib
+import lz4.frame
+import numpy as np
+import torch
+import zstandard
+
+import expect
+from common_cases import put, seq, small, to_bytes
+
+FOLDER = "torch215"
+
+
+def wrapped(s):
+    sd = small()
+    for kind, kw in (("zip", {}), ("legacy", {"_use_new_zipfile_serialization": False})):
+        data = to_bytes(sd, **kw)
+        for wrap, ext, packed in (("zstd", "zst", zstandard.ZstdCompressor(level=19).compress(data)), ("lz4", "lz4", lz4.frame.compress(data))):
+            name = "wrapped_%s.pt.%s" % (kind, ext)
+            put(s, name, packed)
+            s.expect(name, "torch-" + kind, torch.load(io.BytesIO(data)), wrap=wrap)
+    # Streamed: no size in the header, several frames, a checksum.
+    data = to_bytes(sd)
+    packer = zstandard.ZstdCompressor(level=3, write_checksum=True, write_content_size=False)
+    put(s, "wrapped_frames.pt.zst", packer.compress(data[:2000]) + packer.compress(data[2000:]))
+    s.expect("wrapped_frames.pt.zst", "torch-zip", torch.load(io.BytesIO(data)), wrap="zstd", note="two frames")
+    arrays = {"w": np.arange(12, dtype=np.float32).reshape(3, 4), "f": np.asfortranarray(np.arange(6.0).reshape(2, 3))}
+    joblib.dump(arrays, s.path("joblib_lz4.joblib"), compress=("lz4", 3))
+    s.expect("joblib_lz4.joblib", "joblib", joblib.load(s.path("joblib_lz4.joblib")), alias=False, wrap="lz4")
+
+
+def sparse(s):
+    w = torch.tensor([[0, 1.5, 0, 0], [2.5, 0, -3, 0], [0, 0, 0, 0], [0, 0, 4, 5], [0, 7, 0, 0], [0, 0, 0, 0]])
+    files = {"csc": w.to_sparse_csc(), "bsr": w.to_sparse_bsr((2, 2)), "bsr_wide": w.to_sparse_bsr((3, 4)), "bsc": w.to_sparse_bsc((3, 2)),
+             "bsc_f16": w.half().to_sparse_bsc((2, 1)), "csr_int32": torch.sparse_csr_tensor(
+                 torch.tensor([0, 1, 3], dtype=torch.int32), torch.tensor([2, 0, 1], dtype=torch.int32), torch.tensor([1.0, 2.0, 3.0]), (2, 3)),
+             "csc_empty": torch.zeros(3, 2).to_sparse_csc()}
+    for name, t in files.items():
+        name = "sparse_%s.pt" % name
+        put(s, name, to_bytes({"w": t, "ok": seq(2)}))
+        s.expect(name, "torch-zip")
+
+
+def main():
+    s = expect.Suite("make_more.py", FOLDER)
+    wrapped(s)
+    sparse(s)
+    s.close()
+
+
+if __name__ == "__main__":
+    main()
