@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,6 +23,7 @@ type conversion struct {
 	opts    convert.Options
 	dtype   string
 	keep    []string
+	most    string
 	list    bool
 	digests bool
 	verify  bool
@@ -68,6 +70,7 @@ not what was written, 2 it could not be read or is of no format known here.`,
 	f.StringVar(&c.opts.Torch.Sparse, "sparse", "", "write sparse tensors in parts or dense")
 	f.StringVar(&c.opts.Torch.Complex, "complex", "", "split: write complex tensors as real and imaginary part")
 	f.BoolVar(&c.opts.Torch.ExtractOnly, "extract-only", false, "take the tensors of a dangerous file; nothing is run")
+	f.StringVar(&c.most, "max-output", "", "refuse a file whose tensors take more than `SIZE` (default: 16 times the file's)")
 	f.BoolVar(&c.list, "list", false, "list every tensor, however many")
 	f.BoolVar(&c.digests, "digests", true, "compute the SHA-256 of each tensor")
 	f.BoolVar(&c.sync, "sync", true, "wait until the output is on the disk")
@@ -108,6 +111,13 @@ func (a *app) convert(ctx context.Context, address string, c *conversion) error 
 			return err
 		}
 		plan.Keep = match.match
+	}
+	if c.most != "" {
+		most, err := parseSize(c.most)
+		if err != nil {
+			return err
+		}
+		c.opts.Torch.MaxOutput = most
 	}
 	limit, err := c.out.limit()
 	if err != nil {
@@ -243,7 +253,7 @@ var hints = map[string]string{
 	"quantized":  "--quantized parts writes integers, scales and zero points as tensors of their own",
 	"sparse":     "--sparse dense writes all elements, --sparse parts indices and values",
 	"complex128": "--complex split writes real and imaginary part as tensors of their own",
-	"too-large":  "a file of a few bytes can claim to be many; check where it came from",
+	"too-large":  "a file of a few bytes can claim to be many: check where it came from; --max-output raises the limit",
 	"complex32":  "--complex split writes real and imaginary part as tensors of their own",
 }
 
@@ -266,10 +276,12 @@ func (a *app) printConversion(r *convert.Report, list bool) error {
 	}
 	const few = 24
 	tab := table{a: a, right: []bool{false, false, false, true}, give: 0}
+	told := map[string]bool{} // tensors whose notes stand in their rows
 	for i, t := range r.Tensors {
 		if i == few && !list {
 			break
 		}
+		told[t.Name] = true
 		dtype := t.DType
 		if t.From != "" {
 			dtype = t.From + " → " + t.DType
@@ -299,8 +311,9 @@ func (a *app) printConversion(r *convert.Report, list bool) error {
 	}
 	line("input", "%s (%s)", harmless(r.Input), from)
 	line("output", "%s: %s, %s", output, plural(len(r.Tensors), "tensor"), size(r.Bytes))
-	a.printSome("notes", len(r.Notes), line, func(i int) string {
-		n := r.Notes[i]
+	notes := slices.DeleteFunc(slices.Clone(r.Notes), func(n convert.Note) bool { return n.Kind != "alias" && told[n.Tensor] })
+	a.printSome("notes", len(notes), line, func(i int) string {
+		n := notes[i]
 		switch {
 		case n.Other != "":
 			return safe(n.Tensor) + " = " + safe(n.Other) + ": " + n.Text

@@ -136,7 +136,7 @@ func isModel(format convert.Format) bool {
 	case convert.GGUF, convert.GGML, convert.HDF5, convert.ONNX, convert.SavedModel, convert.TensorIndex, convert.TFLite,
 		convert.Flax, convert.IRPA, convert.MLIR, convert.Paddle, convert.TVM:
 		return true
-	case convert.Safetensors, convert.Gzip, convert.Bzip2, convert.XZ, convert.Zlib:
+	case convert.Safetensors, convert.Gzip, convert.Bzip2, convert.XZ, convert.Zlib, convert.Zstd, convert.LZ4:
 		return false
 	}
 	return format.Convertible()
@@ -149,9 +149,12 @@ func advice(format convert.Format, name string) string {
 		return "run `git lfs pull`"
 	case convert.HTML:
 		return "download the raw file, and log in if the repository is gated"
-	case convert.Gzip, convert.Bzip2, convert.XZ, convert.Zlib:
-		return "decompress it and look again; if it is a checkpoint, `tensmith convert " + name + "` reads it as it is"
-	case convert.Zstd, convert.LZ4, convert.SevenZip:
+	case convert.Gzip, convert.Bzip2, convert.XZ, convert.Zlib, convert.Zstd, convert.LZ4:
+		if format.Convertible() {
+			return "decompress it and look again; if it is a checkpoint, `tensmith convert " + name + "` reads it as it is"
+		}
+		return "decompress it and look again"
+	case convert.SevenZip:
 		return "unpack it and look again"
 	case convert.Empty, convert.Zeros:
 		return "fetch the file again: a download or copy went wrong"
