@@ -118,6 +118,7 @@ var magics = []struct {
 	{"lmgg", GGML}, {"fmgg", GGML}, {"tjgg", GGML}, {"algg", GGML},
 	{"PK\x03\x04", Zip}, {"PK\x05\x06", Zip},
 	{"7z\xbc\xaf\x27\x1c", SevenZip},
+	{"ZF0x", Zlib}, // of joblib until 0.9, behind a size
 	{"\x1f\x8b", Gzip}, {"BZh", Bzip2}, {"\xfd7zXZ\x00", XZ},
 	{"\x28\xb5\x2f\xfd", Zstd}, {"\x04\x22\x4d\x18", LZ4},
 	{"\x7fELF", ELF}, {"\xcf\xfa\xed\xfe", MachO}, {"\xca\xfe\xba\xbe", MachO},

@@ -31,6 +31,7 @@ var compressions = []struct {
 	}},
 	{"zstd", "\x28\xb5\x2f\xfd", openZstd},
 	{"lz4", "\x04\x22\x4d\x18", func(r io.Reader) (io.Reader, error) { return lz4.NewReader(r), nil }}, // blocks of 4 MiB at most
+	{"zlib", "ZF0x", openZFile},
 	{"zlib", "\x78\x01", openZlib}, {"zlib", "\x78\x5e", openZlib}, {"zlib", "\x78\x9c", openZlib}, {"zlib", "\x78\xda", openZlib},
 }
 

@@ -226,7 +226,7 @@ func (b *builder) wrapped(o *pickle.Object) (t arrayType, shape []int64, fortran
 // rawArray tells how many bytes of an array follow the state of o: joblib puts
 // them between the opcodes. An array of objects is a pickle of its own.
 func (r *reader) rawArray(o *pickle.Object, src span, off int64, at place) (int64, error) {
-	if !o.Symbol().Is("joblib.numpy_pickle", "NumpyArrayWrapper") {
+	if !isJoblib(o.Symbol(), "NumpyArrayWrapper") {
 		return 0, nil
 	}
 	b := r.builder(src, at, nil)

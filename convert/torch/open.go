@@ -193,7 +193,7 @@ func (r *reader) stream(src span, at place, depth int) (*content, error) {
 			switch {
 			case sym.Module == "torch" || strings.HasPrefix(sym.Module, "torch."):
 				c.framework = "pt"
-			case sym.Is("joblib.numpy_pickle", "NumpyArrayWrapper"):
+			case isJoblib(sym, "NumpyArrayWrapper"), isJoblib(sym, "NDArrayWrapper"), isJoblib(sym, "ZNDArrayWrapper"):
 				c.container = "joblib"
 			}
 		}
@@ -235,7 +235,7 @@ func (r *reader) zipContent(src span, at place, depth int) (*content, error) {
 	case has("data.pkl"):
 		return a.torchZip(depth)
 	case has("model.json"):
-		return nil, at.fail(ErrUnsupported, "torchscript", "TorchScript of torch 1.0 to 1.2")
+		return a.oldScript()
 	}
 	arrays := 0
 	for _, rec := range a.records {

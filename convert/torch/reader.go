@@ -25,7 +25,8 @@ type reader struct {
 	left     []LeftOut
 	bools    int64
 	rawDepth int
-	nested   int64 // bytes of checkpoints opened within pickles
+	nested   int64           // bytes of checkpoints opened within pickles
+	siblings map[string]span // files that a pickle names
 }
 
 func (r *reader) note(kind, tensor, other, text string) {

@@ -73,9 +73,14 @@ func constructorOf(sym *pickle.Symbol) constructor {
 		if sym.Name == "_frombuffer" {
 			return arrayFromBuffer
 		}
-	case "joblib.numpy_pickle":
-		if sym.Name == "NumpyArrayWrapper" {
+	case "joblib.numpy_pickle", "sklearn.externals.joblib.numpy_pickle":
+		switch sym.Name {
+		case "NumpyArrayWrapper":
 			return joblibArray
+		case "NDArrayWrapper":
+			return besideArray
+		case "ZNDArrayWrapper":
+			return besidePacked
 		}
 	case "_codecs":
 		if sym.Name == "encode" {
