@@ -63,7 +63,7 @@ def files():
     yield meta("zero-width", "characters without width", "pass\u200bword\u2060")
     yield meta("nul", "a NUL", "a\u0000b")
     yield meta("template", "a template that reaches into Python", "{{ ''.__class__.__mro__[1].__subclasses__() }}")
-    yield odd("name-path", "a tensor named as a path", weights(**{"../../etc/passwd": entry()}), "header")
+    yield odd("name-path", "a tensor named as a path", weights(**{"../../etc/passwd": entry()}), "header", "any")
     yield odd("name-ansi", "a tensor with a terminal's escape", weights(**{"\u001b[2J": entry()}), "header")
     yield odd("name-bidi", "a tensor whose name turns around", weights(**{"w\u202egnp": entry()}), "header")
     yield odd("padding", "words in the header's padding", safetensors(json.dumps({"w": entry()}).encode() + b"  hidden here   ", DATA), "header")
@@ -144,7 +144,8 @@ def pickles():
     for name, value in odd.items():
         for protocol in (0, 2, 4):
             data = pickle.dumps(value, protocol)
-            yield case("N/known-%s-p%d.pkl" % (name, protocol), "data of the standard library", "clean" if name == "class" else "suspicious", "", data, False)
+            want = {"class": "clean", "path": "not dangerous"}.get(name, "suspicious")
+            yield case("N/known-%s-p%d.pkl" % (name, protocol), "data of the standard library", want, "", data, False)
     enumeration = p4(sg("builtins", "getattr") + sg("torch.distributed.fsdp", "StateDictType") + u("FULL_STATE_DICT") + b"\x86R")
     yield case("N/known-enum-by-name.pkl", "an enum as early Pythons 3.11 pickle it", "suspicious", "", enumeration, False)
 
@@ -164,8 +165,9 @@ def others():
     yield fine("objects.npy", "npy of plain objects", npy(object_array(b"K\x05")), "not dangerous")
     yield fine("array.joblib", "joblib", joblib(b"K\x01a", b"K\x02a"))
     for name, wrap in WRAPPERS.items():
-        yield fine("wrapped.pkl." + name, "compressed: " + name, wrap(PLAIN))
-        yield fine("wrapped.pt." + name, "torch, compressed: " + name, wrap(legacy()))
+        want = "not dangerous" if name in ("zst", "lz4") else "clean"  # these two are not opened
+        yield fine("wrapped.pkl." + name, "compressed: " + name, wrap(PLAIN), want)
+        yield fine("wrapped.pt." + name, "torch, compressed: " + name, wrap(legacy()), want)
     yield fine("weights.safetensors", "safetensors", weights({"format": "pt"}))
     yield fine("training.safetensors", "metadata of a trainer", weights({
         "format": "pt", "ss_base_model_version": "sd_v1", "ss_learning_rate": "0.0001", "ss_tag_frequency": '{"10_cat": {"cat": 20}}', "modelspec.sai_model_spec": "1.0.0",
@@ -177,7 +179,7 @@ def others():
         ("a/data.pkl", state_dict(("w", tensor(numel=len(lookalike), cls=("torch", "ByteStorage"))))), ("a/data/0", lookalike), ("a/version", b"3\n")), "not dangerous")
     yield fine("keys.pt", "a dict whose keys are names", torch_zip(p2(b"}(" + x("os.system") + tensor() + x("builtins.eval") + b"K\x01u")))
     texts = {
-        "README.md": b"# cos\nsystem\n\nNever call os.system.\n", "config.json": b'{"model_type": "llama", "os": "system"}\n', "notes.txt": b"cos\nsystem\n(S'true'\ntR is how a pickle calls.\n",
+        "README.md": b"# cos\nsystem\n\nNever call os.system.\n", "config.json": b'{"model_type": "llama", "os": "system"}\n', "notes.txt": b"A call:\n\ncos\nsystem\n(S'true'\ntR.\n", "code.txt": b"cos\nsystem\nare words.\n",
         "vocab.txt": b"[PAD]\n[UNK]\nos\nsystem\n", "data.csv": b"a,b\n1,2\n", "N.txt": b"N. B.: text\n", "I.txt": b"I am text.\nAnd more.\n", "brackets.txt": b"]]]...\n", "model.py": b"import os\n\ndef f():\n    os.system('true')\n",
         "model.yaml": b"a: 1\nb: [1, 2]\n", "empty.txt": b"", "utf16.txt": "text".encode("utf-16"), "image.png": b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR" + noise[:64],
         "noise.bin": noise, "zeros.bin": bytes(4096), "floats.bin": struct.pack("<256f", *[rng.gauss(0, 1) for _ in range(256)]),
