@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"strings"
+	"unicode/utf8"
 )
 
 // A globs matches names against patterns. Of none, every name matches. Go's
@@ -21,7 +22,11 @@ func parseGlobs(patterns []string) (globs, error) {
 		b.WriteString(`(?s)^`)
 		depth := 0
 		for i := 0; i < len(p); i++ {
-			switch c := p[i]; {
+			c, n := utf8.DecodeRuneInString(p[i:])
+			if c == utf8.RuneError && n == 1 {
+				return nil, usagef("pattern %q is not UTF-8, as names are", p)
+			}
+			switch {
 			case c == '*':
 				b.WriteString(`.*`)
 			case c == '?':
@@ -46,7 +51,8 @@ func parseGlobs(patterns []string) (globs, error) {
 				b.WriteString("[" + strings.ReplaceAll(class, `\`, `\\`) + "]")
 				i += end + 1
 			default:
-				b.WriteString(regexp.QuoteMeta(string(c)))
+				b.WriteString(regexp.QuoteMeta(p[i : i+n]))
+				i += n - 1
 			}
 		}
 		if depth > 0 {

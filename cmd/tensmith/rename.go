@@ -74,7 +74,7 @@ func (a *app) rename(ctx context.Context, o *output, address, list string, texts
 		return err
 	}
 	defer in.Close()
-	w := &writing{verb: "rename", entries: in.entries(all), metadata: in.Metadata(), from: address, paths: in.paths}
+	w := &writing{verb: "rename", entries: in.entries(all), metadata: in.Metadata(), from: address, paths: in.paths, close: in.Close}
 	found := 0
 	for i := range w.entries {
 		old := w.entries[i].Name

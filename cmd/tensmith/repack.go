@@ -51,7 +51,7 @@ func (a *app) repack(ctx context.Context, o *output, address, metadata string) e
 		return err
 	}
 	defer in.Close()
-	w := &writing{verb: "repack", entries: in.entries(all), metadata: in.Metadata(), from: address, paths: in.paths}
+	w := &writing{verb: "repack", entries: in.entries(all), metadata: in.Metadata(), from: address, paths: in.paths, close: in.Close}
 	if metadata == "drop" {
 		if w.metadata != nil {
 			w.report.Changes = append(w.report.Changes, "metadata dropped: "+plural(len(w.metadata), "key"))

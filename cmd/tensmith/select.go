@@ -66,7 +66,7 @@ func (a *app) choose(ctx context.Context, verb string, o *output, address string
 	if len(matched) == 0 {
 		return a.nothing(o, verb, "no tensor matches")
 	}
-	w := &writing{verb: verb, entries: matched, metadata: in.Metadata(), from: address, paths: in.paths}
+	w := &writing{verb: verb, entries: matched, metadata: in.Metadata(), from: address, paths: in.paths, close: in.Close}
 	if verb == "drop" {
 		for _, e := range matched {
 			w.report.Dropped = append(w.report.Dropped, e.Name)

@@ -52,6 +52,6 @@ func (a *app) copy(ctx context.Context, verb string, o *output, address string) 
 		return err
 	}
 	defer in.Close()
-	w := &writing{verb: verb, entries: in.entries(all), metadata: in.Metadata(), from: address, paths: in.paths}
+	w := &writing{verb: verb, entries: in.entries(all), metadata: in.Metadata(), from: address, paths: in.paths, close: in.Close}
 	return a.write(ctx, o, w)
 }

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -109,16 +111,18 @@ func (in *input) entries(keep func(name string) bool) (list []safetensors.Entry)
 
 func all(string) bool { return true }
 
-// dataSize returns the size of an entry that entries made.
-func dataSize(e safetensors.Entry) int64 { return e.Data.(*safetensors.Tensor).Size() }
+// dataSize returns the size of an entry, whose data knows it: that of entries,
+// and what is computed of it.
+func dataSize(e safetensors.Entry) int64 { return e.Data.(interface{ Size() int64 }).Size() }
 
 // A writing is what a verb wants written, and what it has to say about it.
 type writing struct {
 	verb     string
 	entries  []safetensors.Entry
 	metadata map[string]string
-	from     string   // the address of the input
-	paths    []string // of the files of the inputs, which are never written to
+	from     string       // the address of the input
+	paths    []string     // of the files of the inputs, which are never written to
+	close    func() error // closes the input
 	report   writeReport
 }
 
@@ -212,7 +216,11 @@ func (a *app) produce(ctx context.Context, o *output, w *writing) error {
 	defer m.end()
 	encoder := &safetensors.Encoder{Metadata: w.metadata, Align: o.align, Progress: m.set}
 	if limit == 0 {
-		if err := encoder.WriteFile(ctx, o.name, w.entries); err != nil {
+		write := encoder.WriteFile
+		if o.inPlace && runtime.GOOS == "windows" {
+			write = w.replace(encoder)
+		}
+		if err := write(ctx, o.name, w.entries); err != nil {
 			return o.explain(err)
 		}
 		w.report.Output = append(w.report.Output, filepath.ToSlash(o.name))
@@ -250,6 +258,36 @@ func (a *app) produce(ctx context.Context, o *output, w *writing) error {
 // dtype first, does not.
 func (w *writing) sort() {
 	slices.SortStableFunc(w.entries, func(x, y safetensors.Entry) int { return natural(x.Name, y.Name) })
+}
+
+// replace is the encoder's WriteFile over the input itself, for Windows, which
+// renames nothing to a name that is open: the new file is written under a name
+// of its own, and the input closed before it gets the name.
+func (w *writing) replace(encoder *safetensors.Encoder) func(context.Context, string, []safetensors.Entry) error {
+	return func(ctx context.Context, name string, entries []safetensors.Entry) error {
+		if real, err := filepath.EvalSymlinks(name); err == nil {
+			name = real
+		}
+		temp, err := createTemp(filepath.Split(name))
+		if err != nil {
+			return err
+		}
+		defer os.Remove(temp.Name()) // which has another name by then, if all is well
+		info, err := os.Stat(name)
+		if err == nil {
+			err = temp.Chmod(info.Mode().Perm())
+		}
+		if err := errors.Join(err, temp.Close()); err != nil {
+			return err
+		}
+		if err := encoder.WriteFile(ctx, temp.Name(), entries); err != nil {
+			return err
+		}
+		if err := w.close(); err != nil {
+			return err
+		}
+		return os.Rename(temp.Name(), name)
+	}
 }
 
 func (o *output) index() string { return o.name + ".index.json" }
