@@ -81,7 +81,7 @@ func judge(module, name string) (Verdict, string) {
 		return Suspicious, why
 	}
 	for _, part := range strings.Split(name, ".") {
-		if strings.HasPrefix(part, "__") {
+		if strings.HasPrefix(part, "__") && !isCython(name) {
 			return Dangerous, "reaches into the interpreter through " + part
 		}
 	}
@@ -107,6 +107,13 @@ func judge(module, name string) (Verdict, string) {
 		}
 	}
 	return Suspicious, "an unknown name"
+}
+
+// isCython knows the functions that Cython makes to unpickle its classes, as
+// scikit-learn, pandas and NumPy have them. They make an object and set its
+// state.
+func isCython(name string) bool {
+	return strings.HasPrefix(name, "__pyx_unpickle_") && !strings.Contains(name, ".")
 }
 
 // prefixed looks up path and all its dotted prefixes.

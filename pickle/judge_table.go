@@ -60,16 +60,19 @@ var allowedNames = spread([]row{
 // dataNames are known to hold data, and stand in modules that also hold what
 // is dangerous or whose names in general are unknown. Why is said beside each.
 var dataNames = map[string]string{
-	"torch.storage._load_from_bytes":            "opens a checkpoint within the pickle",
-	"argparse.Namespace":                        "settings of a program",
-	"types.SimpleNamespace":                     "settings of a program",
-	"uuid.UUID":                                 "an identifier",
-	"uuid.SafeUUID":                             "an identifier",
-	"torch._C._nn.gelu":                         "an activation function",
-	"torch._C._nn.silu":                         "an activation function",
-	"joblib.numpy_pickle.NDArrayWrapper":        "an array in another file",
-	"joblib.numpy_pickle.ZNDArrayWrapper":       "an array in another file",
-	"joblib.numpy_pickle_compat.NDArrayWrapper": "an array in another file",
+	"torch.storage._load_from_bytes":                                   "opens a checkpoint within the pickle",
+	"argparse.Namespace":                                               "settings of a program",
+	"types.SimpleNamespace":                                            "settings of a program",
+	"uuid.UUID":                                                        "an identifier",
+	"uuid.SafeUUID":                                                    "an identifier",
+	"numpy.random._pickle.__randomstate_ctor":                          "a generator of random numbers",
+	"numpy.random._pickle.__generator_ctor":                            "a generator of random numbers",
+	"numpy.random._pickle.__bit_generator_ctor":                        "a generator of random numbers",
+	"torch._C._nn.gelu":                                                "an activation function",
+	"torch._C._nn.silu":                                                "an activation function",
+	"joblib.numpy_pickle.NDArrayWrapper":                               "an array in another file",
+	"joblib.numpy_pickle.ZNDArrayWrapper":                              "an array in another file",
+	"joblib.numpy_pickle_compat.NDArrayWrapper":                        "an array in another file",
 	"torch.distributed.fsdp.fully_sharded_data_parallel.StateDictType": "a setting of training",
 }
 

@@ -34,6 +34,10 @@ func TestJudge(t *testing.T) {
 		{"__torch__.mycode", "Net", Suspicious},
 		{"osmium", "Reader", Suspicious}, // not below os
 		{"builtins", "print", Suspicious},
+		{"numpy.random._pickle", "__randomstate_ctor", Suspicious},
+		{"numpy.random.bit_generator", "__pyx_unpickle_SeedSequence", Suspicious},
+		{"numpy.random.bit_generator", "__pyx_unpickle_SeedSequence.__globals__", Dangerous},
+		{"os", "__pyx_unpickle_X", Dangerous},
 		{"collections", "OrderedDict.fromkeys", Suspicious}, // below an allowed name, not allowed
 
 		{"os", "system", Dangerous},
