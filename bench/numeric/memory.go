@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tensmith/tensmith/numeric"
+	"github.com/tensmith/tensmith/safetensors"
+)
+
+// castPairs are the casts that are measured, scanned the types of statistics.
+var (
+	castPairs = [][2]safetensors.DType{
+		{safetensors.F32, safetensors.BF16}, {safetensors.F32, safetensors.F16},
+		{safetensors.F32, safetensors.F8E4M3}, {safetensors.BF16, safetensors.F32},
+	}
+	scanned = []safetensors.DType{safetensors.F32, safetensors.BF16, safetensors.F16, safetensors.F8E4M3, safetensors.F8E5M2}
+)
+
+func castName(from, to safetensors.DType) string {
+	return "cast " + from.String() + " to " + to.String()
+}
+
+func statsName(d safetensors.DType) string { return "statistics of " + d.String() }
+
+const compareName = "compare F32 with F32, 1 of 128 changed"
+
+// memoryCases are what numeric does with numbers in memory.
+func memoryCases(numbers []byte) (cases []*benchCase, err error) {
+	f32 := numeric.Data{DType: safetensors.F32, Source: numeric.Memory(numbers), Size: int64(len(numbers))}
+	as := map[safetensors.DType]numeric.Data{safetensors.F32: f32}
+	for _, d := range scanned[1:] {
+		c, err := numeric.NewCast(f32, d, numeric.Saturate)
+		if err != nil {
+			return nil, err
+		}
+		p := make([]byte, c.Size())
+		if err := castAll(c, p); err != nil {
+			return nil, err
+		}
+		as[d] = numeric.Data{DType: d, Source: numeric.Memory(p), Size: int64(len(p))}
+	}
+	// One place for all results: it has been touched, and no case has an advantage.
+	dst := make([]byte, len(numbers))
+	clear(dst)
+	spare := changed(numbers)
+	add := func(what, who string, size int64, run func() error) {
+		cases = append(cases, &benchCase{what: what, who: who, bytes: size, run: timed(run)})
+	}
+	for _, pair := range castPairs {
+		c, err := numeric.NewCast(as[pair[0]], pair[1], numeric.ToSpecial)
+		if err != nil {
+			return nil, err
+		}
+		moved := as[pair[0]].Size + c.Size()
+		add(castName(pair[0], pair[1]), ours, moved, func() error { return castAll(c, dst[:c.Size()]) })
+		add(castName(pair[0], pair[1]), limit+"copy of the bytes moved", moved, func() error {
+			share(int(moved/2), func(first, last int) { copy(dst[first:last], spare[first:last]) })
+			return nil
+		})
+	}
+	for _, d := range scanned {
+		add(statsName(d), ours, as[d].Size, func() error {
+			_, err := numeric.Scan{}.Stats(context.Background(), as[d])
+			return err
+		})
+		add(statsName(d), limit+"sum of its words", as[d].Size, func() error {
+			readSum(as[d].Source.(numeric.Memory))
+			return nil
+		})
+	}
+	other := f32
+	other.Source = numeric.Memory(spare)
+	add(compareName, ours, 2*f32.Size, func() error {
+		_, err := numeric.Scan{}.Compare(context.Background(), f32, other, numeric.Tolerance{Rel: 1e-5, Abs: 1e-8})
+		return err
+	})
+	add(compareName, limit+"sum of both's words", 2*f32.Size, func() error {
+		readSum(numbers)
+		readSum(spare)
+		return nil
+	})
+	return cases, nil
+}
+
+func timed(run func() error) func() (time.Duration, error) {
+	return func() (time.Duration, error) {
+		start := time.Now()
+		err := run()
+		return time.Since(start), err
+	}
+}
+
+// share has every thread do its part of n bytes, cut at 64.
+func share(n int, part func(first, last int)) {
+	var group sync.WaitGroup
+	threads := runtime.GOMAXPROCS(0)
+	cut := func(i int) int { return n / threads * i &^ 63 }
+	for i := range threads {
+		last := cut(i + 1)
+		if i == threads-1 {
+			last = n
+		}
+		group.Go(func() { part(cut(i), last) })
+	}
+	group.Wait()
+}
+
+// castAll has every thread cast its part.
+func castAll(c *numeric.Cast, dst []byte) error {
+	var failed atomic.Pointer[error]
+	share(len(dst), func(first, last int) {
+		if _, err := c.ReadAt(dst[first:last], int64(first)); err != nil {
+			failed.Store(&err)
+		}
+	})
+	if err := failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+var total atomic.Uint64 // so that no sum is left out
+
+// readSum adds up words of 64 bits in plain Go, which memory is too slow for
+// already.
+func readSum(p []byte) {
+	share(len(p), func(first, last int) {
+		var sums [4]uint64
+		for part := p[first:last]; len(part) >= 32; part = part[32:] {
+			sums[0] += binary.LittleEndian.Uint64(part)
+			sums[1] += binary.LittleEndian.Uint64(part[8:])
+			sums[2] += binary.LittleEndian.Uint64(part[16:])
+			sums[3] += binary.LittleEndian.Uint64(part[24:])
+		}
+		total.Add(sums[0] + sums[1] + sums[2] + sums[3])
+	})
+}
