@@ -29,10 +29,6 @@ func (t *trace) zip(b blob, at place) string {
 	}
 	t.names(at, d)
 	t.gaps(b, at, d)
-	if d.begin > 0 {
-		before, _ := b.sub(0, d.begin)
-		t.junk(before, at, 0)
-	}
 	a := &zipFile{t: t, b: b, at: at, d: d}
 	a.read()
 	t.format = a.format()

@@ -31,11 +31,18 @@ func (t *trace) content(b blob, at place) string {
 		return "empty"
 	}
 	k, format := identify(head)
+	switch k {
+	case kindZip, kindTar, kindGzip, kindBzip2, kindXZ, kindLZMA, kindZlib:
+		if t.spent.inner--; t.spent.inner < 0 {
+			t.note("ST404", at, -1, "", "more archives within each other than a scan reads")
+			return format
+		}
+	}
 	if at.loose {
 		return t.looseContent(b, at, k, format)
 	}
 	format = t.kind(b, at, k, format, head)
-	if k != kindZip && k != kindTar {
+	if k != kindZip && k != kindTar && at.depth < 2 {
 		t.appended(b, at)
 	}
 	return format
@@ -53,6 +60,15 @@ func (t *trace) unreadable(at place, offset int64, err error) {
 // kind reads what is no loose bytes.
 func (t *trace) kind(b blob, at place, k kind, format string, head []byte) string {
 	switch k {
+	case kindSafetensors:
+		if head[0] == 0x80 && head[1] <= 5 {
+			// The length of the header also begins a pickle.
+			if apart, _, _ := t.tryPickle(b, at); apart.has(Dangerous) {
+				t.join(apart)
+				t.note("ST420", at, 0, "pickle", "the file is also a pickle")
+			}
+		}
+		return t.safetensors(b, at)
 	case kindPickle:
 		return t.pickleFile(b, at)
 	case kindZip:
@@ -115,7 +131,7 @@ func (t *trace) unmarked(b blob, at place, head []byte) string {
 		if isSafetensors(b, head, at) {
 			return t.safetensors(b, at)
 		}
-	case convert.Pickle, convert.TorchLegacy:
+	case convert.TorchLegacy:
 		return t.pickleFile(b, at)
 	case convert.Zeros:
 		if claimsModel(at.name) {
@@ -125,7 +141,8 @@ func (t *trace) unmarked(b blob, at place, head []byte) string {
 	}
 	// Protocols 0 and 1 have no mark: whatever is read as a pickle to its end,
 	// or imports something, is one.
-	if apart, r, ok := t.tryPickle(b, at); ok {
+	apart, r, ok := t.tryPickle(b, at)
+	if ok {
 		t.join(apart)
 		t.behind(b, at, r)
 		return r.format()
@@ -135,6 +152,9 @@ func (t *trace) unmarked(b blob, at place, head []byte) string {
 		t.json(b, at)
 		return string(detected)
 	case convert.HTML, convert.XML, convert.Text:
+		if claimsModel(at.name) {
+			t.join(apart)
+		}
 		t.text(b, at, head, string(detected))
 		return string(detected)
 	}
@@ -144,8 +164,15 @@ func (t *trace) unmarked(b blob, at place, head []byte) string {
 	if detected == convert.Safetensors {
 		return t.safetensors(b, at)
 	}
+	if isProgramName(at.name) && (bytes.HasPrefix(head, []byte("MZ")) || strings.HasSuffix(strings.ToLower(at.name), ".com")) {
+		t.note("ST350", at, 0, "pe", "machine code, by its name")
+		return "pe"
+	}
 	if isMsgpack(b, head) {
 		return "msgpack"
+	}
+	if claimsModel(at.name) {
+		t.join(apart) // of which it is no sound one
 	}
 	t.note("ST405", at, 0, "", "a format that is not known here")
 	return "unknown"
@@ -227,19 +254,17 @@ func (t *trace) tryPickle(b blob, at place) (*trace, reading, bool) {
 		return apart, r, true
 	}
 	for _, f := range apart.findings {
-		if f.Op == "GLOBAL" || f.Op == "INST" || f.Op == "STACK_GLOBAL" {
-			if !isDotted(f.Name) || !strings.Contains(f.Name, ".") {
-				return apart, r, false
-			}
+		if f.Name != "" && (f.ID == "ST301" || f.ID == "ST302" || f.ID == "ST303") && !isDotted(f.Name) {
+			return apart, r, false
 		}
 	}
-	if r.imports > 0 && (r.count > 0 || apart.has(Dangerous)) {
+	switch {
+	case r.imports > 0 && r.count > 0, r.calls > 0 && apart.has(Dangerous):
 		return apart, r, true
+	case at.loose:
+		return apart, r, false
 	}
-	if r.count == 0 || at.loose {
-		return apart, r, r.imports > 1 && apart.has(Suspicious) && r.end > 0
-	}
-	return apart, r, r.end == b.size && b.size > 8 && r.count == 1
+	return apart, r, r.count == 1 && r.end == b.size && (b.size > 8 || claimsModel(at.name))
 }
 
 // pickleFile reads a file that is a pickle.

@@ -2,7 +2,6 @@ package scan
 
 import (
 	"bytes"
-	"encoding/binary"
 	"path"
 	"strings"
 )
@@ -12,6 +11,7 @@ type kind uint8
 
 const (
 	kindUnknown kind = iota
+	kindSafetensors
 	kindPickle
 	kindZip
 	kindTar
@@ -74,6 +74,8 @@ func identify(head []byte) (kind, string) {
 		}
 	}
 	switch {
+	case isHeader(head):
+		return kindSafetensors, "safetensors"
 	case len(head) >= 2 && head[0] == 0x80 && head[1] <= 5:
 		return kindPickle, "pickle"
 	case isPE(head):
@@ -88,17 +90,30 @@ func identify(head []byte) (kind, string) {
 		return kindData, "tflite"
 	case isTar(head):
 		return kindTar, "tar"
-	case len(head) > 1 && head[0] == 'c' && isImport(head):
-		return kindPickle, "pickle"
 	}
 	return kindUnknown, ""
+}
+
+// isHeader knows the length of a header that is no longer than readers take,
+// and the brace behind it.
+func isHeader(head []byte) bool {
+	return len(head) > 9 && le.Uint64(head) <= 100_000_000 && head[8] == '{' && (head[9] == '"' || head[9] == '}' || head[9] <= ' ')
+}
+
+// isProgramName knows the names that Windows runs.
+func isProgramName(name string) bool {
+	switch strings.ToLower(path.Ext(name)) {
+	case ".exe", ".dll", ".sys", ".com", ".scr", ".pyd", ".ocx", ".msi":
+		return true
+	}
+	return false
 }
 
 func isPE(head []byte) bool {
 	if len(head) < 64 || head[0] != 'M' || head[1] != 'Z' {
 		return false
 	}
-	at := int64(binary.LittleEndian.Uint32(head[60:]))
+	at := int64(le.Uint32(head[60:]))
 	if at+4 > int64(len(head)) {
 		return at < 1<<20 && at%4 == 0
 	}
@@ -111,7 +126,7 @@ func isBytecode(head []byte) bool {
 	if len(head) < 17 || head[2] != '\r' || head[3] != '\n' || head[1] > 0x0f {
 		return false
 	}
-	n := binary.LittleEndian.Uint16(head)
+	n := le.Uint16(head)
 	for _, code := range [...]int{8, 12, 16} {
 		if code < len(head) && head[code]&^0x80 == 'c' && n >= 2000 && n < 4096 {
 			return true

@@ -1,7 +1,6 @@
 package scan
 
 import (
-	"encoding/binary"
 	"fmt"
 	"io"
 	"math/big"
@@ -111,13 +110,16 @@ func (t *trace) legacy(b blob, off int64, at place, r *reading) {
 			return
 		}
 		// Files whose storages are untyped count bytes here, others elements.
-		if n := binary.LittleEndian.Uint64(count); n > uint64(size) || n != 0 && uint64(size)%n != 0 || n == 0 && size != 0 {
-			t.note("ST402", at, off, key, fmt.Sprintf("storage %q has %d elements, and %d bytes are announced", clip(key, 60), n, size))
+		if n := le.Uint64(count); n > uint64(size) || n != 0 && uint64(size)%n != 0 || n == 0 && size != 0 {
+			t.note("ST424", at, off, key, fmt.Sprintf("storage %q has %d elements, and %d bytes are announced", clip(key, 60), int64(n), size))
 			return
 		}
 		t.storage(b, off+8, size, at)
 		off += 8 + size
 		r.end = off
+	}
+	if at.depth == 0 && off <= maxValidated {
+		t.validate(b, at)
 	}
 	if off < b.size {
 		t.note("ST320", at, off, "", fmt.Sprintf("%d bytes behind the last storage", b.size-off))

@@ -184,7 +184,10 @@ func (t *trace) npy(b blob, at place) {
 	switch {
 	case !h.literal:
 		t.note("ST335", at, begin, "", "the header is no plain literal, and old readers evaluate it")
-	case h.object:
+	case h.huge:
+		t.note("ST402", at, begin, "", "a shape that no file has room for")
+	}
+	if h.object {
 		t.note("ST336", at, begin, "", "an array of objects, which is a pickle")
 	}
 	rest := b.rest(data)
@@ -215,6 +218,7 @@ type arrayHeader struct {
 	literal bool // nothing but a dict of texts, numbers, tuples and lists
 	object  bool
 	size    int64 // of the data in bytes; -1 if unknown
+	huge    bool  // no file is as large as the shape asks for
 }
 
 func npyHeader(text string) arrayHeader {
@@ -277,12 +281,12 @@ func npyHeader(text string) arrayHeader {
 			}
 			n, err := strconv.ParseUint(strings.TrimSuffix(tok, "L"), 10, 62)
 			hi, lo := bits.Mul64(size, n)
-			if size = lo; err != nil || hi != 0 || lo >= 1<<62 {
-				return h
+			if size = lo; err != nil || hi != 0 || lo >= 1<<58 {
+				h.huge, size = true, 0
 			}
 		}
 	}
-	if hi, lo := bits.Mul64(size, uint64(width)); simple && haveShape && hi == 0 && lo < 1<<62 {
+	if hi, lo := bits.Mul64(size, uint64(width)); simple && !h.huge && haveShape && hi == 0 && lo < 1<<62 {
 		h.size = int64(lo)
 	}
 	return h

@@ -56,6 +56,17 @@ func (w *watcher) payload(v pickle.Value) (blob, bool) {
 	return blob{}, false
 }
 
+// isLoaded tells whether a value was read as a checkpoint already.
+func (w *watcher) isLoaded(v pickle.Value) bool {
+	switch v := v.(type) {
+	case []byte:
+		return len(v) > 0 && w.loaded[&v[0]]
+	case *pickle.Object, *pickle.ByteArray, pickle.Range, pickle.ByteString:
+		return w.loaded[v]
+	}
+	return false
+}
+
 // latin1 turns UTF-8 of characters up to U+00FF into bytes.
 func latin1(text []byte) ([]byte, bool) {
 	out := make([]byte, 0, len(text))
@@ -79,6 +90,9 @@ func (w *watcher) look(v pickle.Value) {
 	offset := int64(-1)
 	var data blob
 	text := ""
+	if w.isLoaded(v) {
+		return
+	}
 	switch v := v.(type) {
 	case string:
 		text = v
@@ -114,6 +128,9 @@ func (w *watcher) look(v pickle.Value) {
 	}
 	if data.size >= minPayload {
 		w.inside(data, offset, "bytes")
+		if _, isText := v.(string); !isText && kindOf([]byte(text[:min(len(text), 64)])) != kindUnknown {
+			return // looked into already
+		}
 	}
 	if len(text) < minPayload || w.decodes > 10_000 {
 		return
@@ -140,7 +157,7 @@ func (w *watcher) look(v pickle.Value) {
 const minPayload = 16
 
 // encodedMagics begin files worth a look, as base64 has them.
-var encodedMagics = []string{"gAN", "gAI", "gAS", "gAW", "gAR", "gAU", "Y29z", "Y19f", "Y2J1", "UEsD", "H4sI", "f0VM", "TVq", "QlpoO", "/Td6", "eJ", "eN", "eA", "N3q8"}
+var encodedMagics = []string{"gAJ", "gAN", "gAI", "gAS", "gAW", "gAR", "gAU", "gAA", "gAE", "Y29z", "Y19f", "Y2J1", "Y3Bv", "UEsD", "H4sI", "f0VM", "TVq", "QlpoO", "/Td6", "eJ", "eN", "eA", "N3q8"}
 
 func isBase64(head []byte) bool {
 	for _, m := range encodedMagics {
@@ -200,7 +217,7 @@ func plausible(head []byte) bool {
 		return false
 	}
 	switch kindOf(head) {
-	case kindPickle, kindZip, kindGzip, kindBzip2, kindXZ, kindZlib, kindSevenZip, kindTar, kindNative, kindScript:
+	case kindPickle, kindSafetensors, kindZip, kindGzip, kindBzip2, kindXZ, kindZlib, kindSevenZip, kindTar, kindNative, kindScript:
 		return true
 	}
 	return head[0] == 'c' || head[0] == '('

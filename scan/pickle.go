@@ -89,6 +89,8 @@ func (t *trace) pickle(b blob, off int64, at place, r *reading) (pickle.Value, i
 	switch {
 	case errors.As(err, &raw):
 		t.note("ST402", at, e.Offset, "", "an array between the opcodes: "+raw.Error())
+	case tooLong(err):
+		t.add(Finding{ID: "ST402", File: at.file, Offset: e.Offset, Op: opName(e.Op), Message: "a name or number longer than any pickler writes: " + e.Err.Error()})
 	case errors.Is(err, pickle.ErrLimit):
 		t.note("ST404", at, e.Offset, "", "the pickle is over a bound of this scan: "+e.Err.Error())
 		t.sweep(b, e.Offset, at)
@@ -100,6 +102,12 @@ func (t *trace) pickle(b blob, off int64, at place, r *reading) (pickle.Value, i
 		t.note("ST401", at, e.Offset, "", e.Err.Error())
 	}
 	return nil, off, err
+}
+
+// tooLong tells whether a bound was met that no sound pickle comes near.
+func tooLong(err error) bool {
+	e, ok := errors.AsType[*pickle.LimitError](err)
+	return ok && (e.Limit == "String" || e.Limit == "Digits")
 }
 
 func opName(op pickle.Op) string {
@@ -118,6 +126,7 @@ type watcher struct {
 	getattr []*pickle.Symbol // imports of it, judged when all calls are known
 	members int              // calls of it that give the member of an enumeration
 	loads   map[*pickle.Symbol]bool
+	loaded  map[any]bool   // bytes that were read as checkpoints
 	kept    []pickle.Value // that the final value need not hold
 	decodes int            // strings decoded for a look into them
 	events  int64
@@ -286,6 +295,17 @@ func (w *watcher) nestedLoad(e pickle.Event, o *pickle.Object, fn *pickle.Symbol
 	if o.Op.String() == "REDUCE" && len(args) == 1 {
 		if data, ok := w.payload(args[0]); ok {
 			w.loads[fn] = true
+			if w.loaded == nil {
+				w.loaded = map[any]bool{}
+			}
+			switch v := args[0].(type) {
+			case []byte:
+				if len(v) > 0 {
+					w.loaded[&v[0]] = true
+				}
+			case *pickle.Object, *pickle.ByteArray, pickle.Range, pickle.ByteString:
+				w.loaded[v] = true
+			}
 			at := w.at.in(fmt.Sprintf("bytes@%d", e.Offset))
 			if at.depth > maxDepth || data.size > w.t.spent.nested {
 				w.t.note("ST404", w.at, e.Offset, "", "checkpoints within the pickle are nested too deep, or too many")
@@ -428,8 +448,9 @@ func (w *watcher) finish(v pickle.Value) {
 				}
 			}
 		}
+		w.changed(v)
 		w.look(v)
-		return w.t.ctx.Err() == nil
+		return !w.isLoaded(v) && w.t.ctx.Err() == nil
 	}
 	for _, root := range append([]pickle.Value{v}, w.kept...) {
 		if sym, ok := root.(*pickle.Symbol); ok && getattr[sym] {
@@ -443,6 +464,17 @@ func (w *watcher) finish(v pickle.Value) {
 			f.ID, f.Message = "ST304", "the member of an enumeration, as early Pythons 3.11 pickle it"
 		}
 		w.t.add(f)
+	}
+}
+
+// changed tells of items and pairs that are put into a tensor.
+func (w *watcher) changed(v pickle.Value) {
+	o, ok := v.(*pickle.Object)
+	if !ok || len(o.Items()) == 0 && len(o.Pairs()) == 0 {
+		return
+	}
+	if sym := o.Symbol(); sym != nil && (sym.Module == "torch._utils" || isArray(sym)) {
+		w.t.add(Finding{ID: "ST321", File: w.at.file, Offset: o.Offset, Op: opName(o.Op), Name: sym.String(), Message: "puts items into what is no container: " + sym.String()})
 	}
 }
 
@@ -477,7 +509,8 @@ func parts(v pickle.Value) []pickle.Value {
 // stack it takes the two strings before STACK_GLOBAL for its operands.
 func (t *trace) sweep(b blob, off int64, at place) {
 	var texts [2]string
-	left := int64(1 << 20)
+	left := max(t.spent.opcodes, 1<<20)
+	defer func() { t.spent.opcodes = left }()
 	for in, err := range pickle.Disassemble(b, off, b.size, pickle.Limits{String: maxText}) {
 		if left--; err != nil || left < 0 || t.ctx.Err() != nil {
 			return

@@ -1,4 +1,113 @@
 package scan
 
-// repository looks at what files are to each other.
-func (s *scanner) repository(root string) {}
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+)
+
+// repository looks at what the files of a directory are to each other.
+func (s *scanner) repository() {
+	byPath := make(map[string]*File, len(s.files))
+	folders := map[string][]*File{}
+	for i := range s.files {
+		f := &s.files[i]
+		byPath[f.Path] = f
+		folders[path.Dir(f.Path)] = append(folders[path.Dir(f.Path)], f)
+	}
+	for i := range s.files {
+		f := &s.files[i]
+		if strings.HasSuffix(f.Path, ".index.json") && f.Format == "json" {
+			s.index(f, byPath)
+		}
+	}
+	for _, files := range folders {
+		pickles(files)
+	}
+}
+
+func (f *File) add(id string, offset int64, name, message string) {
+	rule, err := Explain(id)
+	if err != nil {
+		panic(err) // as in trace.add
+	}
+	f.Findings = append(f.Findings, Finding{ID: id, Severity: rule.Severity, File: f.Path, Offset: offset, Name: clip(name, 200), Message: clip(message, 500)})
+}
+
+// index compares the index of a model with the files beside it. That the
+// tensors are in the files that it names is for [Check].
+func (s *scanner) index(f *File, byPath map[string]*File) {
+	text, err := s.small(f.Path)
+	if err != nil {
+		return // the scan of the file has told
+	}
+	var index struct {
+		Map map[string]any `json:"weight_map"`
+	}
+	if err := json.Unmarshal(text, &index); err != nil {
+		f.add("ST506", -1, "", "the index is not what one is: "+err.Error())
+		return
+	}
+	var names []string
+	seen := map[string]bool{}
+	for _, v := range index.Map {
+		if name, ok := v.(string); ok && !seen[name] {
+			seen[name] = true
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	safe := strings.HasSuffix(f.Path, ".safetensors.index.json")
+	for _, name := range names[:min(len(names), 1000)] {
+		target := byPath[path.Join(path.Dir(f.Path), name)]
+		shown := fmt.Sprintf("%+q", clip(name, 80))
+		switch {
+		case leaves(name):
+			f.add("ST506", -1, name, "names "+shown+", which is outside of its directory")
+		case target == nil:
+			f.add("ST506", -1, name, "names "+shown+", which is not there")
+		case safe && target.Format != "safetensors" && target.Format != "link":
+			f.add("ST506", -1, name, fmt.Sprintf("names %s, which is no safetensors file but %s", shown, target.Format))
+		}
+	}
+}
+
+// small reads a file of the place that is short.
+func (s *scanner) small(name string) ([]byte, error) {
+	f, err := s.fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxJSON+1))
+	if err == nil && len(text) > maxJSON {
+		err = errors.New("too long")
+	}
+	return text, err
+}
+
+// pickles notes those that lie beside weights in safetensors.
+func pickles(files []*File) {
+	safe := false
+	for _, f := range files {
+		safe = safe || f.Format == "safetensors"
+	}
+	if !safe {
+		return
+	}
+	for _, f := range files {
+		format, _, _ := strings.Cut(f.Format, " in ")
+		switch format {
+		case "pickle", "torch-zip", "torch-legacy", "torch-tar", "joblib":
+			switch path.Base(f.Path) {
+			case "training_args.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth", "scaler.pt":
+				continue // no copy of the weights
+			}
+			f.add("ST505", -1, "", "weights in a pickle beside safetensors")
+		}
+	}
+}

@@ -69,6 +69,9 @@ var containerRules = []Rule{
 	{"ST424", Suspicious, "Tensors that do not fit their storages",
 		"A shape, stride, offset or size is not possible with the bytes that are there. Loaders that do not check read or write foreign memory.",
 		"Do not load the file unless its origin is known."},
+	{"ST425", Note, "Archives back to back",
+		"torch.distributed.checkpoint writes its files so. All of them were read here; readers of one archive see the last.",
+		"Nothing, if the files belong to such a checkpoint."},
 }
 
 // repositoryRules are about files beside each other.

@@ -69,7 +69,7 @@ func Path(ctx context.Context, fsys fs.FS, name string, opts Options) (*Report, 
 		return nil, context.Cause(ctx)
 	}
 	if info.IsDir() {
-		s.repository(name)
+		s.repository()
 	}
 	r.Files = s.files
 	for i := range r.Files {

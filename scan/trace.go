@@ -42,6 +42,7 @@ type spending struct {
 	opcodes int64 // of pickles, that may still be executed
 	nested  int64 // bytes of strings that may still be looked into
 	members int64 // of archives
+	inner   int64 // archives and compressed files
 }
 
 func newTrace(ctx context.Context, opts *Options, size int64) *trace {
@@ -50,6 +51,7 @@ func newTrace(ctx context.Context, opts *Options, size int64) *trace {
 		opcodes: maxOpcodes,
 		nested:  4*min(size, 1<<40) + 1<<20,
 		members: maxMembers,
+		inner:   maxInner,
 	}}
 }
 
@@ -59,6 +61,7 @@ const (
 	maxUnpack  = 24 << 20
 	maxOpcodes = 12 << 20
 	maxMembers = 1 << 18
+	maxInner   = 1000
 	maxDepth   = 8
 	maxMemory  = 40 << 20 // of the values of one pickle
 )

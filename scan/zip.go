@@ -255,8 +255,10 @@ func (t *trace) gaps(b blob, at place, d *directory) {
 	slices.SortFunc(sorted, func(a, b *member) int {
 		return cmp.Or(cmp.Compare(a.header, b.header), cmp.Compare(a.end, b.end))
 	})
-	if d.begin > 0 {
+	if d.begin > 0 && !t.archivesBefore(b, at, d.begin) {
 		t.note("ST415", at, 0, "before", fmt.Sprintf("%d bytes before the archive", d.begin))
+		before, _ := b.sub(0, d.begin)
+		t.junk(before, at, 0)
 	}
 	end := d.begin
 	complete := len(sorted) == len(d.members) && !d.over
@@ -281,6 +283,31 @@ func (t *trace) gaps(b blob, at place, d *directory) {
 		t.note("ST415", at, d.end, "behind", fmt.Sprintf("%d bytes behind the archive", b.size-d.end))
 		t.junk(b.rest(d.end), at, d.end)
 	}
+}
+
+// archivesBefore reads archives that stand back to back before the last, as
+// in the files of torch.distributed.checkpoint. It tells whether that is all
+// there is.
+func (t *trace) archivesBefore(b blob, at place, end int64) bool {
+	before, _ := b.sub(0, end)
+	for n := 0; before.size > 0; n++ {
+		d, err := t.apart().openZip(before, at)
+		if err != nil || d == nil || d.end != before.size || len(d.members) == 0 {
+			return false
+		}
+		if t.spent.inner--; t.spent.inner < 0 {
+			t.note("ST404", at, -1, "", "more archives within each other than a scan reads")
+			return true
+		}
+		part, _ := before.sub(d.begin, before.size-d.begin)
+		t.join(t.within(part, place{file: at.file, name: at.name, depth: at.depth + 1}))
+		before, _ = before.sub(0, d.begin)
+		if before.size == 0 {
+			t.note("ST425", at, 0, "", "archives back to back, of which most readers see the last")
+			return true
+		}
+	}
+	return false
 }
 
 // hidden looks into bytes between the members. Some writers align data with
