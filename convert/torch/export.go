@@ -20,6 +20,7 @@ func (a *archive) export(depth int) (*content, error) {
 	c := &content{container: "pt2", framework: "pt"}
 	var weights, constants []*record // torch.save files
 	var configs []*record
+	objects := make(map[string]LeftOut) // by record; configs have their names
 	for _, rec := range a.records {
 		name := rec.name
 		dir, base := path.Split(name)
@@ -32,10 +33,18 @@ func (a *archive) export(depth int) (*content, error) {
 			configs = append(configs, rec)
 		case strings.HasPrefix(name, "data/aotinductor/") && slices.Contains([]string{".so", ".cpp", ".o", ".cubin", ".json"}, path.Ext(base)):
 			a.r.trace.add(a.at.in(rec.f.Name), "native code", pickle.Dangerous, "torch compiles or loads it as a library")
-		case strings.HasSuffix(base, ".pt"), strings.HasPrefix(base, "custom_obj_"), strings.HasPrefix(base, "opaque_obj_"):
-			if err := a.judged(rec, depth); err != nil {
+		case strings.HasSuffix(base, ".pt"):
+			l, err := a.judged(rec, depth)
+			if err != nil {
 				return nil, err
 			}
+			a.r.leave(l)
+		case strings.HasPrefix(base, "custom_obj_"), strings.HasPrefix(base, "opaque_obj_"):
+			l, err := a.judged(rec, depth)
+			if err != nil {
+				return nil, err
+			}
+			objects[name] = l
 		}
 	}
 	// Weights before constants: of two of a name the first counts.
@@ -59,6 +68,9 @@ func (a *archive) export(depth int) (*content, error) {
 				continue
 			}
 			seen[n.name] = true
+			if constant(rec.name) {
+				n.name = "constants/" + n.name
+			}
 			c.tensors = append(c.tensors, n)
 		}
 	}
@@ -75,13 +87,22 @@ func (a *archive) export(depth int) (*content, error) {
 	}
 	open := make(map[string]*storage)
 	for _, rec := range configs {
-		list, err := a.configured(rec, open, depth)
+		list, err := a.configured(rec, open, objects, depth)
 		if err != nil {
 			return nil, err
 		}
 		add(rec, list)
 	}
+	for _, name := range slices.Sorted(maps.Keys(objects)) {
+		a.r.leave(objects[name])
+	}
 	return c, nil
+}
+
+// constant tells whether a record is of the constants. These are no part of
+// the program's state_dict, so their names are set apart.
+func constant(name string) bool {
+	return strings.HasPrefix(name, "data/constants/") || name == "serialized_constants.pt"
 }
 
 // modelOf returns the name of the model that a record of weights belongs to.
@@ -105,17 +126,24 @@ func (r *reader) nestedTensors(src span, at place, depth int) ([]named, error) {
 	return c.b.grow(c.value).flatten(c.value)
 }
 
-// judged looks at a record that is not taken, for what it would do.
-func (a *archive) judged(rec *record, depth int) error {
+// judged looks at a record that is not taken, for what it would do, and says
+// what it holds.
+func (a *archive) judged(rec *record, depth int) (LeftOut, error) {
+	l := LeftOut{Path: rec.name, Kind: "record"}
 	src, err := a.open(rec)
 	if err != nil {
-		return err
+		return l, err
 	}
-	if _, err := a.r.content(src, a.at.in(rec.f.Name), depth+1); err != nil {
+	c, err := a.r.content(src, a.at.in(rec.f.Name), depth+1)
+	if err != nil {
 		a.r.trace.add(a.at.in(rec.f.Name), "unread record", pickle.Suspicious, err.Error())
+		return l, nil
 	}
-	a.r.leave(LeftOut{Path: rec.name, Kind: "record"})
-	return nil
+	if c.b != nil {
+		t := c.b.grow(c.value)
+		l.Tensors, l.Bytes = t.weigh(c.value)
+	}
+	return l, nil
 }
 
 // A payloadConfig is the JSON beside raw weights.
@@ -166,7 +194,7 @@ func readJSON(src span, at place, to any) error {
 	return nil
 }
 
-func (a *archive) configured(rec *record, open map[string]*storage, depth int) ([]named, error) {
+func (a *archive) configured(rec *record, open map[string]*storage, objects map[string]LeftOut, depth int) ([]named, error) {
 	src, err := a.open(rec)
 	if err != nil {
 		return nil, err
@@ -193,6 +221,15 @@ func (a *archive) configured(rec *record, open map[string]*storage, depth int) (
 		}
 		if !ok {
 			return nil, at.malformed("missing", "%q: there is no record %q", name, record)
+		}
+		if l, ok := objects[record]; ok {
+			l.Kind, l.Path = "object in "+record, name
+			if constant(rec.name) {
+				l.Path = "constants/" + name
+			}
+			a.r.leave(l)
+			delete(objects, record)
+			continue
 		}
 		if entry.UsePickle {
 			more, err := a.r.nestedTensors(data, dataAt, depth)

@@ -182,3 +182,21 @@ func TestZero(t *testing.T) {
 		t.Errorf("%d tensors, want the %d of zero_to_fp32 without aliases", got, len(want))
 	}
 }
+
+// TestObject reports what a program has among its constants besides tensors.
+func TestObject(t *testing.T) {
+	f, err := Open(os.DirFS("testdata"), "torch215/exported_object.pt2", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var got *LeftOut
+	for _, l := range f.LeftOut() {
+		if l.Path == "constants/packed" {
+			got = &l
+		}
+	}
+	if got == nil || got.Kind != "object in data/constants/custom_obj_0" || got.Tensors == 0 {
+		t.Errorf("%+v of %+v", got, f.LeftOut())
+	}
+}

@@ -138,24 +138,31 @@ func (t *tree) leaveOut(path string, list []child, but int) {
 // drop lists a value that has no place in the output.
 func (t *tree) drop(path string, v pickle.Value) {
 	l := LeftOut{Path: path, Kind: kindOf(v)}
-	if t.holds(v) {
-		pickle.Walk(v, func(v pickle.Value) bool {
-			if !isTensor(v) {
-				return true
-			}
-			l.Tensors++
-			if got, err := t.b.value(v, 0); err == nil {
-				switch got := got.(type) {
-				case *tensor:
-					l.Bytes += got.bytes()
-				case *storageRef:
-					l.Bytes += got.size
-				}
-			}
-			return false
-		})
-	}
+	l.Tensors, l.Bytes = t.weigh(v)
 	t.b.r.leave(l)
+}
+
+// weigh counts the tensors of a value and their bytes.
+func (t *tree) weigh(v pickle.Value) (tensors int, bytes int64) {
+	if !t.holds(v) {
+		return 0, 0
+	}
+	pickle.Walk(v, func(v pickle.Value) bool {
+		if !isTensor(v) {
+			return true
+		}
+		tensors++
+		if got, err := t.b.value(v, 0); err == nil {
+			switch got := got.(type) {
+			case *tensor:
+				bytes += got.bytes()
+			case *storageRef:
+				bytes += got.size
+			}
+		}
+		return false
+	})
+	return tensors, bytes
 }
 
 func (r *reader) leave(l LeftOut) {

@@ -1,23 +1,24 @@
 #!/usr/bin/env python3
 """Run with a current torch and joblib, lz4 and zstandard: python make_more.py
 
-What make_new.py came to lack: zstd and lz4 around files, and the sparse layouts other than COO and CSR.
+What make_new.py came to lack: zstd and lz4 around files, the sparse layouts other than COO and CSR, and a .pt2 with an
+object among its constants. With an older torch, `python make_more.py pt2` writes torchNNN/exported.pt2 alone.
 """
-import io, zlib
+import io, sys
 
-import joblib
-import lz4.frame
 import numpy as np
 import torch
-import zstandard
 
 import expect
-from common_cases import put, seq, small, to_bytes
+from common_cases import net, put, seq, small, to_bytes
 
-FOLDER = "torch215"
+FOLDER = "torch" + "".join(torch.__version__.split(".")[:2])
 
 
 def wrapped(s):
+    import joblib
+    import lz4.frame
+    import zstandard
     sd = small()
     for kind, kw in (("zip", {}), ("legacy", {"_use_new_zipfile_serialization": False})):
         data = to_bytes(sd, **kw)
@@ -47,10 +48,27 @@ def sparse(s):
         s.expect(name, "torch-zip")
 
 
+def program(s, name, extra):
+    p = torch.export.export(net(), (torch.zeros(1, 2, 4, 4),))
+    p.constants.update(extra)
+    torch.export.save(p, s.path(name))
+    back = torch.export.load(s.path(name))
+    want = dict(back.state_dict)
+    want.update({"constants/" + k: v for k, v in back.constants.items() if isinstance(v, torch.Tensor) and k not in want})
+    s.expect(name, "pt2", want, alias=False, note="state_dict and constants of the program")
+
+
 def main():
+    if sys.argv[1:] == ["pt2"]:
+        s = expect.Suite("make_more.py " + FOLDER, FOLDER)
+        program(s, "exported.pt2", {})
+        s.close()
+        return
     s = expect.Suite("make_more.py", FOLDER)
     wrapped(s)
     sparse(s)
+    packed = torch.ops.quantized.linear_prepack(torch.quantize_per_tensor(seq(2, 3), 0.1, 0, torch.qint8), None)
+    program(s, "exported_object.pt2", {"packed": packed})
     s.close()
 
 

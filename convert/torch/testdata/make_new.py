@@ -68,7 +68,7 @@ def exported(s):
     torch.export.save(p, s.path("exported.pt2"))
     back = torch.export.load(s.path("exported.pt2"))
     want = dict(back.state_dict)
-    want.update({k: v for k, v in back.constants.items() if isinstance(v, torch.Tensor) and k not in want})
+    want.update({"constants/" + k: v for k, v in back.constants.items() if isinstance(v, torch.Tensor) and k not in want})
     s.expect("exported.pt2", "pt2", want, alias=False, note="state_dict and constants of the program")
 
     class Shared(torch.nn.Module):
