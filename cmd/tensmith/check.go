@@ -12,7 +12,7 @@ import (
 )
 
 func checkCommand(a *app) *cobra.Command {
-	var notes bool
+	var notes, values bool
 	cmd := &cobra.Command{
 		Use:   "check [flags] MODEL…",
 		Short: "say whether a model is sound, and if not, why",
@@ -20,21 +20,28 @@ func checkCommand(a *app) *cobra.Command {
 with its place, and what the file is instead if it is something else.
 Notes tell of what is legal and may surprise a reader.
 
+--values reads all tensors, too: NaN and infinities, weights that are dead or
+far from their kind, and programs, archives, pickles or other data hidden in
+them. What that can find and what not is told by ` + "`tensmith explain ST210`" + ` and
+the rules beside it.
+
 --json prints one document; that of several models has what each of theirs would
 be in "models". With --format jsonl each is a line.
 
 Exit status: 0 sound, 1 not sound, 2 something could not be read.
 ` + "`tensmith explain ID`" + ` tells what a finding means and what to do.`,
 		Example: `  tensmith check model.safetensors
+  tensmith check model/ --values
   tensmith check models/*/ -q || echo 'do not load'`,
 		Args: args(1, -1, "MODEL"),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.check(cmd.Context(), args, notes) },
+		RunE: func(cmd *cobra.Command, args []string) error { return a.check(cmd.Context(), args, notes, values) },
 	}
 	cmd.Flags().BoolVar(&notes, "notes", true, "show notes, too")
+	cmd.Flags().BoolVar(&values, "values", false, "check the values, too, which reads all of the model")
 	return cmd
 }
 
-func (a *app) check(ctx context.Context, addresses []string, notes bool) error {
+func (a *app) check(ctx context.Context, addresses []string, notes, values bool) error {
 	var trouble error
 	sound := true
 	out := a.checks(len(addresses) > 1)
@@ -45,6 +52,9 @@ func (a *app) check(ctx context.Context, addresses []string, notes bool) error {
 			if report, err = scan.Check(ctx, p.fsys, p.name); err != nil {
 				err = simplify(address, err)
 			}
+		}
+		if err == nil && values && report.Valid {
+			err = a.checkValues(ctx, address, p, &report)
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -204,7 +214,7 @@ func (a *app) printCheck(address string, p place, report scan.CheckReport, notes
 	}
 	fmt.Fprintf(a.stdout, "%s: %s\n", harmless(address), verdict)
 	if !report.Valid {
-		if rule, err := scan.Explain(report.Findings[0].ID); err == nil {
+		if rule, err := scan.Explain(heaviest(report).ID); err == nil {
 			a.words("hint: %s", rule.Do)
 		}
 	}

@@ -1,0 +1,220 @@
+package scan
+
+import (
+	"context"
+	"encoding/binary"
+	"io"
+	"sync"
+
+	"github.com/tensmith/tensmith/safetensors"
+)
+
+// maxCandidates is up to how many places of a tensor that begin like a file are
+// looked into. Random weights of a terabyte have fewer.
+const maxCandidates = 1 << 16
+
+// A valueWatch is a tensor as a Source of a numeric.Scan, which reads every
+// byte once; it looks at the bytes as they pass.
+type valueWatch struct {
+	s *valueScan
+	t *valueTensor
+
+	mu         sync.Mutex
+	bits       lowSpan
+	candidates int
+	hits       map[hit]fileHit
+}
+
+// A hit is a rule and the way in which a file was hidden.
+type hit struct{ id, how string }
+
+// A fileHit is the first of the files that a hit stands for.
+type fileHit struct {
+	at     int64 // of the first, in bytes of the tensor
+	what   string
+	detail string
+	n      int
+}
+
+func newValueWatch(s *valueScan, t *valueTensor) *valueWatch {
+	w := &valueWatch{s: s, t: t, hits: map[hit]fileHit{}}
+	if t.DType == safetensors.F32 {
+		w.bits.blocks = make([]lowBits, (t.Size()/4+lowBlock-1)/lowBlock)
+	}
+	return w
+}
+
+// ReadAt implements io.ReaderAt.
+func (w *valueWatch) ReadAt(p []byte, off int64) (int, error) {
+	n, err := w.t.ReadAt(p, off)
+	w.look(p[:n], off)
+	return n, err
+}
+
+// look looks for files in a piece, and in the bytes before it that a magic may
+// begin in, and judges the low bits.
+func (w *valueWatch) look(p []byte, off int64) {
+	overlap := min(off, longestMagic)
+	if overlap > 0 {
+		// A copy: the piece itself is the caller's.
+		seam := head(w.t, off-overlap, off, int(overlap))
+		seam = append(seam, p[:min(len(p), longestMagic)]...)
+		w.s.magics.find(seam, func(at int, e *embedded) {
+			// What lies within either side is found there.
+			if int64(at) < overlap && int64(at+len(e.magic)) > overlap {
+				w.candidate(w.t, off-overlap+int64(at), w.t.Size(), e, nil)
+			}
+		})
+	}
+	w.s.magics.find(p, func(at int, e *embedded) { w.candidate(w.t, off+int64(at), w.t.Size(), e, nil) })
+	if w.t.DType == safetensors.F32 {
+		w.lookLow(p, off)
+	}
+}
+
+// lookLow judges the blocks of a piece, which begins at one, and looks for
+// files in the lowest bytes.
+func (w *valueWatch) lookLow(p []byte, off int64) {
+	lowest := &stream{source: w.t, size: w.t.Size(), width: 4, take: 8}
+	low := head(lowest, max(0, off/4-longestMagic), off/4, longestMagic)
+	before := len(low)
+	for i := off / 4 / lowBlock; len(p) > 0; i++ {
+		n := min(len(p), 4*lowBlock)
+		// No one else has this block.
+		w.bits.blocks[i], low = takeBlock(p[:n], low)
+		p = p[n:]
+	}
+	w.s.magics.find(low, func(at int, e *embedded) {
+		if at+len(e.magic) > before {
+			w.candidate(lowest, off/4-int64(before)+int64(at), lowest.length(), e, lowest)
+		}
+	})
+}
+
+// candidate looks whether a file begins at off of r. how is nil if r is the
+// tensor itself.
+func (w *valueWatch) candidate(r io.ReaderAt, off, end int64, e *embedded, how *stream) {
+	if e.id == "ST212" && !beginsPickle(head(r, off, end, 11), end-off) {
+		return // two bytes are everywhere
+	}
+	w.mu.Lock()
+	w.candidates++
+	enough := w.candidates > maxCandidates
+	w.mu.Unlock()
+	if enough {
+		return
+	}
+	start, detail, ok := e.valid(r, off, end)
+	if !ok {
+		return
+	}
+	id, way, at := e.id, "", start
+	if how != nil {
+		id, way = "ST213", how.String()
+		at = (start*8/int64(how.take) + int64(how.skip)) * int64(how.width)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	h := hit{id, way}
+	f, met := w.hits[h]
+	if !met || at < f.at {
+		f = fileHit{at, e.what, detail, f.n}
+	}
+	f.n++
+	w.hits[h] = f
+}
+
+// finish tells what was found, once all has been read.
+func (w *valueWatch) finish(ctx context.Context) error {
+	found, runsBits, runsBytes := w.bits.judge()
+	inBits, inBytes := streams(w.t, w.t.Size())
+	if err := w.search(ctx, inBits, runsBits); err != nil {
+		return err
+	}
+	if err := w.search(ctx, inBytes, runsBytes); err != nil {
+		return err
+	}
+	if w.candidates > maxCandidates {
+		w.s.add(w.t, "ST218", 0, "%d places begin like a file; %d of them were looked into", w.candidates, maxCandidates)
+	}
+	lowFile := false
+	for h, f := range w.hits { // the order is that of the report, which is sorted
+		lowFile = lowFile || h.id == "ST213"
+		more := ""
+		if f.n > 1 {
+			more = ", the first of several"
+		}
+		if f.detail != "" {
+			more = " (" + f.detail + ")" + more
+		}
+		if h.how != "" {
+			w.s.add(w.t, h.id, f.at, "%s lies in %s%s", f.what, h.how, more)
+		} else {
+			w.s.add(w.t, h.id, f.at, "%s lies among the bytes%s", f.what, more)
+		}
+	}
+	if lowFile {
+		return nil // which is what makes the bits odd
+	}
+	for _, f := range found {
+		if f.ID == "ST216" && !w.varied() {
+			continue
+		}
+		w.s.add(w.t, f.ID, f.Offset*4, "%s", f.Message)
+	}
+	return nil
+}
+
+// search looks for files in streams, in what runs of blocks put there.
+func (w *valueWatch) search(ctx context.Context, all []*stream, runs [][2]int) error {
+	if len(runs) == 0 {
+		return nil
+	}
+	buf := make([]byte, 1<<20)
+	for _, s := range all {
+		for _, run := range runs {
+			from := int64(run[0]) * lowBlock * int64(s.take) / 8
+			to := min(s.length(), int64(run[1])*lowBlock*int64(s.take)/8)
+			for off := from; off < to; off += int64(len(buf)) - longestMagic {
+				if ctx.Err() != nil {
+					return context.Cause(ctx)
+				}
+				p := buf[:min(int64(len(buf)), to-off)]
+				n, err := s.ReadAt(p, off)
+				if err != nil && err != io.EOF {
+					return err
+				}
+				w.s.magics.find(p[:n], func(at int, e *embedded) { w.candidate(s, off+int64(at), s.length(), e, s) })
+				if int64(n) < int64(len(buf)) {
+					break
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// varied tells whether the elements of skewed blocks differ from each other:
+// rows that are copies, and numbers that were quantised once, have low bytes
+// that are not random, and hide nothing.
+func (w *valueWatch) varied() bool {
+	raw := make([]byte, 4*lowBlock)
+	looked := 0
+	for i, b := range w.bits.blocks {
+		if !b.skewed {
+			continue
+		}
+		if looked++; looked > 16 {
+			break
+		}
+		n, _ := w.t.ReadAt(raw[:min(int64(len(raw)), w.t.Size()-int64(i)*int64(len(raw)))], int64(i)*int64(len(raw)))
+		words := map[uint32]struct{}{}
+		for p := raw[:n]; len(p) >= 4; p = p[4:] {
+			words[binary.LittleEndian.Uint32(p)] = struct{}{}
+		}
+		if len(words) > n/4/2 {
+			return true
+		}
+	}
+	return false
+}
