@@ -61,8 +61,9 @@ func EditMetadata(ctx context.Context, name string, metadata map[string]string) 
 	prefix := binary.LittleEndian.AppendUint64(make([]byte, 0, size), uint64(size-prefixLen))
 	prefix = pad(append(prefix, text...), size)
 	data := io.NewSectionReader(f, file.DataOffset(), file.size-file.DataOffset())
-	p := &plan{prefix: bytes.NewReader(prefix), size: data.Size(),
-		all: []Entry{{Data: section{data}}}, entries: []placed{{size: data.Size()}}}
+	p := &plan{prefix: bytes.NewReader(prefix), size: data.Size(), groups: []group{{}, {begin: data.Size()}}, all: []Entry{{
+		Info: Info{DType: U8, Shape: []uint64{uint64(data.Size())}}, Data: section{data},
+	}}}
 	out, err := createAtomic(name)
 	if err != nil {
 		return false, err

@@ -1,6 +1,7 @@
 package safetensors
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -106,7 +107,9 @@ const unsized = math.MinInt64
 // sourceSize returns what the data says its size is, or unsized.
 func (e *Entry) sourceSize() int64 {
 	switch data := e.Data.(type) {
-	case *Tensor: // the common case, sooner than an interface is looked up
+	case *Tensor: // the common cases, sooner than an interface is looked up
+		return data.Size()
+	case *bytes.Reader:
 		return data.Size()
 	case interface{ Size() int64 }:
 		return data.Size()

@@ -12,12 +12,15 @@ import (
 	"unicode/utf8"
 )
 
-// A plan is the layout of a file to be written.
+// A plan is the layout of a file to be written. What a group of entries takes
+// is kept, what one entry takes is computed again when it is written: memory
+// that need not be touched is time.
 type plan struct {
-	prefix  text    // the header and its length
-	all     []Entry // as they came
-	entries []placed
-	size    int64 // of the data
+	prefix text       // the header and its length
+	all    []Entry    // as they came
+	items  []sortItem // in the order of the file; nil if they came in that order
+	groups []group    // of the file, and one more for the end
+	size   int64      // of the data
 }
 
 // A text is bytes that are made when they are asked for.
@@ -27,20 +30,61 @@ type text interface {
 	Size() int64
 }
 
-// A placed is an entry at its place in the data. It holds no pointers, so that
-// the garbage collector has nothing to do with a hundred thousand of them.
-type placed struct {
-	begin, size int64
-	index       int32 // in plan.all
-	rank        int32 // lower comes first
-	text        int32 // length in the header, without the numbers of the offsets
-	escaped     bool  // the name needs escapes, or may
+// A group is groupLen entries, the last one fewer. That many are brought into
+// the cache at once.
+type group struct {
+	begin   int64 // where its data begins in the data; before that is known, its size
+	text    int64 // where it begins in the header; before that is known, its length without the numbers of its offsets
+	escaped bool  // a name needs escapes, or may
+	unsized bool  // data does not say its size
 }
 
-func (p *placed) end() int64 { return p.begin + p.size }
+const groupLen = 64
+
+func groupsOf(entries int) int { return (entries + groupLen - 1) / groupLen }
+
+// bounds returns the entries of group g.
+func (p *plan) bounds(g int) (from, to int) {
+	return g * groupLen, min((g+1)*groupLen, len(p.all))
+}
 
 // entry returns the i-th entry of the file.
-func (p *plan) entry(i int) *Entry { return &p.all[p.entries[i].index] }
+func (p *plan) entry(i int) *Entry {
+	if p.items != nil {
+		i = int(p.items[i].index)
+	}
+	return &p.all[i]
+}
+
+// each calls f with the entries that may have data, in the order of the file,
+// where it begins, and its size.
+func (p *plan) each(f func(e *Entry, begin, size int64) error) error {
+	for g := range p.groups[:len(p.groups)-1] {
+		begin := p.groups[g].begin
+		if begin == p.groups[g+1].begin && !p.groups[g].unsized {
+			continue
+		}
+		from, to := p.bounds(g)
+		for i := from; i < to; i++ {
+			e := p.entry(i)
+			size := e.size()
+			if err := f(e, begin, size); err != nil {
+				return err
+			}
+			begin += size
+		}
+	}
+	return nil
+}
+
+// size returns the size of the data of an entry that has been checked.
+func (e *Entry) size() int64 {
+	if t, ok := e.Data.(*Tensor); ok {
+		return t.Size()
+	}
+	size, _ := e.DataSize()
+	return size
+}
 
 func entryError(name string, err error) error {
 	return fmt.Errorf("tensor %s %w: %w", quote(name), ErrEntry, err)
@@ -58,114 +102,178 @@ func (e *Encoder) plan(entries []Entry) (*plan, error) {
 	if err := checkMetadata(e.Metadata); err != nil {
 		return nil, err
 	}
-	p := &plan{all: entries, entries: make([]placed, len(entries))}
-	s := newSorter(entries)
-	sorted, err := p.check(s, align)
+	p := &plan{all: entries, groups: make([]group, groupsOf(len(entries))+1)}
+	sorted, one, err := p.check(align)
 	if err != nil {
 		return nil, err
 	}
-	one := len(entries) == 0 || p.entries[0].rank == p.entries[len(entries)-1].rank
 	if !sorted {
-		if s.items == nil {
-			p.fill(s)
+		if one, err = p.sort(align); err != nil {
+			return nil, err
 		}
-		if one = s.sort(); one && s.twice >= 0 {
-			return nil, entryError(entries[s.twice].Name, ErrDuplicate)
-		}
-	}
-	if err := p.place(s); err != nil {
-		return nil, err
 	}
 	if !one { // else equal names would have been neighbours
 		if name, twice := duplicate(entries); twice {
 			return nil, entryError(name, ErrDuplicate)
 		}
 	}
+	at := int64(0)
+	for g := range p.groups {
+		size := p.groups[g].begin
+		if p.groups[g].begin, at = at, at+size; size < 0 || at < 0 {
+			return nil, p.overflow(g)
+		}
+	}
+	p.size = at
 	p.prefix, err = p.header(e.Metadata, align)
 	return p, err
 }
 
-// check checks the entries, in several parts at once, and takes them into the
-// plan as they come. It reports whether they are in order, without a name that
-// occurs twice in one rank. If that is not likely it takes them into the sorter,
-// too.
-func (p *plan) check(s *sorter, align int) (sorted bool, err error) {
-	if !likelySorted(p.all) {
-		s.items = make([]sortItem, len(p.all))
-	}
-	parts := partsOf(len(p.all))
-	errs, orders := make([]error, parts), make([]bool, parts)
-	parallel(parts, func(w int) {
-		var infos [touched]*Info
-		var sizes [touched]int64
-		orders[w] = s.items == nil
-		first, to := share(len(p.all), parts, w)
-		for from := first; from < to && errs[w] == nil; from += touched {
-			n := min(touched, to-from)
-			for i := range n {
-				infos[i] = &p.all[from+i].Info
-			}
-			touch(infos[:n])
-			for i := range n {
-				sizes[i] = p.all[from+i].sourceSize()
-			}
-			for i := from; i < from+n && errs[w] == nil; i++ {
-				errs[w] = p.checkEntry(i, sizes[i-from], align)
-				if s.items != nil {
-					s.add(i, p.entries[i].rank)
-				} else {
-					orders[w] = orders[w] && (i == first || p.rising(i))
-				}
-			}
-		}
-	})
-	for w := range parts {
-		from, to := share(len(p.all), parts, w)
-		orders[0] = orders[0] && orders[w] && (from == 0 || from == to || p.rising(from))
-	}
-	return orders[0], cmp.Or(errs...)
+// A measure is what an entry takes.
+type measure struct {
+	size    int64 // of its data
+	rank    int32 // lower comes first
+	text    int32 // length in the header, without the numbers of the offsets
+	escaped bool  // the name needs escapes, or may
+	unsized bool  // the data does not say its size
 }
 
-func (p *plan) checkEntry(i int, sourceSize int64, align int) error {
-	e := &p.all[i]
-	size, err := e.check(sourceSize)
-	if err != nil {
-		return entryError(e.Name, err)
+// measure checks an entry. Its data says that it is sourceSize.
+func (e *Entry) measure(sourceSize int64, align int) (m measure, err error) {
+	if m.size, err = e.check(sourceSize); err != nil {
+		return m, entryError(e.Name, err)
 	}
-	text, escaped := e.jsonLen()
-	if escaped && !utf8.ValidString(e.Name) {
-		return entryError(e.Name, errUTF8)
+	if m.text, m.escaped = e.jsonLen(); m.escaped && !utf8.ValidString(e.Name) {
+		return m, entryError(e.Name, errUTF8)
 	}
 	// The dtype that comes first has the lowest rank. With alignment, what
 	// keeps up a larger power of two comes before all that does not.
 	kept := 0
 	if align > 8 {
-		kept = bits.TrailingZeros64(uint64(size) | uint64(align))
+		kept = bits.TrailingZeros64(uint64(m.size) | uint64(align))
 	}
-	p.entries[i] = placed{size: size, index: int32(i), rank: -int32(kept<<8 | int(e.DType)), text: text, escaped: escaped}
-	return nil
+	m.rank = -int32(kept<<8 | int(e.DType))
+	m.unsized = sourceSize == unsized
+	return m, nil
 }
 
-// rising reports whether entry i belongs behind the one before it.
-func (p *plan) rising(i int) bool {
-	a, b := p.entries[i-1].rank, p.entries[i].rank
-	return a < b || a == b && p.all[i-1].Name < p.all[i].Name
+// add takes an entry into the group. Sizes that overflow leave it negative.
+func (g *group) add(m *measure) {
+	if g.begin >= 0 {
+		g.begin += m.size
+	}
+	g.text += int64(m.text)
+	g.escaped = g.escaped || m.escaped
+	g.unsized = g.unsized || m.unsized
 }
 
-// fill takes all entries into the sorter.
-func (p *plan) fill(s *sorter) {
-	s.items = make([]sortItem, len(p.all))
+// check measures the entries, in several parts at once. It reports whether
+// they are in order, without a name that occurs twice in one rank, and whether
+// all have one rank. The groups are those of the file then.
+func (p *plan) check(align int) (sorted, one bool, err error) {
+	if !likelySorted(p.all) {
+		return false, false, nil
+	}
 	parts := partsOf(len(p.all))
+	errs, orders, firsts, lasts := make([]error, parts), make([]bool, parts), make([]int32, parts), make([]int32, parts)
 	parallel(parts, func(w int) {
-		from, to := share(len(p.all), parts, w)
-		for i := from; i < to; i++ {
-			s.add(i, p.entries[i].rank)
+		first, last := share(groupsOf(len(p.all)), parts, w)
+		orders[w] = true
+		before := measure{rank: math.MinInt32}
+		for g := first; g < last; g++ {
+			sum := group{}
+			from, to := p.bounds(g)
+			for i := from; i < to; i++ {
+				e := &p.all[i]
+				m, err := e.measure(e.sourceSize(), align)
+				if err != nil {
+					errs[w] = err
+					return
+				}
+				if before.rank > m.rank || before.rank == m.rank && p.all[i-1].Name >= e.Name {
+					orders[w] = false
+					return
+				}
+				if before = m; i == first*groupLen {
+					firsts[w] = m.rank
+				}
+				sum.add(&m)
+			}
+			p.groups[g] = sum
+		}
+		lasts[w] = before.rank
+	})
+	for w := range parts {
+		from, _ := share(groupsOf(len(p.all)), parts, w)
+		if errs[w] != nil || !orders[w] {
+			return false, false, errs[w]
+		}
+		if at := from * groupLen; w > 0 && (lasts[w-1] > firsts[w] || lasts[w-1] == firsts[w] && p.all[at-1].Name >= p.all[at].Name) {
+			return false, false, nil
+		}
+	}
+	return true, firsts[0] == lasts[parts-1], nil
+}
+
+// sort measures the entries, sorts them, and makes the groups. It reports
+// whether all have one rank, and finds names that occur twice in one.
+func (p *plan) sort(align int) (one bool, err error) {
+	s := newSorter(p.all)
+	measures := make([]measure, len(p.all))
+	parts := partsOf(len(p.all))
+	errs := make([]error, parts)
+	parallel(parts, func(w int) {
+		var infos [groupLen]*Info
+		var sizes [groupLen]int64
+		first, last := share(groupsOf(len(p.all)), parts, w)
+		for g := first; g < last; g++ {
+			from, to := p.bounds(g)
+			for i := from; i < to; i++ {
+				infos[i-from] = &p.all[i].Info
+			}
+			touch(infos[:to-from])
+			for i := from; i < to; i++ {
+				sizes[i-from] = p.all[i].sourceSize()
+			}
+			for i := from; i < to; i++ {
+				if measures[i], errs[w] = p.all[i].measure(sizes[i-from], align); errs[w] != nil {
+					return
+				}
+				s.add(i, measures[i].rank)
+			}
 		}
 	})
+	if err := cmp.Or(errs...); err != nil {
+		return false, err
+	}
+	if one = s.sort(); one && s.twice >= 0 {
+		return one, entryError(p.all[s.twice].Name, ErrDuplicate)
+	}
+	p.items = s.items
+	parallel(parts, func(w int) {
+		first, last := share(groupsOf(len(p.all)), parts, w)
+		for g := first; g < last; g++ {
+			sum := group{}
+			from, to := p.bounds(g)
+			for _, item := range p.items[from:to] {
+				sum.add(&measures[item.index])
+			}
+			p.groups[g] = sum
+		}
+	})
+	return one, nil
 }
 
-// touched is how many entries are touched at once.
-const touched = 64
+// overflow says which entry of group g does not end at an int64.
+func (p *plan) overflow(g int) error {
+	from, to := p.bounds(g)
+	end, name := p.groups[g].begin, ""
+	for i := from; i < to && end >= 0; i++ {
+		size := p.entry(i).size()
+		end, name = end+size, p.entry(i).Name
+	}
+	return entryError(name, fmt.Errorf("%w: all tensors together", ErrOverflow))
+}
 
 // touch brings into the cache what some infos point to: entries are strewn
 // over memory, and waiting for one after the other would be most of the work.
@@ -175,7 +283,7 @@ const touched = 64
 //
 //go:noinline
 func touch(infos []*Info) (read uint64) {
-	var names [touched]string
+	var names [groupLen]string
 	for i, info := range infos {
 		names[i] = info.Name
 	}
@@ -188,60 +296,6 @@ func touch(infos []*Info) (read uint64) {
 		}
 	}
 	return read
-}
-
-// place brings the entries into the order of the sorter and gives them their
-// places in the data.
-func (p *plan) place(s *sorter) error {
-	parts := partsOf(len(p.all))
-	ordered := p.entries
-	if s.moved {
-		ordered = make([]placed, len(p.entries))
-	}
-	sums := make([]int64, parts)
-	parallel(parts, func(w int) {
-		from, to := share(len(ordered), parts, w)
-		sum := int64(0)
-		for i := from; i < to && sum >= 0; i++ {
-			if s.moved {
-				ordered[i] = p.entries[s.items[i].index]
-			}
-			sum += ordered[i].size
-		}
-		sums[w] = sum
-	})
-	p.entries = ordered
-	for w, sum := range sums {
-		if p.size += sum; sum < 0 || p.size < 0 {
-			from, to := share(len(ordered), parts, w)
-			return p.overflow(p.size-sum, from, to)
-		}
-	}
-	at := p.size
-	for w := parts - 1; w >= 0; w-- {
-		at -= sums[w]
-		sums[w] = at
-	}
-	parallel(parts, func(w int) {
-		from, to := share(len(ordered), parts, w)
-		at := sums[w]
-		for i := range ordered[from:to] {
-			e := &ordered[from+i]
-			e.begin = at
-			at += e.size
-		}
-	})
-	return nil
-}
-
-// overflow says which of some entries, the first of which begins at offset
-// at, does not end at an int64.
-func (p *plan) overflow(at int64, from, to int) error {
-	i := from
-	for ; i < to-1 && at+p.entries[i].size >= 0; i++ {
-		at += p.entries[i].size
-	}
-	return entryError(p.entry(i).Name, fmt.Errorf("%w: all tensors together", ErrOverflow))
 }
 
 // partsOf returns into how many parts n entries are cut, for as many workers.

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"maps"
 	"math/bits"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -20,7 +19,10 @@ type sortItem struct {
 }
 
 func (a *sortItem) compare(b *sortItem) int {
-	return cmp.Or(cmp.Compare(a.key[0], b.key[0]), cmp.Compare(a.key[1], b.key[1]))
+	if a.key[0] != b.key[0] {
+		return cmp.Compare(a.key[0], b.key[0])
+	}
+	return cmp.Compare(a.key[1], b.key[1])
 }
 
 // A sorter sorts entries by rank and then by the bytes of their names.
@@ -35,7 +37,6 @@ type sorter struct {
 	items   []sortItem
 	prefix  string      // what all names are thought to have in common
 	stale   atomic.Bool // a name has turned out to begin otherwise
-	moved   bool        // the items are not in the order they were added in
 
 	mu    sync.Mutex
 	twice int32 // an entry that has the name and the rank of another, or -1
@@ -68,11 +69,10 @@ func likelySorted(entries []Entry) bool {
 }
 
 func newSorter(entries []Entry) *sorter {
-	return &sorter{entries: entries, prefix: samplePrefix(entries), twice: -1}
+	return &sorter{entries: entries, items: make([]sortItem, len(entries)), prefix: samplePrefix(entries), twice: -1}
 }
 
-// add takes entry i into the items, which have a place for each. Several
-// goroutines may add different entries.
+// add takes entry i. Several goroutines may add different entries.
 func (s *sorter) add(i int, rank int32) {
 	item := &s.items[i]
 	item.rank, item.index = rank, int32(i)
@@ -137,7 +137,6 @@ func (s *sorter) group() []sortRange {
 	}
 	rising := func(a, b sortItem) int { return cmp.Compare(a.rank, b.rank) }
 	if len(groups) > 1 && !slices.IsSortedFunc(s.items, rising) {
-		s.moved = true
 		grouped := make([]sortItem, len(s.items))
 		for _, item := range s.items {
 			grouped[at[item.rank]] = item
@@ -179,9 +178,6 @@ func (s *sorter) arrange(g *sortRange, top bool) bool {
 	}
 	if s.rising(part, g.skip) {
 		return false // as the tensors of a file that is written again are
-	}
-	if top {
-		s.moved = true
 	}
 	switch {
 	case s.ambiguous(part, g.skip):
@@ -295,50 +291,66 @@ func commonPrefix(a, b string, skip int) int {
 	return n
 }
 
-// sortKeys sorts by key, one half beside the other.
+// sortKeys sorts by key, with several workers: all are cut into buckets by
+// the first bits that differ, and the buckets sorted, which fit in the caches.
 func sortKeys(items []sortItem) {
+	differ := differing(items)
+	word := 0
+	if differ[0] == 0 {
+		word = 1
+	}
 	spare := make([]sortItem, len(items))
-	half := len(items) / 2
-	if runtime.GOMAXPROCS(0) == 1 || half < 4096 {
+	parts := partsOf(len(items))
+	if differ[word] == 0 || parts == 1 {
 		radixSort(items, spare)
 		return
 	}
-	parallel(2, func(w int) {
-		if w == 0 {
-			radixSort(items[:half], spare[:half])
-		} else {
-			radixSort(items[half:], spare[half:])
+	first := bits.Len64(differ[word])
+	d := keyDigit{low: uint(max(0, first-digitBits)), lowMask: 1<<digitBits - 1}
+	ends := make([][1 << digitBits]int32, parts) // of what each worker has for each bucket
+	parallel(parts, func(w int) {
+		from, to := share(len(items), parts, w)
+		for i := range items[from:to] {
+			ends[w][d.of(items[from+i].key[word])]++
 		}
 	})
-	copy(spare, items)
-	a, b := spare[:half], spare[half:]
-	// The lower half of the result is merged upwards, the upper half downwards:
-	// of equal items, those of a come first in both.
-	parallel(2, func(w int) {
-		if w == 0 {
-			i, j := 0, 0
-			for n := range half {
-				if j == len(b) || i < len(a) && a[i].compare(&b[j]) <= 0 {
-					items[n] = a[i]
-					i++
-				} else {
-					items[n] = b[j]
-					j++
-				}
-			}
-			return
+	sum := int32(0)
+	var buckets [1<<digitBits + 1]int32
+	for b := range 1 << digitBits {
+		buckets[b] = sum
+		for w := range ends {
+			sum, ends[w][b] = sum+ends[w][b], sum
 		}
-		i, j := len(a), len(b)
-		for n := len(items) - 1; n >= half; n-- {
-			if i == 0 || j > 0 && a[i-1].compare(&b[j-1]) <= 0 {
-				j--
-				items[n] = b[j]
-			} else {
-				i--
-				items[n] = a[i]
+	}
+	buckets[1<<digitBits] = sum
+	parallel(parts, func(w int) {
+		from, to := share(len(items), parts, w)
+		at := &ends[w]
+		for i := range items[from:to] {
+			item := &items[from+i]
+			b := d.of(item.key[word])
+			spare[at[b]] = *item
+			at[b]++
+		}
+	})
+	parallel(parts, func(w int) {
+		from, to := share(len(items), parts, w) // a bucket is sorted by the worker in whose share it begins
+		for b := range 1 << digitBits {
+			if i, j := int(buckets[b]), int(buckets[b+1]); from <= i && i < to && i < j {
+				radixSort(spare[i:j], items[i:j])
+				copy(items[i:j], spare[i:j])
 			}
 		}
 	})
+}
+
+// differing returns the bits that are not the same in all keys.
+func differing(items []sortItem) (differ [2]uint64) {
+	for i := range items {
+		differ[0] |= items[i].key[0] ^ items[0].key[0]
+		differ[1] |= items[i].key[1] ^ items[0].key[1]
+	}
+	return differ
 }
 
 // radixSort sorts by key, from the last bits to the first. It needs as much
@@ -347,11 +359,11 @@ func sortKeys(items []sortItem) {
 // Bits that are the same in all keys are left out: digits differ in four bits,
 // so that several bytes of a name are sorted by at once.
 func radixSort(items, spare []sortItem) {
-	var differ [2]uint64
-	for i := range items {
-		differ[0] |= items[i].key[0] ^ items[0].key[0]
-		differ[1] |= items[i].key[1] ^ items[0].key[1]
+	if len(items) < 64 {
+		slices.SortFunc(items, func(a, b sortItem) int { return a.compare(&b) })
+		return
 	}
+	differ := differing(items)
 	from, to := items, spare
 	for word := 1; word >= 0; word-- {
 		for left := differ[word]; left != 0; {
@@ -365,8 +377,9 @@ func radixSort(items, spare []sortItem) {
 				sum, at[b] = sum+at[b], sum
 			}
 			for i := range from {
-				b := d.of(from[i].key[word])
-				to[at[b]] = from[i]
+				item := &from[i]
+				b := d.of(item.key[word])
+				to[at[b]] = *item
 				at[b]++
 			}
 			from, to = to, from
@@ -383,10 +396,10 @@ const digitBits = 11
 
 // A keyDigit is two fields of a key, one above the other.
 type keyDigit struct {
-	low, high         int // where the fields begin in the key
+	low, high         uint // where the fields begin in the key
 	lowMask, highMask uint64
-	highShift         int // where the upper field begins in the digit
-	bits              int
+	highShift         uint // where the upper field begins in the digit
+	bits              uint
 }
 
 // nextDigit takes the lowest bits out of those that differ.
@@ -396,7 +409,7 @@ func nextDigit(left *uint64) keyDigit {
 	d.lowMask = 1<<d.bits - 1
 	d.highShift = d.bits
 	if *left != 0 {
-		var n int
+		var n uint
 		d.high, n = nextField(left, digitBits-d.bits)
 		d.highMask = 1<<n - 1
 		d.bits += n
@@ -406,15 +419,15 @@ func nextDigit(left *uint64) keyDigit {
 
 // nextField takes the lowest run of bits, at most most of them, out of left.
 // It goes on over gaps of a bit or two, which costs less than another field.
-func nextField(left *uint64, most int) (at, n int) {
+func nextField(left *uint64, most uint) (at, n uint) {
 	if most == 0 {
 		return 0, 0
 	}
-	at = bits.TrailingZeros64(*left)
+	at = uint(bits.TrailingZeros64(*left))
 	for rest := *left >> at; rest != 0 && n < most; {
-		run := bits.TrailingZeros64(^rest)
+		run := uint(bits.TrailingZeros64(^rest))
 		if run == 0 {
-			if run = bits.TrailingZeros64(rest); run > 2 {
+			if run = uint(bits.TrailingZeros64(rest)); run > 2 {
 				break
 			}
 		}
@@ -426,6 +439,6 @@ func nextField(left *uint64, most int) (at, n int) {
 	return at, n
 }
 
-func (d *keyDigit) of(key uint64) uint64 {
-	return (key>>d.low&d.lowMask | key>>d.high&d.highMask<<d.highShift) & (1<<digitBits - 1)
+func (d keyDigit) of(key uint64) uint64 {
+	return (key>>(d.low&63)&d.lowMask | key>>(d.high&63)&d.highMask<<(d.highShift&63)) & (1<<digitBits - 1)
 }

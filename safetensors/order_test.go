@@ -24,7 +24,6 @@ func sameOrder(t *testing.T, names []string, rank func(i int) int32) {
 		entries[i].Name = name
 	}
 	s := newSorter(entries)
-	s.items = make([]sortItem, len(entries))
 	var plain []sortItem
 	for i := range entries {
 		s.add(i, rank(i))
@@ -41,9 +40,6 @@ func sameOrder(t *testing.T, names []string, rank func(i int) int32) {
 		}
 		twice = twice || i > 0 && plain[i-1].rank == want.rank && entries[plain[i-1].index].Name == entries[want.index].Name
 		ranks[got.rank] = true
-		if !s.moved && got.index != int32(i) {
-			t.Fatalf("place %d has entry %d, and nothing was moved", i, got.index)
-		}
 	}
 	if twice != (s.twice >= 0) {
 		t.Fatalf("a name occurs twice: %v, found entry %d", twice, s.twice)
@@ -104,10 +100,23 @@ func TestSortKeys(t *testing.T) {
 			items[i] = sortItem{key: [2]uint64{rng.Uint64()&masks[0] | 0x30<<56, rng.Uint64() & masks[1]}, index: int32(i)}
 		}
 		want := slices.Clone(items)
-		slices.SortStableFunc(want, func(a, b sortItem) int { return a.compare(&b) })
+		// Of equal keys, some sorts keep the order and some do not.
+		slices.SortStableFunc(want, func(a, b sortItem) int { return cmp.Or(a.compare(&b), cmp.Compare(a.index, b.index)) })
+		byIndex := func(items []sortItem) {
+			for i := 0; i < len(items); {
+				j := i + 1
+				for j < len(items) && items[j].key == items[i].key {
+					j++
+				}
+				slices.SortFunc(items[i:j], func(a, b sortItem) int { return cmp.Compare(a.index, b.index) })
+				i = j
+			}
+		}
 		one, two := slices.Clone(items), slices.Clone(items)
 		radixSort(one, make([]sortItem, len(one)))
 		sortKeys(two)
+		byIndex(one)
+		byIndex(two)
 		if !slices.Equal(one, want) {
 			t.Fatalf("round %d: radixSort of %d items is wrong", round, len(items))
 		}

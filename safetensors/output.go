@@ -154,38 +154,38 @@ type source struct {
 // sources returns the pieces of the file, in order: the header, and then the
 // data of the entries.
 func (p *plan) sources() []source {
-	all := append(make([]source, 0, len(p.entries)+1), source{data: p.prefix, at: p.prefix, end: p.prefix.Size()})
-	var run *Tensor // what the last piece reads, if it is tensors of a file
-	for i := range p.entries {
-		s, ok := p.source(i)
-		if !ok {
-			continue
-		}
-		t, _ := s.data.(*Tensor)
-		if t != nil && run != nil && run.file == t.file && run.end == t.begin {
-			// They lie there as they are to lie here: a file that is written
-			// again is copied, not read tensor by tensor.
+	all := append(make([]source, 0, min(len(p.all), 1024)+1), source{data: p.prefix, at: p.prefix, end: p.prefix.Size()})
+	// Tensors that lie in a file as they are to lie here are one piece: a file
+	// that is written again is copied, not read tensor by tensor.
+	var run *Tensor
+	p.each(func(e *Entry, begin, size int64) error {
+		t, _ := e.Data.(*Tensor)
+		if t != nil && run != nil && run.end == t.begin && run.file == t.file {
 			run.end = t.end
-			all[len(all)-1].end = s.end
-			continue
+			all[len(all)-1].end += size
+			return nil
+		}
+		s, ok := p.source(e, begin, size)
+		if !ok {
+			return nil
 		}
 		if run = nil; t != nil {
 			run = &Tensor{Info: t.Info, file: t.file, begin: t.begin, end: t.end}
 			s.data, s.at = run, run
 		}
 		all = append(all, s)
-	}
+		return nil
+	})
 	return all
 }
 
-// source returns the piece of entry i, or false if there is nothing to write.
-func (p *plan) source(i int) (source, bool) {
-	e, at := p.entry(i), &p.entries[i]
+// source returns the piece of an entry, or false if there is nothing to write.
+func (p *plan) source(e *Entry, begin, size int64) (source, bool) {
 	prefix := p.prefix.Size()
-	s := source{data: e.Data, begin: prefix + at.begin, end: prefix + at.end(), name: e.Name}
-	if _, sized := e.Data.(interface{ Size() int64 }); sized {
+	s := source{data: e.Data, begin: prefix + begin, end: prefix + begin + size, name: e.Name}
+	if e.sourceSize() != unsized {
 		s.at, _ = e.Data.(io.ReaderAt)
-		return s, at.size > 0
+		return s, size > 0
 	}
 	return s, e.Data != nil
 }
@@ -238,14 +238,12 @@ func (w *exactWriter) Write(p []byte) (int, error) {
 // stream writes the data to w, piece by piece.
 func (p *plan) stream(ctx context.Context, w io.Writer, progress func(int64)) error {
 	counted := &progressWriter{ctx: ctx, w: w, progress: progress}
-	for i := range p.entries {
-		if s, ok := p.source(i); ok {
-			if err := s.writeTo(counted); err != nil {
-				return err
-			}
+	return p.each(func(e *Entry, begin, size int64) error {
+		if s, ok := p.source(e, begin, size); ok {
+			return s.writeTo(counted)
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 type progressWriter struct {

@@ -22,43 +22,30 @@ const (
 
 // A headerText is a header and its length, spelled when it is read.
 type headerText struct {
-	plan  *plan
-	head  []byte  // the length, the brace, the metadata
-	marks []int64 // where each markEvery-th entry begins, and the end of the last
-	size  int64   // with the padding
+	plan *plan
+	head []byte // the length, the brace, the metadata
+	size int64  // with the padding
 }
 
-const markEvery = 64
-
 // header returns the header, padded so that its end is a multiple of align,
-// and its length before it.
+// and its length before it. It puts the groups at their places.
 func (p *plan) header(metadata map[string]string, align int) (text, error) {
 	h := &headerText{plan: p, head: append(make([]byte, prefixLen, 64), '{')}
 	if metadata != nil {
 		h.head = appendMetadata(h.head, metadata)
-		if len(p.entries) > 0 {
+		if len(p.all) > 0 {
 			h.head = append(h.head, ',')
 		}
 	}
-	groups := (len(p.entries) + markEvery - 1) / markEvery
-	h.marks = make([]int64, groups+1)
-	parts := partsOf(len(p.entries))
-	parallel(parts, func(w int) {
-		from, to := share(groups, parts, w)
-		for g := from; g < to; g++ {
-			entries := h.group(g)
-			for i := range entries {
-				e := &entries[i]
-				h.marks[g+1] += int64(e.text) + digits(uint64(e.begin)) + digits(uint64(e.end()))
-			}
-		}
-	})
 	end, longest := int64(len(h.head)), int64(0)
-	for g := range h.marks {
-		longest = max(longest, h.marks[g])
-		end += h.marks[g]
-		h.marks[g] = end
+	last := len(p.groups) - 1
+	for g := range p.groups[:last] {
+		n := p.groups[g].text + p.offsetDigits(g)
+		p.groups[g].text = end
+		longest = max(longest, n)
+		end += n
 	}
+	p.groups[last].text = end
 	end = max(end, int64(len(h.head))+1) // the last comma's place is the brace's
 	h.size = (end + int64(align) - 1) / int64(align) * int64(align)
 	if h.size-prefixLen > maxHeaderLen {
@@ -75,12 +62,23 @@ func (p *plan) header(metadata map[string]string, align int) (text, error) {
 	return h, nil
 }
 
-func (h *headerText) Size() int64 { return h.size }
-
-// group returns the entries from mark g to the next.
-func (h *headerText) group(g int) []placed {
-	return h.plan.entries[g*markEvery : min((g+1)*markEvery, len(h.plan.entries))]
+// offsetDigits returns how many digits the offsets of group g have.
+func (p *plan) offsetDigits(g int) int64 {
+	from, to := p.bounds(g)
+	begin, end := p.groups[g].begin, p.groups[g+1].begin
+	if n := digits(uint64(begin)); n == digits(uint64(end)) {
+		return 2 * n * int64(to-from)
+	}
+	sum := int64(0)
+	for i := from; i < to; i++ {
+		size := p.entry(i).size()
+		sum += digits(uint64(begin)) + digits(uint64(begin+size))
+		begin += size
+	}
+	return sum
 }
+
+func (h *headerText) Size() int64 { return h.size }
 
 // ReadAt spells the bytes from offset off on.
 func (h *headerText) ReadAt(b []byte, off int64) (int, error) {
@@ -96,26 +94,27 @@ func (h *headerText) ReadAt(b []byte, off int64) (int, error) {
 		n = copy(b, h.head[off:])
 	}
 	// Groups that lie within b are spelled there, those at its edges apart.
-	g := max(0, sort.Search(len(h.marks), func(g int) bool { return h.marks[g] > off+int64(n) })-1)
-	for g < len(h.marks)-1 && n < len(b) {
+	groups := h.plan.groups
+	g := max(0, sort.Search(len(groups), func(g int) bool { return groups[g].text > off+int64(n) })-1)
+	for g < len(groups)-1 && n < len(b) {
 		last := g
-		for last < len(h.marks)-1 && h.marks[g] == off+int64(n) && h.marks[last+1]-off <= int64(len(b)) {
+		for last < len(groups)-1 && groups[g].text == off+int64(n) && groups[last+1].text-off <= int64(len(b)) {
 			last++
 		}
 		if last > g {
-			entries := h.plan.entries[g*markEvery : min(last*markEvery, len(h.plan.entries))]
-			spellEntries(b[n:h.marks[last]-off:h.marks[last]-off], h.plan.all, entries)
-			n, g = int(h.marks[last]-off), last
+			end := int(groups[last].text - off)
+			h.plan.spell(b[n:end:end], g, last)
+			n, g = end, last
 			continue
 		}
-		apart := make([]byte, h.marks[g+1]-h.marks[g])
-		spellEntries(apart, h.plan.all, h.group(g))
-		n += copy(b[n:], apart[off+int64(n)-h.marks[g]:])
+		apart := make([]byte, groups[g+1].text-groups[g].text)
+		h.plan.spell(apart, g, g+1)
+		n += copy(b[n:], apart[off+int64(n)-groups[g].text:])
 		g++
 	}
 	// Over the last comma, and behind it.
-	end := h.marks[len(h.marks)-1]
-	if len(h.plan.entries) > 0 {
+	end := groups[len(groups)-1].text
+	if len(h.plan.all) > 0 {
 		end--
 	}
 	for i := max(end, off); i < off+int64(len(b)); i++ {
@@ -127,28 +126,31 @@ func (h *headerText) ReadAt(b []byte, off int64) (int, error) {
 	return len(b), err
 }
 
-// WriteTo writes the whole, several blocks of which are spelled at once.
-func (h *headerText) WriteTo(w io.Writer) (int64, error) {
+// WriteTo writes the whole. Several workers spell a block each, and write them
+// in turn.
+func (h *headerText) WriteTo(out io.Writer) (n int64, err error) {
 	const block = 256 << 10 // which stays in the second-level cache
-	parts := partsOf(len(h.plan.entries))
-	blocks := make([][]byte, parts)
-	for i := range blocks {
-		blocks[i] = make([]byte, min(block, h.size))
+	parts := partsOf(len(h.plan.all))
+	turns := make([]chan struct{}, parts)
+	for w := range turns {
+		turns[w] = make(chan struct{}, 1)
 	}
-	for at := int64(0); at < h.size; {
-		parallel(parts, func(w int) {
-			from := min(at+int64(w)*block, h.size)
-			blocks[w] = blocks[w][:min(block, h.size-from)]
-			h.ReadAt(blocks[w], from)
-		})
-		for _, b := range blocks {
-			n, err := w.Write(b)
-			if at += int64(n); err != nil {
-				return at, err
+	turns[0] <- struct{}{}
+	parallel(parts, func(w int) {
+		b := make([]byte, min(block, h.size))
+		for at := int64(w) * block; at < h.size; at += int64(parts) * block {
+			b = b[:min(block, h.size-at)]
+			h.ReadAt(b, at)
+			<-turns[w]
+			if err == nil { // n and err belong to who has the turn
+				var written int
+				written, err = out.Write(b)
+				n += int64(written)
 			}
+			turns[(w+1)%parts] <- struct{}{}
 		}
-	}
-	return h.size, nil
+	})
+	return n, err
 }
 
 // jsonLen returns the length of an entry with its comma, but without the
@@ -184,16 +186,15 @@ func digits(n uint64) int64 {
 	return d
 }
 
-// spellEntries fills b with entries that lie one behind the other, each with a
-// comma behind it.
+// spell fills b with the entries of some groups, each with a comma behind it.
 //
 // Most of an entry is what the one before it has, too: the text between name
 // and shape, the shape itself, the offset where they meet. Such pieces are kept
 // and stored whole, longer than they are, which takes a few instructions; the
-// next piece covers what is too much. Near the end of b,
-// where nothing comes to cover it, an entry is spelled in the plain way.
-func spellEntries(b []byte, all []Entry, entries []placed) {
-	var infos [touched]*Info
+// next piece covers what is too much. Near the end of b, where nothing comes to
+// cover it, an entry is spelled in the plain way.
+func (p *plan) spell(b []byte, first, last int) {
+	var infos [groupLen]*Info
 	var (
 		dtype              DType
 		dtypeText          [40]byte // from behind the name to the shape
@@ -201,23 +202,27 @@ func spellEntries(b []byte, all []Entry, entries []placed) {
 		shape              []uint64
 		shapeText          [64]byte   // and on to the offsets
 		offset             offsetText // where the entry begins
+		size               int64
 	)
 	const longest = len(dtypeText) + len(shapeText) + 2*24 + len(`"",]},`)
-	for len(entries) > 0 {
-		n := min(touched, len(entries))
-		for i := range n {
-			infos[i] = &all[entries[i].index].Info
+	begin := p.groups[first].begin
+	for g := first; g < last; g++ {
+		from, to := p.bounds(g)
+		for i := from; i < to; i++ {
+			infos[i-from] = &p.entry(i).Info
 		}
-		touch(infos[:n])
-		for i := range n {
-			info, p := infos[i], &entries[i]
-			if info.DType != dtype {
+		if p.items != nil {
+			touch(infos[:to-from])
+		}
+		for _, info := range infos[:to-from] {
+			sameDType, sameShape := info.DType == dtype, shapeLen != 0 && slices.Equal(shape, info.Shape)
+			if !sameDType {
 				dtype = info.DType
 				dtypeLen = copy(dtypeText[:], `"`+behindName)
 				dtypeLen += copy(dtypeText[dtypeLen:], dtypes[dtype].name)
 				dtypeLen += copy(dtypeText[dtypeLen:], behindDType)
 			}
-			if shapeLen == 0 || !slices.Equal(shape, info.Shape) {
+			if !sameShape {
 				shape, shapeLen = info.Shape, 0
 				if len(shape) <= 8 { // longer ones hardly fit
 					text := append(appendShape(shapeText[:0], shape), behindShape...)
@@ -226,13 +231,17 @@ func spellEntries(b []byte, all []Entry, entries []placed) {
 					}
 				}
 			}
-			if offset.digits == 0 {
-				offset = offsetTextOf(p.begin)
+			if !sameDType || !sameShape {
+				size, _ = info.DataSize()
 			}
-			if shapeLen == 0 || p.escaped || len(b) < len(info.Name)+longest {
-				b = b[len(appendEntry(b[:0], info, p)):]
-				offset = offsetText{}
+			end := begin + size
+			if shapeLen == 0 || len(b) < len(info.Name)+longest || p.groups[g].escaped && !isPlain(info.Name) {
+				b = b[len(appendEntry(b[:0], info, begin, end)):]
+				begin, offset = end, offsetText{}
 				continue
+			}
+			if offset.digits == 0 {
+				offset = offsetTextOf(begin)
 			}
 			b[0] = '"'
 			at := 1 + copy(b[1:], info.Name)
@@ -242,26 +251,26 @@ func spellEntries(b []byte, all []Entry, entries []placed) {
 			at += shapeLen
 			at += offset.put(b[at:])
 			b[at] = ','
-			offset = offsetTextOf(p.end())
+			offset = offsetTextOf(end)
 			at += 1 + offset.put(b[at+1:])
 			b[at], b[at+1], b[at+2] = behindOffsets[0], behindOffsets[1], behindOffsets[2]
 			b = b[at+len(behindOffsets):]
+			begin = end
 		}
-		entries = entries[n:]
 	}
 }
 
 // appendEntry appends an entry and a comma.
-func appendEntry(b []byte, info *Info, p *placed) []byte {
+func appendEntry(b []byte, info *Info, begin, end int64) []byte {
 	b = appendString(b, info.Name)
 	b = append(b, behindName...)
 	b = append(b, dtypes[info.DType].name...)
 	b = append(b, behindDType...)
 	b = appendShape(b, info.Shape)
 	b = append(b, behindShape...)
-	b = strconv.AppendInt(b, p.begin, 10)
+	b = strconv.AppendInt(b, begin, 10)
 	b = append(b, ',')
-	b = strconv.AppendInt(b, p.end(), 10)
+	b = strconv.AppendInt(b, end, 10)
 	return append(b, behindOffsets...)
 }
 
