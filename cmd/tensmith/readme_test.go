@@ -1,0 +1,76 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestReadme runs what the README shows and compares what it prints: a picture
+// of output that no program prints any more is worse than none. Lines that end
+// in a backslash, pipes and the shell's own commands are not for this test; the
+// one file that the README cuts is cut here.
+func TestReadme(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for _, folder := range []string{"safetensors", "convert"} {
+		if err := os.Symlink(filepath.Join(root, folder), filepath.Join(dir, folder)); err != nil {
+			t.Skip(err)
+		}
+	}
+	cut, err := os.ReadFile("../../safetensors/testdata/real/numpy.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "cut.safetensors"), cut[:1200], 0o666); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+
+	ran := 0
+	blocks := strings.Split(string(text), "```")
+	for i := 1; i < len(blocks); i += 2 {
+		block, ok := strings.CutPrefix(blocks[i], "console\n")
+		if !ok {
+			continue
+		}
+		for command := range strings.SplitSeq("\n"+block, "\n$ ") {
+			line, want, _ := strings.Cut(command, "\n")
+			line, ok := strings.CutPrefix(strings.Replace(line, "go run ./cmd/tensmith", "tensmith", 1), "tensmith ")
+			if !ok || strings.Contains(line, "|") {
+				continue
+			}
+			line, status := strings.CutSuffix(line, "; echo $?")
+			var out bytes.Buffer
+			code := run(t.Context(), strings.Fields(line), nil, &out, &out)
+			if status {
+				fmt.Fprintln(&out, code)
+			}
+			if diff := cmp.Diff(strings.TrimSpace(want), strings.TrimSpace(out.String())); diff != "" {
+				t.Errorf("tensmith %s (-README +real):\n%s", line, diff)
+			}
+			ran++
+		}
+	}
+	if ran < 3 {
+		t.Errorf("only %d commands of the README were run", ran)
+	}
+	// The table of verbs is complete.
+	for _, cmd := range (&app{}).root().Commands() {
+		if !bytes.Contains(text, []byte("`"+cmd.Name()+"`")) && !bytes.Contains(text, []byte("`tensmith "+cmd.Name()+"`")) {
+			t.Errorf("the README does not mention the verb %s", cmd.Name())
+		}
+	}
+}
