@@ -251,15 +251,16 @@ func validBzip2(r io.ReaderAt, off, end int64) (int64, string, bool) {
 const minPath = 6
 
 // validPickle decodes it. It counts if it ends, and imports a name that can be
-// one or lies in a frame; or if it has imported what is known to be dangerous
-// before it breaks off. A pickle that does neither holds plain data and does no
+// one or lies in a frame; or if it has imported what is known to be dangerous and
+// called something before it breaks off. A pickle that does neither holds plain data and does no
 // harm; random bytes hold many.
 func validPickle(r io.ReaderAt, off, end int64) (int64, string, bool) {
 	h := head(r, off, end, 11)
 	d := pickle.NewDecoder(r, off, min(end, off+1<<20))
 	d.Limits = pickle.Limits{Memory: 8 << 20, Opcodes: 100_000, Memo: 100_000, Stack: 100_000, Marks: 10_000, String: 1 << 16}
-	worst, name, imports := pickle.Allowed, "", 0
+	worst, name, imports, called := pickle.Allowed, "", 0, false
 	d.OnEvent = func(e pickle.Event) {
+		called = called || e.Kind == pickle.KindCall
 		s, ok := e.Value.(*pickle.Symbol)
 		if e.Kind != pickle.KindGlobal || !ok || len(s.WrittenModule)+len(s.WrittenName) < minPath || !isName(s.WrittenModule) || !isName(s.WrittenName) {
 			return
@@ -274,7 +275,7 @@ func validPickle(r io.ReaderAt, off, end int64) (int64, string, bool) {
 		name = "imports " + quote(name)
 	}
 	switch {
-	case imports > 0 && worst == pickle.Dangerous:
+	case called && imports > 0 && worst == pickle.Dangerous:
 		return off, name, true
 	case err != nil:
 		return 0, "", false
