@@ -19,6 +19,11 @@ import (
 // Data that has a method Size() int64 is checked before anything is written.
 // If it is also an [io.ReaderAt] it is read at offsets, by several workers
 // when it goes to a file.
+//
+// Data that has a method Written(p []byte, done func()) sees what of it is
+// written, to compute a digest on the way: all its bytes, in order, piece by
+// piece. Written may return early. It is not called again until it has called
+// done, in whatever goroutine; until then p does not change.
 type Entry struct {
 	Info
 	Data io.WriterTo

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sort"
 	"sync"
 )
@@ -147,6 +148,7 @@ const blockSize = 2 << 20
 type source struct {
 	data       io.WriterTo
 	at         io.ReaderAt // nil if data can only stream
+	watch      watcher     // nil if data does not watch
 	begin, end int64       // in the file
 	name       string
 }
@@ -183,6 +185,7 @@ func (p *plan) sources() []source {
 func (p *plan) source(e *Entry, begin, size int64) (source, bool) {
 	prefix := p.prefix.Size()
 	s := source{data: e.Data, begin: prefix + begin, end: prefix + begin + size, name: e.Name}
+	s.watch, _ = e.Data.(watcher)
 	if e.sourceSize() != unsized {
 		s.at, _ = e.Data.(io.ReaderAt)
 		return s, size > 0
@@ -204,6 +207,9 @@ func (s *source) fail(err error) error {
 // writeTo streams the piece to w.
 func (s *source) writeTo(w io.Writer) error {
 	size := s.end - s.begin
+	if s.watch != nil {
+		w = &shower{w: w, to: s.watch}
+	}
 	if s.at != nil {
 		if _, err := copyAt(w, s.at, size); err != nil {
 			return s.fail(err)
@@ -272,6 +278,9 @@ func (p *plan) write(ctx context.Context, f *os.File, progress func(int64)) erro
 	}
 	all := p.sources()
 	out := &output{ctx: ctx, f: f, progress: progress, n: -p.prefix.Size()}
+	if slices.ContainsFunc(all, func(s source) bool { return s.watch != nil }) {
+		return out.watched(all)
+	}
 	for len(all) > 0 {
 		// Pieces of one kind are taken together.
 		n := 1
@@ -294,11 +303,13 @@ func (p *plan) write(ctx context.Context, f *os.File, progress func(int64)) erro
 
 // An output is a file being written, in blocks.
 type output struct {
-	ctx      context.Context
-	f        *os.File
-	mu       sync.Mutex
-	progress func(int64)
-	n        int64 // of the data, so far
+	ctx       context.Context
+	f         *os.File
+	turn      sync.Mutex // of many who write at once, for whom a system would spin
+	streaming sync.Mutex
+	mu        sync.Mutex
+	progress  func(int64)
+	n         int64 // of the data, so far
 }
 
 func (o *output) writeAt(p []byte, off int64) error {
