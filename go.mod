@@ -25,6 +25,9 @@ require (
 	// Checkpoints compressed with xz; the standard library has no reader.
 	github.com/ulikunitz/xz v0.5.17
 
+	// What the processor can do, for the kernel of package internal/digest.
+	golang.org/x/sys v0.49.0
+
 	// Whether output is a terminal, and how wide, on every system.
 	golang.org/x/term v0.47.0
 )
@@ -35,6 +38,5 @@ require (
 	github.com/russross/blackfriday/v2 v2.1.0 // indirect
 	github.com/spf13/pflag v1.0.9 // indirect
 	go.yaml.in/yaml/v3 v3.0.4 // indirect
-	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/tools v0.26.0 // indirect
 )

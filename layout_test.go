@@ -41,7 +41,9 @@ var layout = []struct {
 		"it knows the dtypes, and needs nothing else"},
 	{"pickle", nil, nil,
 		"a reader of hostile bytes is audited whole, so it stands alone"},
-	{"convert", []string{"safetensors", "numeric", "pickle", "convert/..."}, nil,
+	{"internal/digest", nil, []string{"golang.org/x/sys/cpu"},
+		"many SHA-256 at once, faster than std's one by one; it asks what the processor can do"},
+	{"convert", []string{"safetensors", "numeric", "pickle", "internal/digest", "convert/..."}, nil,
 		"the table of foreign formats is the one place that knows them all"},
 	{"convert/*", []string{"safetensors", "numeric", "pickle"}, nil,
 		"a foreign format knows neither the table nor its siblings"},
@@ -88,7 +90,8 @@ var guarded = []struct {
 		"cmd/tensmith": "signals",
 	}},
 	{"golang.org/x/sys", map[string]string{
-		"cmd/tensmith": "width and kind of the terminal",
+		"cmd/tensmith":    "width and kind of the terminal",
+		"internal/digest": "what the processor can do",
 	}},
 	{"net", map[string]string{
 		"sign/keyless": "a certificate and a log entry come from a service",

@@ -1,9 +1,9 @@
 package convert
 
 import (
+	"errors"
+	"fmt"
 	"io"
-	"math"
-	"sync/atomic"
 
 	"github.com/tensmith/tensmith/numeric"
 	"github.com/tensmith/tensmith/safetensors"
@@ -41,164 +41,108 @@ func exact(from, to safetensors.DType) bool {
 	return f.Max <= t.Max && f.MinPositive >= t.MinPositive && f.Epsilon >= t.Epsilon && (t.Inf || !f.Inf)
 }
 
-// castPiece is how many elements are cast at a time.
-const castPiece = 1 << 14
-
-// A cast is data whose elements are rounded to another type as it is written.
+// A cast is data whose elements are rounded to another type as it is read.
 type cast struct {
-	src      sized
+	*numeric.Cast
 	from, to safetensors.DType
-	over     atomic.Int64 // finite numbers that became infinite, or NaN
+	before   *sum // of what is read, which then has to be in order; or nil
+	seen     int64
+	src      io.ReaderAt
+	size     int64 // of src
 }
 
-func (c *cast) sizes() (from, to int64) { return int64(c.from.Bits() / 8), int64(c.to.Bits() / 8) }
-
-// Size returns the size in bytes after the cast.
-func (c *cast) Size() int64 {
-	from, to := c.sizes()
-	return c.src.Size() / from * to
-}
-
-// round casts whole elements.
-func (c *cast) round(dst, src []byte) error {
-	from, _ := c.sizes()
-	n := len(src) / int(from)
-	limits, _ := numeric.LimitsOf(c.to)
-	if c.from == safetensors.F64 {
-		values := make([]float64, n)
-		if err := numeric.Decode(values, c.from, src); err != nil {
-			return err
-		}
-		c.count64(values, limits.Max)
-		return numeric.Encode(dst, c.to, values, numeric.ToSpecial)
-	}
-	values := make([]float32, n)
-	if err := numeric.Decode(values, c.from, src); err != nil {
-		return err
-	}
-	if limits.Max < math.MaxFloat32 {
-		most, over := float32(limits.Max), int64(0)
-		for _, v := range values {
-			if (v > most || v < -most) && v-v == 0 {
-				over++
-			}
-		}
-		if over > 0 {
-			c.over.Add(over)
-		}
-	}
-	return numeric.Encode(dst, c.to, values, numeric.ToSpecial)
-}
-
-func (c *cast) count64(values []float64, most float64) {
-	over := int64(0)
-	for _, v := range values {
-		if (v > most || v < -most) && v-v == 0 {
-			over++
-		}
-	}
-	if over > 0 {
-		c.over.Add(over)
-	}
-}
-
-// WriteTo implements io.WriterTo.
-func (c *cast) WriteTo(w io.Writer) (int64, error) {
-	c.over.Store(0)
-	cw := &castWriter{c: c, w: w}
-	if _, err := c.src.WriteTo(cw); err != nil {
-		return cw.n, err
-	}
-	err := cw.flush()
-	return cw.n, err
-}
-
-// A castWriter takes bytes as they come.
-type castWriter struct {
-	c       *cast
-	w       io.Writer
-	in, out []byte
-	n       int64
-}
-
-func (w *castWriter) Write(p []byte) (n int, err error) {
-	from, _ := w.c.sizes()
-	for len(p) > 0 {
-		part := p[:min(len(p), castPiece*int(from)-len(w.in))]
-		w.in = append(w.in, part...)
-		n, p = n+len(part), p[len(part):]
-		if len(w.in) == castPiece*int(from) {
-			if err := w.flush(); err != nil {
-				return n, err
-			}
-		}
-	}
-	return n, nil
-}
-
-func (w *castWriter) flush() error {
-	from, to := w.c.sizes()
-	size := int64(len(w.in)) / from * to
-	w.out = append(w.out[:0], make([]byte, size)...)
-	if err := w.c.round(w.out, w.in[:int64(len(w.in))/from*from]); err != nil {
-		return err
-	}
-	w.in = w.in[:0]
-	n, err := w.w.Write(w.out)
-	w.n += int64(n)
-	return err
-}
-
-// A castAt is a cast of data that can be read at offsets, so that it can too.
-type castAt struct {
-	*cast
-	at io.ReaderAt
-}
+// A castSource is what a cast reads.
+type castSource struct{ c *cast }
 
 // ReadAt implements io.ReaderAt.
-func (c castAt) ReadAt(p []byte, off int64) (n int, err error) {
-	from, to := c.sizes()
-	size := c.Size()
-	if off < 0 || off > size {
-		return 0, io.EOF
+func (s castSource) ReadAt(p []byte, off int64) (int, error) {
+	c := s.c
+	n, err := c.src.ReadAt(p, off)
+	if c.before == nil || n < len(p) {
+		return n, err
 	}
-	if int64(len(p)) > size-off {
-		p, err = p[:size-off], io.EOF
+	if off > c.seen {
+		return 0, fmt.Errorf("%w: offset %d after %d", errOrder, off, c.seen)
 	}
-	in := make([]byte, 0, castPiece*from)
-	for len(p) > 0 {
-		first := off / to
-		count := min(int64(castPiece), (off+int64(len(p))+to-1)/to-first)
-		in = in[:count*from]
-		if m, err := c.at.ReadAt(in, first*from); m < len(in) {
-			if err == nil || err == io.EOF {
-				err = io.ErrUnexpectedEOF
-			}
-			return n, err
-		}
-		var m int
-		if skip := off - first*to; skip == 0 && int64(len(p)) >= count*to {
-			m = int(count * to)
-			if err := c.round(p[:m], in); err != nil {
-				return n, err
-			}
-		} else {
-			out := make([]byte, count*to)
-			if err := c.round(out, in); err != nil {
-				return n, err
-			}
-			m = copy(p, out[skip:])
-		}
-		n, p, off = n+m, p[m:], off+int64(m)
+	// Where blocks meet within an element some bytes are read twice.
+	if end := off + int64(n); end > c.seen {
+		c.before.take(p[c.seen-off : n])
+		c.seen = end
 	}
 	return n, err
 }
 
-// castTo returns the data as another type.
-func castTo(src sized, from, to safetensors.DType) (sized, *cast) {
-	c := &cast{src: src, from: from, to: to}
-	if at, ok := src.(io.ReaderAt); ok {
-		return castAt{c, at}, c
+var errOrder = errors.New("data is not read in order")
+
+// castTo returns the data as another type. What can only stream will stream.
+func castTo(src sized, from, to safetensors.DType) (sized, *cast, error) {
+	c := &cast{from: from, to: to, size: src.Size()}
+	var f *feed
+	var ok bool
+	if c.src, ok = src.(io.ReaderAt); !ok {
+		f = new(feed)
+		c.src = f
 	}
-	return c, c
+	var err error
+	c.Cast, err = numeric.NewCast(numeric.Data{DType: from, Source: castSource{c}, Size: c.size}, to, numeric.ToSpecial)
+	if err != nil {
+		return nil, nil, err
+	}
+	if f != nil {
+		return streamed{c, src, f}, c, nil
+	}
+	return c, c, nil
+}
+
+// A streamed is a cast of data that cannot be read at offsets, and cannot be
+// either.
+type streamed struct {
+	c    *cast
+	src  sized
+	feed *feed
+}
+
+// Size returns the size in bytes after the cast.
+func (s streamed) Size() int64 { return s.c.Size() }
+
+// WriteTo implements io.WriterTo.
+func (s streamed) WriteTo(w io.Writer) (int64, error) {
+	r, in := io.Pipe()
+	s.feed.r, s.feed.at = r, 0
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, err := s.src.WriteTo(in)
+		in.CloseWithError(err)
+	}()
+	defer func() {
+		r.Close()
+		<-ended
+	}()
+	n, err := s.c.WriteTo(w)
+	if err != nil {
+		return n, err
+	}
+	if more, err := r.Read(make([]byte, 1)); more > 0 {
+		return n, fmt.Errorf("%w: there is more data than dtype and shape take", safetensors.ErrSize)
+	} else if err != io.EOF {
+		return n, err
+	}
+	return n, nil
+}
+
+// A feed is data in order that a cast reads as if at offsets.
+type feed struct {
+	r  io.Reader
+	at int64
+}
+
+// ReadAt implements io.ReaderAt for the offset that is next.
+func (f *feed) ReadAt(p []byte, off int64) (int, error) {
+	if off != f.at {
+		return 0, fmt.Errorf("%w: offset %d after %d", errOrder, off, f.at)
+	}
+	n, err := io.ReadFull(f.r, p)
+	f.at += int64(n)
+	return n, err
 }

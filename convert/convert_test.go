@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -233,29 +234,66 @@ func TestCast(t *testing.T) {
 	}
 }
 
-// TestCastAt reads a cast at odd offsets.
+// TestCastAt reads a cast at odd offsets and as a stream.
 func TestCastAt(t *testing.T) {
-	src := make([]byte, 4*50_000)
+	src := make([]byte, 4*500_000)
 	for i := range src {
 		src[i] = byte(i * 7)
 	}
 	for _, to := range []safetensors.DType{safetensors.BF16, safetensors.F64, safetensors.F8E4M3} {
-		data, c := castTo(section{bytes.NewReader(src)}, safetensors.F32, to)
-		var all bytes.Buffer
+		data, c, err := castTo(section{bytes.NewReader(src)}, safetensors.F32, to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all, again bytes.Buffer
 		if n, err := data.WriteTo(&all); err != nil || n != data.Size() {
 			t.Fatalf("%d bytes of %d, %v", n, data.Size(), err)
 		}
-		if over := c.over.Load(); (over > 0) != (to == safetensors.F8E4M3 || to == safetensors.BF16 && over > 0) {
+		over := c.Overflows()
+		if (over > 0) != (to == safetensors.F8E4M3) {
 			t.Errorf("%s: %d beyond the range", to, over)
 		}
-		at := data.(castAt)
+		at := data.(io.ReaderAt)
 		for _, span := range [][2]int64{{0, 1}, {1, 1}, {3, 7}, {1, 40_001}, {data.Size() - 5, 5}, {0, data.Size()}} {
 			p := make([]byte, span[1])
 			if n, err := at.ReadAt(p, span[0]); n != len(p) || err != nil || !bytes.Equal(p, all.Bytes()[span[0]:span[0]+span[1]]) {
 				t.Errorf("%s: %d bytes at %d: %d, %v", to, span[1], span[0], n, err)
 			}
 		}
+		data, c, err = castTo(stream{src, int64(len(src))}, safetensors.F32, to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := data.(io.ReaderAt); ok {
+			t.Errorf("%s: a stream that is read at offsets", to)
+		}
+		if n, err := data.WriteTo(&again); err != nil || n != data.Size() || !bytes.Equal(again.Bytes(), all.Bytes()) || c.Overflows() != over {
+			t.Errorf("%s: the stream has %d bytes, %d beyond the range, %v", to, n, c.Overflows(), err)
+		}
 	}
+	// What is shorter or longer than it says is found, and nothing hangs.
+	for _, off := range []int64{-4, 4} {
+		data, _, err := castTo(stream{src, int64(len(src)) + off}, safetensors.F32, safetensors.BF16)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := data.WriteTo(io.Discard); err == nil {
+			t.Errorf("data of %d bytes more than its size: no error", -off)
+		}
+	}
+}
+
+// A stream is data that can only be had in order.
+type stream struct {
+	data []byte
+	size int64
+}
+
+func (s stream) Size() int64 { return s.size }
+
+func (s stream) WriteTo(w io.Writer) (int64, error) {
+	n, err := io.Copy(w, bytes.NewReader(s.data))
+	return n, err
 }
 
 // A section has the three methods of tensor data.

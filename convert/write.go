@@ -3,18 +3,13 @@ package convert
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 
 	"github.com/tensmith/tensmith/safetensors"
 )
@@ -43,11 +38,11 @@ type Plan struct {
 	// Metadata are strings to store besides those of the file.
 	Metadata map[string]string
 
-	Digests bool // compute the SHA-256 of each tensor
+	Digests bool // compute the SHA-256 of each tensor as it is read and written
 	Verify  bool // read the output again and compare; implies Digests
 
-	// Progress, if set, is called with a stage ("hash", "write", "verify") and
-	// how many of its bytes are done, from one goroutine at a time.
+	// Progress, if set, is called with a stage ("write", "verify") and how many
+	// of its bytes are done, from one goroutine at a time.
 	Progress func(stage string, done, total int64)
 }
 
@@ -92,15 +87,9 @@ func (f *File) Write(ctx context.Context, plan Plan) (*Report, error) {
 		return nil, err
 	}
 	r := f.report(entries, casts, &plan)
+	var after []sumAt
 	if plan.Digests || plan.Verify {
-		if err := digest(ctx, f.Entries, plan.stage("hash"), func(i int, sum string) { r.Tensors[i].Before = sum }); err != nil {
-			return nil, err
-		}
-		if len(casts) == 0 {
-			for i := range r.Tensors {
-				r.Tensors[i].After = r.Tensors[i].Before
-			}
-		} else if err := digest(ctx, entries, plan.stage("hash"), func(i int, sum string) { r.Tensors[i].After = sum }); err != nil {
+		if after, err = watch(entries, casts); err != nil {
 			return nil, err
 		}
 	}
@@ -123,6 +112,14 @@ func (f *File) Write(ctx context.Context, plan Plan) (*Report, error) {
 			return nil, err
 		}
 		r.Files = []string{plan.Output}
+	}
+	for i := range after {
+		t := &r.Tensors[i]
+		t.After = hex.EncodeToString(after[i].sum.sum[:])
+		t.Before = t.After
+		if c := casts[i]; c != nil {
+			t.Before = hex.EncodeToString(c.before.sum[:])
+		}
 	}
 	f.judge(r, casts)
 	if plan.Verify {
@@ -160,7 +157,11 @@ func (f *File) entries(plan *Plan) ([]safetensors.Entry, map[int]*cast, error) {
 		if !ok {
 			return nil, nil, fmt.Errorf("tensor %q: data of unknown size", e.Name)
 		}
-		e.Data, casts[i] = castTo(src, e.DType, plan.DType)
+		data, c, err := castTo(src, e.DType, plan.DType)
+		if err != nil {
+			return nil, nil, fmt.Errorf("tensor %q: %w", e.Name, err)
+		}
+		e.Data, casts[i] = data, c
 		e.DType = plan.DType
 	}
 	return entries, casts, nil
@@ -210,7 +211,7 @@ func (f *File) judge(r *Report, casts map[int]*cast) {
 	lossy := map[string]int{}
 	for i, c := range casts {
 		t := &r.Tensors[i]
-		if over := c.over.Load(); over > 0 {
+		if c.Overflows() > 0 {
 			t.Notes = append(t.Notes, "numbers beyond the range of "+t.DType)
 			r.Notes = append(r.Notes, Note{Kind: "cast", Tensor: t.Name, Text: "has numbers beyond the range of " + t.DType})
 		}
@@ -273,79 +274,6 @@ func tensors(n int) string {
 	return fmt.Sprintf("%d tensors", n)
 }
 
-// digest hashes tensors, several at a time, the largest first.
-func digest(ctx context.Context, entries []safetensors.Entry, progress func(done, total int64), set func(i int, sum string)) error {
-	order := make([]int, len(entries))
-	sizes := make([]int64, len(entries))
-	total := int64(0)
-	for i, e := range entries {
-		order[i] = i
-		if s, ok := e.Data.(sized); ok {
-			sizes[i] = s.Size()
-		}
-		total += sizes[i]
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(sizes[b], sizes[a]) })
-	var (
-		mu     sync.Mutex
-		next   atomic.Int64
-		done   int64
-		failed error
-		wg     sync.WaitGroup
-	)
-	for range min(runtime.GOMAXPROCS(0), 4, len(entries)) {
-		wg.Go(func() {
-			for {
-				n := int(next.Add(1)) - 1
-				if n >= len(order) {
-					return
-				}
-				i := order[n]
-				h := sha256.New()
-				err := context.Cause(ctx)
-				if err == nil && entries[i].Data != nil {
-					w := &watched{h, ctx, func(n int) {
-						mu.Lock()
-						defer mu.Unlock()
-						if done += int64(n); progress != nil {
-							progress(done, total)
-						}
-					}}
-					_, err = entries[i].Data.WriteTo(w)
-				}
-				mu.Lock()
-				if err != nil {
-					if failed == nil {
-						failed = fmt.Errorf("tensor %q: %w", entries[i].Name, err)
-					}
-					mu.Unlock()
-					return
-				}
-				set(i, hex.EncodeToString(h.Sum(nil)))
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	return failed
-}
-
-// A watched is a writer that ends with its context.
-type watched struct {
-	w    io.Writer
-	ctx  context.Context
-	done func(int)
-}
-
-func (w *watched) Write(p []byte) (int, error) {
-	if w.ctx.Err() != nil {
-		return 0, context.Cause(w.ctx)
-	}
-	n, err := w.w.Write(p)
-	w.done(n)
-	return n, err
-}
-
 // verify reads the output again.
 func (r *Report) verify(ctx context.Context, name string, progress func(done, total int64)) error {
 	c, err := safetensors.OpenCheckpoint(name)
@@ -356,7 +284,7 @@ func (r *Report) verify(ctx context.Context, name string, progress func(done, to
 	if c.Len() != len(r.Tensors) {
 		return fmt.Errorf("%s: %w: %s in the place of %d", name, ErrVerify, tensors(c.Len()), len(r.Tensors))
 	}
-	again := make([]safetensors.Entry, len(r.Tensors))
+	again := make([]*safetensors.Tensor, len(r.Tensors))
 	for i, t := range r.Tensors {
 		got, err := c.Tensor(t.Name)
 		if err != nil {
@@ -365,11 +293,11 @@ func (r *Report) verify(ctx context.Context, name string, progress func(done, to
 		if got.DType.String() != t.DType || !slices.Equal(got.Shape, t.Shape) {
 			return fmt.Errorf("%s: %w: tensor %q is %s %d", name, ErrVerify, t.Name, got.DType, got.Shape)
 		}
-		again[i] = safetensors.Entry{Info: got.Info, Data: got}
+		again[i] = got
 	}
 	var wrong []string
-	err = digest(ctx, again, progress, func(i int, sum string) {
-		if sum != r.Tensors[i].After {
+	err = digests(ctx, again, progress, func(i int, sum [32]byte) {
+		if hex.EncodeToString(sum[:]) != r.Tensors[i].After {
 			wrong = append(wrong, r.Tensors[i].Name)
 		}
 	})

@@ -1,10 +1,13 @@
 package numeric
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"sync"
+	"sync/atomic"
 
 	"github.com/tensmith/tensmith/safetensors"
 )
@@ -19,7 +22,9 @@ type Cast struct {
 	to   safetensors.DType
 	mode Overflow
 	size int64
-	free sync.Pool // of *castBuffers
+
+	narrows bool // whether there are numbers of from.DType beyond those of to
+	over    atomic.Int64
 }
 
 // castBuffers are what one call of ReadAt works in.
@@ -28,6 +33,13 @@ type castBuffers struct {
 	narrow [castNumbers]float32
 	wide   [castNumbers]float64
 }
+
+// freeCasts are buffers of casts that are done: there may be a cast for each of
+// a hundred thousand tensors, and hardly any of them at work.
+var freeCasts = sync.Pool{New: func() any { return new(castBuffers) }}
+
+// castBytes is about what a cast reads at once.
+const castBytes = 256 << 10
 
 // NewCast returns the numbers of data in the float type to. A number that does
 // not fit goes the way of mode. For integers and Bool the error is ErrFloat, and
@@ -49,11 +61,18 @@ func NewCast(data Data, to safetensors.DType, mode Overflow) (*Cast, error) {
 	if numbers%groupOf(to).numbers != 0 {
 		return nil, fmt.Errorf("%w: %d numbers as %s", ErrSize, numbers, to)
 	}
-	return &Cast{from: data, to: to, mode: mode, size: bytesOf(to, numbers)}, nil
+	wide, _ := LimitsOf(data.DType)
+	narrow, _ := LimitsOf(to)
+	return &Cast{from: data, to: to, mode: mode, size: bytesOf(to, numbers), narrows: wide.Max > narrow.Max}, nil
 }
 
 // Size returns the size of the cast data in bytes.
 func (c *Cast) Size() int64 { return c.size }
+
+// Overflows returns how many numbers ReadAt and WriteTo have met that are finite
+// and of a magnitude beyond the largest of the type that they were cast to. What
+// was read twice counts twice.
+func (c *Cast) Overflows() int64 { return c.over.Load() }
 
 // Data returns the cast data.
 func (c *Cast) Data() Data { return Data{DType: c.to, Source: c, Size: c.size} }
@@ -74,11 +93,8 @@ func (c *Cast) ReadAt(p []byte, off int64) (n int, err error) {
 	if short {
 		p = p[:c.size-off]
 	}
-	b, ok := c.free.Get().(*castBuffers)
-	if !ok {
-		b = new(castBuffers)
-	}
-	defer c.free.Put(b)
+	b := freeCasts.Get().(*castBuffers)
+	defer freeCasts.Put(b)
 	if n, err = c.read(b, p, off); err == nil && short {
 		err = io.EOF
 	}
@@ -96,7 +112,7 @@ func (c *Cast) read(b *castBuffers, p []byte, off int64) (n int, err error) {
 		at := off + int64(n)
 		first, skip := at/unitBytes*unit, at%unitBytes
 		whole := int64(len(p)-n) / unitBytes * unit
-		whole = min(whole, pieceBytes/bytesOf(c.from.DType, unit)*unit, total-first)
+		whole = min(whole, castBytes/bytesOf(c.from.DType, unit)*unit, total-first)
 		inside := skip == 0 && whole > 0
 		count := whole
 		if !inside {
@@ -105,6 +121,11 @@ func (c *Cast) read(b *castBuffers, p []byte, off int64) (n int, err error) {
 		raw, err := c.from.read(&b.raw, bytesOf(c.from.DType, first), bytesOf(c.from.DType, count))
 		if err != nil {
 			return n, err
+		}
+		if c.narrows {
+			if err := c.count(b, raw); err != nil {
+				return n, err
+			}
 		}
 		if inside {
 			size := int(bytesOf(c.to, count))
@@ -122,6 +143,47 @@ func (c *Cast) read(b *castBuffers, p []byte, off int64) (n int, err error) {
 		n += copy(p[n:], edge[skip:size])
 	}
 	return n, nil
+}
+
+// count adds to the overflows those of raw.
+func (c *Cast) count(b *castBuffers, raw []byte) error {
+	limits, _ := LimitsOf(c.to)
+	most, n := limits.Max, int64(0)
+	switch from := c.from.DType; from {
+	case safetensors.F64:
+		// Magnitudes are in the order of their bits.
+		most := math.Float64bits(most)
+		for ; len(raw) >= 8; raw = raw[8:] {
+			if bits := binary.LittleEndian.Uint64(raw) &^ (1 << 63); bits > most && bits < 0x7FF<<52 {
+				n++
+			}
+		}
+	case safetensors.F32:
+		most := math.Float32bits(float32(most))
+		for ; len(raw) >= 4; raw = raw[4:] {
+			if bits := binary.LittleEndian.Uint32(raw) &^ (1 << 31); bits > most && bits < 0xFF<<23 {
+				n++
+			}
+		}
+	default:
+		for len(raw) > 0 {
+			size := min(int64(len(raw)), bytesOf(from, castNumbers))
+			values := b.narrow[:size/groupOf(from).bytes*groupOf(from).numbers]
+			if err := Decode(values, from, raw[:size]); err != nil {
+				return err
+			}
+			for _, v := range values {
+				if v := math.Abs(float64(v)); v > most && v <= math.MaxFloat64 {
+					n++
+				}
+			}
+			raw = raw[size:]
+		}
+	}
+	if n > 0 {
+		c.over.Add(n)
+	}
+	return nil
 }
 
 // streamBytes is from where results are written past the caches: no more of them

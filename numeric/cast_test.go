@@ -75,6 +75,45 @@ func TestCast(t *testing.T) {
 	}
 }
 
+// TestOverflows counts what is beyond the largest finite value of a type: 65504
+// for F16, (2-2^-7)·2^127 for BF16, 448 for F8_E4M3 and 57344 for F8_E5M2.
+func TestOverflows(t *testing.T) {
+	inf := math.Inf(1)
+	values := []float64{0, 1, -1, 448, -449, 57344, 57345, 65504, -65505, 1e6, 0x1.fep127, -0x1.ffp127, inf, -inf, math.NaN()}
+	wide := append([]float64{1e300, -0x1.fffffep127, 0x1.fffffe0001p127}, values...)
+	for _, test := range []struct {
+		from, to safetensors.DType
+		values   []float64
+		want     int64
+	}{
+		{safetensors.F32, safetensors.F32, values, 0},
+		{safetensors.F32, safetensors.F64, values, 0},
+		{safetensors.F32, safetensors.BF16, values, 1},
+		{safetensors.F32, safetensors.F16, values, 4},
+		{safetensors.F32, safetensors.F8E5M2, values, 6},
+		{safetensors.F32, safetensors.F8E4M3, values, 8},
+		{safetensors.F64, safetensors.F32, wide, 2},
+		{safetensors.F64, safetensors.BF16, wide, 4},
+		{safetensors.F16, safetensors.F8E5M2, []float64{57344, 57376, -65504, inf}, 2},
+		{safetensors.F16, safetensors.BF16, []float64{65504}, 0},
+		{safetensors.BF16, safetensors.F16, []float64{65280, 65536, -0x1.fep127, inf}, 2},
+		{safetensors.F8E5M2, safetensors.F8E4M3, []float64{448, 512, -57344, inf}, 2},
+	} {
+		g := groupOf(test.from)
+		raw := make(Memory, int64(len(test.values))*g.bytes)
+		if err := Encode(raw, test.from, test.values, ToSpecial); err != nil {
+			t.Fatal(err)
+		}
+		c, err := NewCast(Data{test.from, opaque{raw}, int64(len(raw))}, test.to, ToSpecial)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.WriteTo(io.Discard); err != nil || c.Overflows() != test.want {
+			t.Errorf("%s to %s: %d, not %d beyond the range, %v", test.from, test.to, c.Overflows(), test.want, err)
+		}
+	}
+}
+
 func TestCastErrors(t *testing.T) {
 	four := Memory{0, 0, 0xC0, 0x7F, 0, 0, 0xC0, 0x7F, 0, 0, 0xC0, 0x7F, 0, 0, 0xC0, 0x7F}
 	for _, test := range []struct {

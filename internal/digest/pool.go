@@ -1,0 +1,194 @@
+package digest
+
+import (
+	"crypto/sha256"
+	"iter"
+	"math"
+	"runtime"
+	"sync"
+)
+
+// Lanes is how many streams the kernel hashes side by side.
+const Lanes = 16
+
+const (
+	// few is the number of streams up to which crypto/sha256, one after the
+	// other, is as fast as the kernel, whose time does not depend on how many
+	// of its lanes are used.
+	few = 5
+
+	// small is the size of a piece up to which it is not worth the way through
+	// the pool.
+	small = 4 << 10
+
+	// turn is how many bytes of each stream are hashed before the pool looks
+	// for others.
+	turn = 64 << 10
+)
+
+// A Pool hashes pieces of streams. The zero Pool is ready for use. Its method
+// is safe for concurrent use.
+type Pool struct {
+	mu      sync.Mutex
+	queue   []piece
+	runners int
+}
+
+// A piece is bytes to be hashed.
+type piece struct {
+	s    *Stream
+	data []byte // what is left of it
+	done func()
+}
+
+// Write hashes p as the next bytes of a stream. It may return before that is
+// done, which done is called for, in any goroutine; until then the caller
+// neither changes p nor writes to the stream.
+func (p *Pool) Write(s *Stream, data []byte, done func()) {
+	one := piece{s, data, done}
+	switch {
+	case len(data) <= small:
+		one.finish()
+	case !hasKernel || s.Alone:
+		go one.finish()
+	default:
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.queue = append(p.queue, one)
+		if p.runners == 0 || len(p.queue) >= Lanes && p.runners < runtime.GOMAXPROCS(0) {
+			p.runners++
+			go p.run()
+		}
+	}
+}
+
+// finish hashes all that is left.
+func (p *piece) finish() {
+	if len(p.data) > 0 {
+		p.s.write(p.data)
+	}
+	p.done()
+}
+
+// run works until the queue is empty.
+func (p *Pool) run() {
+	var t table
+	for yielded := 0; p.fill(&t); {
+		if t.n < Lanes && yielded < 2 {
+			// Who reads the next pieces may be waiting for this processor.
+			yielded++
+			runtime.Gosched()
+			continue
+		}
+		yielded = 0
+		if t.n > few {
+			t.step()
+			continue
+		}
+		for t.n > 0 {
+			one := t.remove(t.n - 1)
+			go one.finish()
+		}
+	}
+}
+
+// fill takes pieces into free lanes. It reports whether there is anything to
+// do; if not, the runner has ended.
+func (p *Pool) fill(t *table) bool {
+	p.mu.Lock()
+	n := min(Lanes-t.n, len(p.queue))
+	var taken [Lanes]piece
+	copy(taken[:n], p.queue)
+	rest := copy(p.queue, p.queue[n:])
+	clear(p.queue[rest:])
+	p.queue = p.queue[:rest]
+	if t.n == 0 && n == 0 {
+		p.runners--
+	}
+	p.mu.Unlock()
+	for _, one := range taken[:n] {
+		t.add(one)
+	}
+	return t.n > 0 || n > 0
+}
+
+// A table is the streams that are being hashed side by side, those of the
+// first n lanes.
+type table struct {
+	n     int
+	words [8][Lanes]uint32
+	lanes [Lanes]piece
+	begun [Lanes]int // bytes hashed since the lane was taken
+}
+
+// add takes a piece into a free lane, at the beginning of a block.
+func (t *table) add(one piece) {
+	if n := min(one.s.missing(), len(one.data)); n > 0 {
+		one.s.write(one.data[:n])
+		one.data = one.data[n:]
+	}
+	if len(one.data) < sha256.BlockSize {
+		one.finish()
+		return
+	}
+	one.s.load(&t.words, t.n)
+	t.lanes[t.n], t.begun[t.n] = one, 0
+	t.n++
+}
+
+// remove frees a lane.
+func (t *table) remove(lane int) piece {
+	one := t.lanes[lane]
+	one.s.store(&t.words, lane, t.begun[lane])
+	t.n--
+	if lane != t.n {
+		t.lanes[lane], t.begun[lane] = t.lanes[t.n], t.begun[t.n]
+		for i := range t.words {
+			t.words[i][lane] = t.words[i][t.n]
+		}
+	}
+	t.lanes[t.n] = piece{}
+	return one
+}
+
+// step hashes as many blocks as every lane has.
+func (t *table) step() {
+	n := math.MaxInt
+	for _, one := range t.lanes[:t.n] {
+		n = min(n, len(one.data))
+	}
+	n = min(n, turn) / sha256.BlockSize * sha256.BlockSize
+	var data [Lanes]*byte
+	for i := range data {
+		// A lane that is not used has to read something.
+		data[i] = &t.lanes[min(i, t.n-1)].data[0]
+	}
+	kernel(&t.words, &data, n/sha256.BlockSize)
+	for i := t.n - 1; i >= 0; i-- {
+		t.begun[i] += n
+		t.lanes[i].data = t.lanes[i].data[n:]
+		if len(t.lanes[i].data) < sha256.BlockSize {
+			one := t.remove(i)
+			one.finish()
+		}
+	}
+}
+
+// Longest returns the size in bytes up to which streams of the given sizes are
+// best hashed side by side; the few that are longer are for Alone.
+func Longest(sizes iter.Seq[int64]) int64 {
+	total := int64(0)
+	for n := range sizes {
+		total += n
+	}
+	most, long := total/Lanes, 0
+	for n := range sizes {
+		if n > most {
+			long++
+		}
+	}
+	if long > few {
+		return total // as many as that fill the lanes
+	}
+	return most
+}
