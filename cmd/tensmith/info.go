@@ -176,7 +176,7 @@ func (a *app) printInfo(doc infoJSON, s describe.Summary, report scan.CheckRepor
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(a.stdout, "%s  %s\n", a.paint(dim, pad(name, 12)), fmt.Sprintf(format, args...))
 	}
-	fmt.Fprintln(a.stdout, a.paint(bold, doc.Path))
+	fmt.Fprintln(a.stdout, a.paint(bold, harmless(doc.Path)))
 	kind := doc.Kind
 	if name := cmp.Or(doc.Architecture, doc.Base); name != "" {
 		kind += ", " + safe(name)
@@ -219,7 +219,9 @@ func (a *app) printInfo(doc infoJSON, s describe.Summary, report scan.CheckRepor
 	} else {
 		line("files", "%d", len(doc.Files))
 		for _, f := range doc.Files[:min(len(doc.Files), 6)] {
-			line("", "%s  %s, %s", shorten(f.File, width-40), size(f.Bytes), plural(f.Tensors, "tensor"))
+			figures := size(f.Bytes) + ", " + plural(f.Tensors, "tensor")
+			name := strings.TrimPrefix(f.File, strings.TrimSuffix(doc.Path, "/")+"/")
+			line("", "%s  %s", shorten(harmless(name), max(20, width-16-len(figures))), figures)
 		}
 		if n := len(doc.Files) - 6; n > 0 {
 			line("", "and %d more", n)

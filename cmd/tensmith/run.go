@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -163,10 +164,10 @@ Examples:
   {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
 
 Flags:
-{{.LocalFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableInheritedFlags}}
+{{.LocalFlags.FlagUsagesWrapped COLUMNS | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableInheritedFlags}}
 
 Flags of every verb:
-{{.InheritedFlags.FlagUsages | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableSubCommands}}
+{{.InheritedFlags.FlagUsagesWrapped COLUMNS | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableSubCommands}}
 
 ` + "`tensmith VERB --help`" + ` tells more about a verb.{{end}}
 `
@@ -195,12 +196,13 @@ func (a *app) root() *cobra.Command {
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	flags := root.PersistentFlags()
-	flags.StringVar(&a.format, "format", "auto", "output: auto, human, json, jsonl or tsv")
+	flags.StringVar(&a.format, "format", "auto", "the output's `FORM`: auto, human, json, jsonl or tsv")
 	flags.BoolVar(&a.json, "json", false, "short for --format json")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "print no words, only data")
-	flags.StringVar(&a.color, "color", "auto", "colour: auto, always or never")
-	flags.StringVar(&a.progress, "progress", "auto", "progress on standard error: auto, bar, plain, json or none")
-	flags.IntVarP(&a.jobs, "jobs", "j", runtime.GOMAXPROCS(0), "how many workers")
+	flags.StringVar(&a.color, "color", "auto", "`WHEN` to colour: auto, always or never")
+	flags.StringVar(&a.progress, "progress", "auto", "the `FORM` of progress on standard error: auto, bar, plain, json or none")
+	flags.IntVarP(&a.jobs, "jobs", "j", runtime.GOMAXPROCS(0), "`N` workers")
+	flags.Lookup("jobs").DefValue = "one a processor" // the same page of the manual everywhere
 	flags.SortFlags = false
 	for _, group := range verbs {
 		root.AddGroup(&cobra.Group{ID: group.group, Title: group.group + ":"})
@@ -214,7 +216,11 @@ func (a *app) root() *cobra.Command {
 	}
 	root.SetHelpCommand(a.helpCommand(root))
 	root.SetHelpCommandGroupID("Other")
-	root.SetUsageTemplate(usageTemplate)
+	columns := 80
+	if width, ok := terminal(a.stdout); ok {
+		columns = max(width, 60)
+	}
+	root.SetUsageTemplate(strings.ReplaceAll(usageTemplate, "COLUMNS", strconv.Itoa(columns)))
 	return root
 }
 
