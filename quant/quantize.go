@@ -2,6 +2,7 @@ package quant
 
 import (
 	"context"
+	"errors"
 	"io"
 	"math"
 	"slices"
@@ -75,6 +76,7 @@ type Quantized struct {
 	// are computed as they are read.
 	Entries []safetensors.Entry
 
+	name string
 	src  numeric.Data
 	cast *numeric.Cast // Unscaled
 	q    *scaled       // else
@@ -101,7 +103,7 @@ func Quantize(e safetensors.Entry, to safetensors.DType, scaling Scaling, mode n
 		return nil, fault(e.Name, ErrShape, "%v", err)
 	}
 	src := numeric.Data{DType: e.DType, Source: p.at, Size: size}
-	z := &Quantized{src: src, to: to, mode: mode}
+	z := &Quantized{name: e.Name, src: src, to: to, mode: mode}
 	if scaling == Unscaled {
 		if z.cast, err = numeric.NewCast(src, to, mode); err != nil {
 			return nil, fault(e.Name, err, "")
@@ -139,7 +141,10 @@ func (z *Quantized) Prepare(ctx context.Context, workers int) error {
 	if z.q == nil {
 		return nil
 	}
-	return z.q.prepare(ctx, workers)
+	if err := z.q.prepare(ctx, workers); err != nil {
+		return z.explain(err)
+	}
+	return nil
 }
 
 // Data returns the numbers that the quantised tensor stands for, as F32, or in
@@ -175,13 +180,25 @@ func (z *Quantized) Loss(ctx context.Context, scan numeric.Scan) (*Loss, error) 
 	}
 	diff, err := scan.Compare(ctx, z.src, after, numeric.Tolerance{})
 	if err != nil {
-		return nil, err
+		return nil, z.explain(err)
 	}
 	l := &Loss{Diff: *diff, Overflow: v.over.Load()}
 	if counts {
 		l.Overflow = diff.Special // pairs of a number and infinity, or NaN
 	}
 	return l, nil
+}
+
+// explain makes an error name the tensor, and a number that has no place in
+// the type more than the piece of data that it was in.
+func (z *Quantized) explain(err error) error {
+	if _, ok := errors.AsType[*Error](err); ok {
+		return err
+	}
+	if v, ok := errors.AsType[*numeric.ValueError](err); ok {
+		err = v
+	}
+	return &Error{Tensor: z.name, Err: err}
 }
 
 // A bound is the magnitude from which on numbers round beyond the largest

@@ -26,6 +26,7 @@ const hostile = `{"__metadata__":{"k\u001b[31m":"v\u001b]0;title\u0007\nsecond\t
 const (
 	realDir  = "../../safetensors/testdata/real/"
 	torchDir = "../../convert/torch/testdata/"
+	quantDir = "../../quant/testdata/"
 )
 
 // documented has runs of every verb, by verb: arguments without the verb, in
@@ -57,6 +58,11 @@ var documented = map[string][][]string{
 	"split":  {{realDir + "sharded", "-o", "DIR/out.safetensors", "--max-shard", "1kB", "--force"}, {"HOSTILE", "--dry-run"}},
 	"join":   {{realDir + "sharded", "-o", "DIR/out.safetensors", "--force"}},
 	"repack": {{realDir + "mlx_like.safetensors", "-o", "DIR/out.safetensors", "--force"}, {realDir + "mlx_like.safetensors", "--dry-run"}},
+	"cast": {{realDir + "sharded", "--to", "f8_e4m3", "--scale", "tensor", "--only", "*", "-o", "DIR/out.safetensors", "--force"},
+		{realDir + "numpy.safetensors", "--to", "bf16", "--dry-run"}, {quantDir + "mxfp4.safetensors", "--to", "f16", "--errors=false", "--dry-run"},
+		{"1", "HOSTILE", "--to", "bf16", "-o", "DIR/none.safetensors"}},
+	"dequantize": {{quantDir + "nf4.safetensors", "-o", "DIR/out.safetensors", "--force"}, {quantDir + "gpt-oss.safetensors", "--dry-run"},
+		{"1", "HOSTILE", "-o", "DIR/none.safetensors"}},
 
 	"version":    {{}},
 	"completion": {{"bash"}},

@@ -63,7 +63,7 @@ var verbs = []struct {
 }{
 	{"Look", []func(*app) *cobra.Command{infoCommand, lsCommand, treeCommand, headerCommand, showCommand, statsCommand, histCommand, pickleCommand}},
 	{"Judge", []func(*app) *cobra.Command{checkCommand, scanCommand, explainCommand, diffCommand, hashCommand, conformanceCommand}},
-	{"Change", []func(*app) *cobra.Command{convertCommand, metaCommand, selectCommand, dropCommand, renameCommand, mergeCommand, splitCommand, joinCommand, repackCommand, exportCommand}},
+	{"Change", []func(*app) *cobra.Command{convertCommand, metaCommand, selectCommand, dropCommand, renameCommand, mergeCommand, splitCommand, joinCommand, repackCommand, castCommand, dequantizeCommand, exportCommand}},
 	{"Other", []func(*app) *cobra.Command{versionCommand, completionCommand, manCommand}},
 }
 

@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 //	cut FILE N            cuts N bytes off the end of a file
 //
 // $REAL is safetensors/testdata/real, files that other programs wrote, and
-// $TORCH is convert/torch/testdata.
+// $TORCH is convert/torch/testdata, $QUANT is quant/testdata.
 func TestScript(t *testing.T) {
 	real, err := filepath.Abs("../../safetensors/testdata/real")
 	if err != nil {
@@ -54,12 +54,17 @@ func TestScript(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	quant, err := filepath.Abs("../../quant/testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
 		UpdateScripts: *update,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("REAL", real)
 			env.Setenv("TORCH", torch)
+			env.Setenv("QUANT", quant)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -260,6 +265,8 @@ func TestInterrupted(t *testing.T) {
 		{"repack", real + "sharded"},
 		{"meta", real + "numpy.safetensors", "--set", "a=b"},
 		{"meta", real + "sharded", "--set", "a=b"},
+		{"cast", real + "sharded", "--to", "f8_e4m3", "--scale", "block128", "--only", "*"},
+		{"dequantize", "../../quant/testdata/nf4.safetensors"},
 	} {
 		t.Run(strings.Join(args[:1], " "), func(t *testing.T) {
 			dir := t.TempDir()

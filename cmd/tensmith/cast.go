@@ -1,0 +1,436 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tensmith/tensmith/describe"
+	"github.com/tensmith/tensmith/numeric"
+	"github.com/tensmith/tensmith/quant"
+	"github.com/tensmith/tensmith/safetensors"
+)
+
+// A casting is the flags of cast.
+type casting struct {
+	out        output
+	to         string
+	scale      string
+	overflow   string
+	keep, only []string
+	top        int
+	errors     bool
+	config     string
+
+	dtype    safetensors.DType
+	scaling  quant.Scaling
+	mode     numeric.Overflow
+	kept     globs
+	selected globs
+}
+
+func castCommand(a *app) *cobra.Command {
+	var c casting
+	cmd := &cobra.Command{
+		Use:   "cast [flags] MODEL --to DTYPE -o FILE",
+		Short: "round floats to another type, FP8 and FP4 with scales included",
+		Long: `Write a model with its floats rounded to another type, to nearest even, and
+tell for each tensor what that has cost: the largest error, the ratio of signal
+to noise (SQNR) in decibels, and how many numbers had no place in the type. The
+worst come first.
+
+--scale divides weights before they are rounded, and stores by what:
+  none      nothing is scaled
+  tensor    NAME_scale, one F32 a tensor (compressed-tensors, vLLM)
+  block128  NAME_scale_inv, an F32 for each 128×128 (DeepSeek V3, Qwen 3)
+  mx        NAME_scale, a power of two for each 32 of a row (OCP MX); --to f4
+            packs two weights a byte into NAME_packed
+
+Integers, packed weights and their scales stay as they are. So do, for types of
+eight bits and fewer, tensors of one dimension and buffers, and with scales what
+is not a linear layer by its name: embeddings, heads, routers. --only names what
+is to be cast instead, --keep what is not.
+
+Loaders go by quantization_config in config.json, which --config writes; --json
+has it too.
+
+Exit status: 0 written, 1 there is nothing to cast, 2 trouble, such as an
+input that cannot be read or an output that exists.`,
+		Example: `  tensmith cast model.safetensors --to bf16 -o half.safetensors
+  tensmith cast model/ --to f8_e4m3 --scale block128 \
+      -o out/model.safetensors --config out/config.json
+  tensmith cast model/ --to f4 --scale mx --keep '*.down_proj.*' --dry-run`,
+		Args: args(1, 1, "MODEL"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.cast(cmd.Context(), &c, args[0])
+		},
+	}
+	c.out.flags(cmd, "none", true)
+	f := cmd.Flags()
+	f.StringVar(&c.to, "to", "", "the `DTYPE`: bf16, f16, f32, f64, f8_e4m3, f8_e5m2, f4, …")
+	f.StringVar(&c.scale, "scale", "none", "scales: none, tensor, block128 or mx")
+	f.StringVar(&c.overflow, "overflow", "", "what becomes of numbers too large: special (infinity or NaN) or saturate;\nby default saturate with scales and special without")
+	f.StringArrayVar(&c.keep, "keep", nil, "tensors whose names match this `GLOB` keep their type")
+	f.StringArrayVar(&c.only, "only", nil, "cast tensors whose names match this `GLOB`, and no others")
+	f.StringVar(&c.config, "config", "", "write the model's config.json with its quantization_config to this `FILE`")
+	f.BoolVar(&c.errors, "errors", true, "tell the errors, which takes reading the model twice")
+	f.IntVar(&c.top, "top", 20, "print the `N` worst tensors; 0 prints all")
+	return cmd
+}
+
+// floats are the types that --to takes, as it spells them.
+func floats() (list []string) {
+	for d := safetensors.Bool; d.Bits() > 0; d++ {
+		if _, ok := numeric.LimitsOf(d); ok && d != safetensors.C64 {
+			list = append(list, strings.ToLower(d.String()))
+		}
+	}
+	return list
+}
+
+// check finds what is wrong with the flags, and works out what they mean.
+func (c *casting) check() error {
+	if c.to == "" {
+		return hinted{usagef("the type is missing"), "say --to DTYPE: " + strings.Join(floats(), ", ")}
+	}
+	if !slices.Contains(floats(), strings.ToLower(c.to)) {
+		return hinted{usagef("--to is %q, no type of floats", c.to), "it takes " + strings.Join(floats(), ", ")}
+	}
+	c.dtype, _ = safetensors.ParseDType(strings.ToUpper(c.to))
+	c.scaling = quant.Scaling(c.scale)
+	switch c.scaling {
+	case quant.Unscaled:
+	case quant.PerTensor, quant.Block128, quant.MX:
+		if types := c.scaling.Types(); !slices.Contains(types, c.dtype) {
+			var names []string
+			for _, d := range types {
+				names = append(names, strings.ToLower(d.String()))
+			}
+			return hinted{usagef("nothing is stored as %s with --scale %s", c.dtype, c.scale), "it goes with --to " + strings.Join(names, ", ")}
+		}
+	default:
+		return usagef("--scale is %q, not none, tensor, block128 or mx", c.scale)
+	}
+	switch {
+	case c.overflow == "saturate" || c.overflow == "" && c.scaling != quant.Unscaled:
+		c.mode = numeric.Saturate
+	case c.overflow == "special" && c.scaling == quant.MX:
+		return usagef("--overflow special and --scale mx exclude each other: the specification has numbers saturate")
+	case c.overflow != "" && c.overflow != "special":
+		return usagef("--overflow is %q, not special or saturate", c.overflow)
+	}
+	if c.top < 0 {
+		return usagef("--top is %d, and must be at least 0", c.top)
+	}
+	var err error
+	if c.kept, err = parseGlobs(c.keep); err != nil {
+		return err
+	}
+	if c.selected, err = parseGlobs(c.only); err != nil {
+		return err
+	}
+	return c.out.check()
+}
+
+// A castReport is the JSON of cast.
+type castReport struct {
+	writeReport
+	To       string       `json:"to"`
+	Scale    string       `json:"scale"`
+	Overflow string       `json:"overflow"`
+	Cast     []castTensor `json:"cast"`
+	Kept     []castKept   `json:"kept"`
+	Config   string       `json:"config,omitempty"`              // the file that was written
+	Quant    any          `json:"quantization_config,omitempty"` // what it needs
+}
+
+type castTensor struct {
+	Name     string   `json:"name"`
+	From     string   `json:"from"`
+	Shape    []uint64 `json:"shape"`
+	Before   int64    `json:"bytes_before"`
+	Bytes    int64    `json:"bytes"`
+	Stored   []string `json:"stored"`
+	MaxAbs   *scalar  `json:"max_abs,omitempty"`
+	SQNR     *scalar  `json:"sqnr_db,omitempty"`
+	Overflow *uint64  `json:"overflow,omitempty"`
+}
+
+type castKept struct {
+	Name  string `json:"name"`
+	DType string `json:"dtype"`
+	Why   string `json:"why"`
+}
+
+// unscaledNames are weights that nobody scales unless told to: those that are
+// looked up, that choose words or experts.
+var unscaledNames, _ = parseGlobs([]string{
+	"*embed*", "*wte.weight", "*wpe.weight", "{,*.}shared.weight", "{,*.}lm_head.*", "output.weight", "{,*.}head.weight",
+	"{,*.}score.weight", "{,*.}classifier.*", "*.{gate,router,shared_expert_gate}.{weight,wg.weight,layer.weight}",
+})
+
+// why tells why a tensor is not cast; "" says that it is.
+func (c *casting) why(t describe.Tensor) string {
+	limits, float := numeric.LimitsOf(t.DType)
+	small := c.dtype.Bits() <= 8
+	chosen := len(c.only) > 0
+	switch {
+	case t.Role == describe.Packed:
+		return "packed already"
+	case t.Role == describe.Companion:
+		return "belongs to a packed weight"
+	case !float || t.DType == safetensors.C64 || !limits.Signed:
+		return "no floats"
+	case chosen && !c.selected.match(t.Name):
+		return "not in --only"
+	case len(c.keep) > 0 && c.kept.match(t.Name):
+		return "in --keep"
+	case t.DType == c.dtype && c.scaling == quant.Unscaled && c.mode == numeric.ToSpecial:
+		return "of that type already"
+	case small && !chosen && t.Role == describe.Buffer:
+		return "a buffer"
+	case small && !chosen && len(t.Shape) < 2:
+		return "fewer than two dimensions"
+	case c.scaling != quant.Unscaled && !chosen && unscaledNames.match(t.Name):
+		return "an embedding, a head or a router by its name"
+	}
+	if ok, why := c.scaling.Fits(t.Shape, c.dtype); !ok {
+		return why
+	}
+	info := t.Info
+	info.DType = c.dtype
+	if _, err := info.DataSize(); err != nil {
+		return "no whole number of bytes as " + c.dtype.String()
+	}
+	return ""
+}
+
+func (a *app) cast(ctx context.Context, c *casting, address string) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	in, err := a.openInput(address)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	p, err := locate(address)
+	if err != nil {
+		return err
+	}
+	config := configOf(p)
+	w := &writing{verb: "cast", metadata: in.Metadata(), from: address, paths: in.paths}
+	r := &castReport{To: c.dtype.String(), Scale: c.scale, Overflow: "special", Cast: []castTensor{}, Kept: []castKept{}}
+	if c.mode == numeric.Saturate {
+		r.Overflow = "saturate"
+	}
+	var made []*quant.Quantized
+	for _, t := range describe.Describe(in.Checkpoint, config).Tensors {
+		source, err := in.Tensor(t.Name)
+		if err != nil {
+			return err
+		}
+		e := safetensors.Entry{Info: source.Info, Data: source}
+		if why := c.why(t); why != "" {
+			r.Kept = append(r.Kept, castKept{t.Name, t.DType.String(), why})
+			w.entries = append(w.entries, e)
+			continue
+		}
+		q, err := quant.Quantize(e, c.dtype, c.scaling, c.mode)
+		if err != nil {
+			return fmt.Errorf("%s: %w", address, err)
+		}
+		row := castTensor{Name: t.Name, From: t.DType.String(), Shape: orScalar(t.Shape), Before: source.Size()}
+		for _, e := range q.Entries {
+			row.Stored = append(row.Stored, e.Name)
+			row.Bytes += dataSize(e)
+		}
+		made, r.Cast = append(made, q), append(r.Cast, row)
+		w.entries = append(w.entries, q.Entries...)
+	}
+	if len(made) == 0 {
+		r.writeReport = nothing("cast")
+		if a.format == "human" {
+			a.printKept(r)
+		} else if err := a.printCast(c, r, w); err != nil {
+			return err
+		}
+		a.words("nothing to cast")
+		return errNo
+	}
+	r.Quant = quantizationConfig(c, r.Kept, w.entries)
+	// What is refused is to be refused before the work.
+	if err := c.out.guardBefore(w, c.config, address); err != nil {
+		return err
+	}
+	if err := a.measure(ctx, c, address, made, r.Cast); err != nil {
+		return castHint(err)
+	}
+	if err := a.produce(ctx, &c.out, w); err != nil {
+		return castHint(err)
+	}
+	if c.config != "" && !c.out.dryRun {
+		if err := writeConfig(c.config, config, r.Quant, c.out.force); err != nil {
+			return err
+		}
+		r.Config = c.config
+	}
+	r.writeReport = w.report
+	slices.SortStableFunc(r.Cast, worse)
+	return a.printCast(c, r, w)
+}
+
+// castHint says what can be done about a NaN that a type has no code for.
+func castHint(err error) error {
+	if v, ok := errors.AsType[*numeric.ValueError](err); ok && errors.Is(v, numeric.ErrNaN) {
+		return hinted{err, "--keep NAME leaves a tensor as it is"}
+	}
+	return err
+}
+
+// orScalar is a shape for JSON, where that of a scalar is [].
+func orScalar(shape []uint64) []uint64 {
+	if shape == nil {
+		return []uint64{}
+	}
+	return shape
+}
+
+// measure finds the scales, and compares what each tensor was with what it is.
+func (a *app) measure(ctx context.Context, c *casting, address string, made []*quant.Quantized, rows []castTensor) error {
+	total := int64(0)
+	for _, row := range rows {
+		total += row.Before
+	}
+	m := a.meter("measuring", total)
+	defer m.end()
+	return a.work(ctx, len(made), func(i int) int64 { return rows[i].Before }, func(ctx context.Context, i, workers int) error {
+		if !c.errors {
+			if err := made[i].Prepare(ctx, workers); err != nil {
+				return fmt.Errorf("%s: %w", address, err)
+			}
+			return nil
+		}
+		loss, err := made[i].Loss(ctx, numeric.Scan{Workers: workers})
+		if err != nil {
+			return fmt.Errorf("%s: %w", address, err)
+		}
+		most, sqnr := scalar(loss.MaxAbs), scalar(loss.SQNR())
+		rows[i].MaxAbs, rows[i].SQNR, rows[i].Overflow = &most, &sqnr, &loss.Overflow
+		m.add(rows[i].Before)
+		return nil
+	})
+}
+
+// worse puts first what has lost numbers, and then what has most noise.
+func worse(x, y castTensor) int {
+	if x.SQNR == nil || y.SQNR == nil {
+		return 0
+	}
+	// NaN, of a tensor without finite numbers, goes last.
+	noise := func(t castTensor) float64 {
+		if math.IsNaN(float64(*t.SQNR)) {
+			return math.Inf(1)
+		}
+		return float64(*t.SQNR)
+	}
+	return cmp.Or(cmp.Compare(*y.Overflow, *x.Overflow), cmp.Compare(noise(x), noise(y)), natural(x.Name, y.Name))
+}
+
+func (a *app) printCast(c *casting, r *castReport, w *writing) error {
+	switch a.format {
+	case "json", "jsonl":
+		return a.printJSON(r)
+	case "tsv":
+		s := a.sheet("name", "from", "to", "shape", "bytes_before", "bytes", "max_abs", "sqnr_db", "overflow", "kept")
+		for _, t := range r.Cast {
+			s.row(t.Name, t.From, r.To, t.Shape, t.Before, t.Bytes, orNil(t.MaxAbs), orNil(t.SQNR), orNil(t.Overflow), nil)
+		}
+		for _, t := range r.Kept {
+			s.row(t.Name, t.DType, t.DType, nil, nil, nil, nil, nil, nil, t.Why)
+		}
+		return s.flush()
+	}
+	rows, left := r.Cast, 0
+	if c.top > 0 && c.top < len(rows) {
+		rows, left = rows[:c.top], len(rows)-c.top
+	}
+	if c.errors {
+		f := &figures{a: a, columns: []figure{{"tensor", 0, true}, {"from", 2, true}, {"shape", 3, true}, {"max abs", 0, false}, {"SQNR dB", 0, false}, {"overflow", 1, false}}}
+		for _, t := range rows {
+			over := cell{group(int64(*t.Overflow)), plain}
+			if *t.Overflow > 0 {
+				over.style = red
+			}
+			f.row(cell{safe(t.Name), plain}, cell{t.From, cyan}, cell{shape(t.Shape), plain}, cell{t.MaxAbs.short(), plain}, cell{decibels(*t.SQNR), plain}, over)
+		}
+		if err := f.flush(); err != nil {
+			return err
+		}
+		if left > 0 {
+			a.words("and %d more: --top 0 prints all", left)
+		}
+	}
+	a.printKept(r)
+	as := r.To
+	if c.scaling != quant.Unscaled {
+		as += " with scales (" + r.Scale + ")"
+	}
+	a.words("%s as %s: %s → %s", plural(len(r.Cast), "tensor"), as, size(sumOf(r.Cast, true)), size(sumOf(r.Cast, false)))
+	switch {
+	case r.Config != "":
+		a.words("wrote %s", r.Config)
+	case r.Quant != nil:
+		a.words("note: loaders go by quantization_config in config.json, which --config FILE writes")
+	case c.scaling != quant.Unscaled:
+		a.words("note: no loader is known for %s with these scales; `tensmith dequantize` reads them", r.To)
+	}
+	return a.reportWriting(&c.out, w)
+}
+
+func sumOf(rows []castTensor, before bool) (n int64) {
+	for _, t := range rows {
+		if before {
+			n += t.Before
+		} else {
+			n += t.Bytes
+		}
+	}
+	return n
+}
+
+// printKept says how many tensors stay as they are, and why.
+func (a *app) printKept(r *castReport) {
+	counts := map[string]int{}
+	for _, t := range r.Kept {
+		counts[t.Why]++
+	}
+	for _, why := range slices.Sorted(maps.Keys(counts)) {
+		a.words("kept %s: %s", plural(counts[why], "tensor"), why)
+	}
+}
+
+// decibels is a ratio for people.
+func decibels(n scalar) string {
+	if f := float64(n); math.IsInf(f, 1) {
+		return "exact"
+	} else if !math.IsNaN(f) && !math.IsInf(f, 0) {
+		return fmt.Sprintf("%.2f", f)
+	}
+	return n.short()
+}
+
+// orNil is a cell of TSV that may be empty.
+func orNil[T any](p *T) any {
+	if p == nil {
+		return nil
+	}
+	return *p
+}
