@@ -4,79 +4,22 @@ package numeric
 
 import "github.com/tensmith/tensmith/safetensors"
 
-// castSteps are the numbers that a kernel of casts takes at a time.
-const castSteps = 64
+// These choose a kernel.
 
-func encodeKernel(dst []byte, d safetensors.DType, src []float32, mode Overflow) int {
-	return best.encodeFloats(dst, d, src, mode)
-}
+// streams tells that there are kernels that write past the caches.
+const streams = true
 
-func encodeKernelBytes(dst []byte, d safetensors.DType, src []byte, mode Overflow, stream bool) int {
-	return best.encodeBytes(dst, d, src, mode, stream)
-}
-
-func decodeKernel(dst []float32, d safetensors.DType, src []byte) int {
-	return best.decodeFloats(dst, d, src)
-}
-
-func decodeKernelBytes(dst []byte, d safetensors.DType, src []byte, stream bool) int {
-	return best.decodeBytes(dst, d, src, stream)
-}
-
-// over returns what magnitudes beyond the largest become in a layout.
-func over(d safetensors.DType, mode Overflow) uint32 {
-	l, _ := layoutOf(d)
-	return l.overflow(0, mode)
-}
-
-// castable returns how many of n numbers kernels take.
-func (v level) castable(n int) int {
-	if v == plain {
-		return 0
+func (v level) halvesOfFloats(dst []byte, d safetensors.DType, src []float32, n int, over uint32) {
+	switch wide := v >= avx512; {
+	case d == safetensors.BF16 && wide:
+		toBF16FloatsAVX512(dst, src, n, over)
+	case d == safetensors.BF16:
+		toBF16FloatsAVX2(dst, src, n, over)
+	case wide:
+		toF16FloatsAVX512(dst, src, n, over)
+	default:
+		toF16FloatsAVX2(dst, src, n, over)
 	}
-	return n &^ (castSteps - 1)
-}
-
-// encodeFloats stops before a step in which there is a NaN that d does not have.
-func (v level) encodeFloats(dst []byte, d safetensors.DType, src []float32, mode Overflow) int {
-	n := v.castable(len(src))
-	if n == 0 {
-		return 0
-	}
-	switch d {
-	case safetensors.BF16:
-		if v >= avx512 {
-			toBF16FloatsAVX512(dst, src, n, over(d, mode))
-		} else {
-			toBF16FloatsAVX2(dst, src, n, over(d, mode))
-		}
-		return n
-	case safetensors.F16:
-		if v >= avx512 {
-			toF16FloatsAVX512(dst, src, n, over(d, mode))
-		} else {
-			toF16FloatsAVX2(dst, src, n, over(d, mode))
-		}
-		return n
-	}
-	p, ok := newNarrowing(d, mode)
-	if !ok {
-		return 0
-	}
-	if d.Bits() == 8 {
-		v.bytesOfFloats(dst, src, n, &p)
-		return n
-	}
-	var codes [castNumbers]byte
-	for done := 0; done < n; {
-		part := min(n-done, len(codes))
-		if v.bytesOfFloats(codes[:], src[done:], part, &p) != 0 {
-			return done
-		}
-		packCodes(dst[bytesOf(d, int64(done)):], d, codes[:part])
-		done += part
-	}
-	return n
 }
 
 func (v level) bytesOfFloats(dst []byte, src []float32, n int, p *narrowing) (nans uint32) {
@@ -84,38 +27,6 @@ func (v level) bytesOfFloats(dst []byte, src []float32, n int, p *narrowing) (na
 		return toByteFloatsAVX512(dst, src, n, p)
 	}
 	return toByteFloatsAVX2(dst, src, n, p)
-}
-
-// encodeBytes is encodeFloats of float32 in bytes.
-func (v level) encodeBytes(dst []byte, d safetensors.DType, src []byte, mode Overflow, stream bool) int {
-	n := v.castable(len(src) / 4)
-	if n == 0 {
-		return 0
-	}
-	if d == safetensors.BF16 || d == safetensors.F16 {
-		return align(dst, 2, len(src)/4, stream, func(first, n int, stream bool) {
-			v.halves(dst[2*first:], d, src[4*first:], n, over(d, mode), stream)
-		})
-	}
-	p, ok := newNarrowing(d, mode)
-	if !ok {
-		return 0
-	}
-	if d.Bits() == 8 {
-		return align(dst, 1, len(src)/4, stream, func(first, n int, stream bool) {
-			v.bytes(dst[first:], src[4*first:], n, &p, stream)
-		})
-	}
-	var codes [castNumbers]byte
-	for done := 0; done < n; {
-		part := min(n-done, len(codes))
-		if v.bytes(codes[:], src[4*done:], part, &p, false) != 0 {
-			return done
-		}
-		packCodes(dst[bytesOf(d, int64(done)):], d, codes[:part])
-		done += part
-	}
-	return n
 }
 
 func (v level) halves(dst []byte, d safetensors.DType, src []byte, n int, over uint32, stream bool) {
@@ -151,37 +62,8 @@ func (v level) bytes(dst, src []byte, n int, p *narrowing, stream bool) (nans ui
 	return toByteAVX2(dst, src, n, p)
 }
 
-// align runs a kernel whose numbers have size bytes in dst over as many of n as
-// it takes, and returns how many these are. A stream begins at a multiple of 64
-// bytes; a step before it, which may overlap, fills what lies before.
-func align(dst []byte, size, n int, stream bool, run func(first, n int, stream bool)) int {
-	whole := n &^ (castSteps - 1)
-	before := skew(dst)
-	if !stream || n < 2*castSteps || before%size != 0 {
-		run(0, whole, false)
-		return whole
-	}
-	if before == 0 {
-		run(0, whole, true)
-		return whole
-	}
-	head := (64 - before) / size
-	run(0, castSteps, false)
-	whole = (n - head) &^ (castSteps - 1)
-	run(head, whole, true)
-	return head + whole
-}
-
-func (v level) decodeFloats(dst []float32, d safetensors.DType, src []byte) int {
-	n := v.castable(len(dst))
-	if n == 0 {
-		return 0
-	}
+func (v level) floatsOfWords(dst []float32, d safetensors.DType, src []byte, n int) {
 	switch wide := v >= avx512; {
-	case (d == safetensors.F32 || d == safetensors.C64) && wide:
-		fromF32FloatsAVX512(dst, src, n)
-	case d == safetensors.F32 || d == safetensors.C64:
-		fromF32FloatsAVX2(dst, src, n)
 	case d == safetensors.BF16 && wide:
 		fromBF16FloatsAVX512(dst, src, n)
 	case d == safetensors.BF16:
@@ -190,23 +72,11 @@ func (v level) decodeFloats(dst []float32, d safetensors.DType, src []byte) int 
 		fromF16FloatsAVX512(dst, src, n)
 	case d == safetensors.F16:
 		fromF16FloatsAVX2(dst, src, n)
+	case wide:
+		fromF32FloatsAVX512(dst, src, n)
 	default:
-		p, ok := newWidening(d)
-		if !ok {
-			return 0
-		}
-		if d.Bits() == 8 {
-			v.floatsOfBytes(dst, src, n, &p)
-			return n
-		}
-		var codes [castNumbers]byte
-		for done := 0; done < n; done += len(codes) {
-			part := min(n-done, len(codes))
-			unpackCodes(codes[:part], d, src[bytesOf(d, int64(done)):])
-			v.floatsOfBytes(dst[done:], codes[:], part, &p)
-		}
+		fromF32FloatsAVX2(dst, src, n)
 	}
-	return n
 }
 
 func (v level) floatsOfBytes(dst []float32, src []byte, n int, p *widening) {
@@ -215,34 +85,6 @@ func (v level) floatsOfBytes(dst []float32, src []byte, n int, p *widening) {
 	} else {
 		fromByteFloatsAVX2(dst, src, n, p)
 	}
-}
-
-func (v level) decodeBytes(dst []byte, d safetensors.DType, src []byte, stream bool) int {
-	n := v.castable(len(dst) / 4)
-	if n == 0 {
-		return 0
-	}
-	if d == safetensors.BF16 || d == safetensors.F16 {
-		return align(dst, 4, len(dst)/4, stream, func(first, n int, stream bool) {
-			v.widenHalves(dst[4*first:], d, src[2*first:], n, stream)
-		})
-	}
-	p, ok := newWidening(d)
-	if !ok {
-		return 0
-	}
-	if d.Bits() == 8 {
-		return align(dst, 4, len(dst)/4, stream, func(first, n int, stream bool) {
-			v.widenBytes(dst[4*first:], src[first:], n, &p, stream)
-		})
-	}
-	var codes [castNumbers]byte
-	for done := 0; done < n; done += len(codes) {
-		part := min(n-done, len(codes))
-		unpackCodes(codes[:part], d, src[bytesOf(d, int64(done)):])
-		v.widenBytes(dst[4*done:], codes[:], part, &p, false)
-	}
-	return n
 }
 
 func (v level) widenHalves(dst []byte, d safetensors.DType, src []byte, n int, stream bool) {

@@ -1,0 +1,163 @@
+//go:build !purego
+
+package numeric
+
+import (
+	"encoding/binary"
+	"math"
+
+	"github.com/tensmith/tensmith/safetensors"
+)
+
+//go:generate go run -C internal/asm ./neon ../../kernel_arm64.s
+
+// A level is the instruction set that kernels use.
+type level uint8
+
+const (
+	plain level = iota // none: the loops in Go
+	neon               // Advanced SIMD, which every arm64 has
+)
+
+const best = neon
+
+// Comparison has no kernels here, nor have statistics of types of a byte: the
+// plain loops do it.
+
+// codeTables are a kernel's.
+type codeTables struct{}
+
+func (c *counter) addCodes([]byte) int { return 0 }
+
+func (p *pairs) kernelBytes(d safetensors.DType, a, b []byte) int { return 0 }
+func (p *pairs) kernel(a, b []float32) int                        { return 0 }
+
+// kernelBytes takes the bytes of F32, C64, BF16 or F16.
+func (l *lanes) kernelBytes(d safetensors.DType, src []byte) int {
+	return best.lanesBytes(l, d, src)
+}
+
+func (v level) lanesBytes(l *lanes, d safetensors.DType, src []byte) int {
+	n := len(src) / 4
+	if d.Bits() == 16 {
+		n = len(src) / 2
+	}
+	if n &^= width - 1; n == 0 || v == plain {
+		return 0
+	}
+	switch d {
+	case safetensors.BF16:
+		lanesBF16NEON(l, src, n)
+	case safetensors.F16:
+		lanesF16NEON(l, src, n)
+	default:
+		lanesNEON(l, src, n)
+	}
+	return n
+}
+
+// streams tells that there are kernels that write past the caches.
+const streams = false
+
+func skew([]byte) int { return 0 }
+
+func (v level) halvesOfFloats(dst []byte, d safetensors.DType, src []float32, n int, over uint32) {
+	if d == safetensors.BF16 {
+		toBF16FloatsNEON(dst, src, n, over)
+	} else {
+		toF16FloatsNEON(dst, src, n, over)
+	}
+}
+
+func (v level) halves(dst []byte, d safetensors.DType, src []byte, n int, over uint32, _ bool) {
+	if d == safetensors.BF16 {
+		toBF16NEON(dst, src, n, over)
+	} else {
+		toF16NEON(dst, src, n, over)
+	}
+}
+
+func (v level) bytesOfFloats(dst []byte, src []float32, n int, p *narrowing) (nans uint32) {
+	return toByteFloatsNEON(dst, src, n, p)
+}
+
+func (v level) bytes(dst, src []byte, n int, p *narrowing, _ bool) (nans uint32) {
+	return toByteNEON(dst, src, n, p)
+}
+
+func (v level) floatsOfWords(dst []float32, d safetensors.DType, src []byte, n int) {
+	switch d {
+	case safetensors.BF16:
+		fromBF16FloatsNEON(dst, src, n)
+	case safetensors.F16:
+		fromF16FloatsNEON(dst, src, n)
+	default:
+		for i := range dst[:n] {
+			dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(src[4*i:]))
+		}
+	}
+}
+
+func (v level) floatsOfBytes(dst []float32, src []byte, n int, p *widening) {
+	fromByteFloatsNEON(dst, src, n, p)
+}
+
+func (v level) widenHalves(dst []byte, d safetensors.DType, src []byte, n int, _ bool) {
+	if d == safetensors.BF16 {
+		fromBF16NEON(dst, src, n)
+	} else {
+		fromF16NEON(dst, src, n)
+	}
+}
+
+func (v level) widenBytes(dst, src []byte, n int, p *widening, _ bool) {
+	fromByteNEON(dst, src, n, p)
+}
+
+// The kernels, in kernel_arm64.s, take whole steps of 16 numbers, at least one,
+// and forget the rest. They do not check that slices are as long as n asks for.
+
+//go:noescape
+func toBF16NEON(dst, src []byte, n int, over uint32)
+
+//go:noescape
+func toBF16FloatsNEON(dst []byte, src []float32, n int, over uint32)
+
+//go:noescape
+func toF16NEON(dst, src []byte, n int, over uint32)
+
+//go:noescape
+func toF16FloatsNEON(dst []byte, src []float32, n int, over uint32)
+
+//go:noescape
+func toByteNEON(dst, src []byte, n int, p *narrowing) (nans uint32)
+
+//go:noescape
+func toByteFloatsNEON(dst []byte, src []float32, n int, p *narrowing) (nans uint32)
+
+//go:noescape
+func fromBF16NEON(dst, src []byte, n int)
+
+//go:noescape
+func fromBF16FloatsNEON(dst []float32, src []byte, n int)
+
+//go:noescape
+func fromF16NEON(dst, src []byte, n int)
+
+//go:noescape
+func fromF16FloatsNEON(dst []float32, src []byte, n int)
+
+//go:noescape
+func fromByteNEON(dst, src []byte, n int, p *widening)
+
+//go:noescape
+func fromByteFloatsNEON(dst []float32, src []byte, n int, p *widening)
+
+//go:noescape
+func lanesNEON(l *lanes, src []byte, n int)
+
+//go:noescape
+func lanesBF16NEON(l *lanes, src []byte, n int)
+
+//go:noescape
+func lanesF16NEON(l *lanes, src []byte, n int)

@@ -1,0 +1,11 @@
+//go:build !purego
+
+package numeric
+
+import "testing"
+
+// checkAll holds all kernels that summarise to the plain loops.
+func checkAll(t *testing.T, v level, src []byte) {
+	t.Helper()
+	checkSums(t, v, src)
+}

@@ -1,0 +1,232 @@
+//go:build (amd64 || arm64) && !purego
+
+package numeric
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/tensmith/tensmith/safetensors"
+)
+
+// levels are those that this processor can run. A run of `go test -v` tells.
+func levels(t testing.TB) (all []level) {
+	for v := plain + 1; v <= best; v++ {
+		all = append(all, v)
+	}
+	if len(all) == 0 {
+		t.Skip("no kernel runs on this processor")
+	}
+	t.Logf("levels %v", all)
+	return all
+}
+
+// encoded are the types that kernels round to.
+var encoded = []safetensors.DType{
+	safetensors.BF16, safetensors.F16, safetensors.F8E4M3, safetensors.F8E5M2,
+	safetensors.F8E4M3FNUZ, safetensors.F8E5M2FNUZ, safetensors.F6E2M3, safetensors.F6E3M2, safetensors.F4,
+}
+
+// checkEncode holds the kernels that round to the plain rounder. src is the
+// bytes of float32, wherever they lie.
+func checkEncode(t *testing.T, v level, src []byte) {
+	t.Helper()
+	n := len(src) / 16 * 4
+	src = src[:4*n]
+	values := make([]float32, n)
+	for i := range values {
+		values[i] = math.Float32frombits(binary.LittleEndian.Uint32(src[4*i:]))
+	}
+	for _, d := range encoded {
+		l, _ := layoutOf(d)
+		firstNaN := n
+		if l.special == finite {
+			firstNaN = max(0, slices.IndexFunc(append(slices.Clone(values), float32(math.NaN())), func(x float32) bool { return x != x }))
+		}
+		for _, mode := range []Overflow{ToSpecial, Saturate} {
+			r := newRounder(l, mode)
+			want := make([]uint64, n)
+			for i := range want[:firstNaN] {
+				want[i] = uint64(r.round(values[i]))
+			}
+			packed := pack(d, want)
+			for way, kernel := range []func(dst []byte) int{
+				func(dst []byte) int { return v.encodeBytes(dst, d, src, mode, false) },
+				func(dst []byte) int { return v.encodeFloats(dst, d, values, mode) },
+				func(dst []byte) int { return v.encodeBytes(dst, d, src, mode, true) },
+			} {
+				// One byte before and many behind must stay as they are.
+				whole := bytes.Repeat([]byte{0xA5}, len(packed)+130)
+				dst := whole[1+way&2:]
+				done := kernel(dst[:len(packed)])
+				if firstNaN == n && (done <= n-64 || done > n || way < 2 && done != n&^63) || done > firstNaN {
+					t.Fatalf("%s level %d way %d: %d of %d", d, v, way, done, n)
+				}
+				size := int(bytesOf(d, int64(done)))
+				if !bytes.Equal(dst[:size], packed[:size]) {
+					i := 0
+					for got := unpack(d, dst[:size]); got[i] == want[i]; i++ {
+					}
+					t.Fatalf("%s level %d way %d mode %d, number %d: %v (%#x) became %#x, want %#x",
+						d, v, way, mode, i, values[i], math.Float32bits(values[i]), unpack(d, dst[:size])[i], want[i])
+				}
+				beyond := size
+				if firstNaN < n {
+					beyond = int(bytesOf(d, int64(n&^63))) // what was not finished may be there
+				}
+				if whole[0] != 0xA5 || bytes.Count(dst[beyond:], []byte{0xA5}) != len(dst)-beyond {
+					t.Fatalf("%s level %d way %d: wrote beyond its %d numbers", d, v, way, done)
+				}
+			}
+		}
+	}
+}
+
+// checkDecode does so for those that widen.
+func checkDecode(t *testing.T, v level, src []byte) {
+	t.Helper()
+	for _, d := range append([]safetensors.DType{safetensors.F8E8M0}, encoded...) {
+		src := src[:len(src)/6*6]
+		codes := unpack(d, src)
+		n := len(codes)
+		want := make([]byte, 4*n)
+		for i, code := range codes {
+			bits := uint32(code) << 16
+			switch {
+			case d == safetensors.F16:
+				bits = math.Float32bits(fromF16(uint16(code)))
+			case d != safetensors.BF16:
+				bits = math.Float32bits(float32(value8(d, uint8(code))))
+			}
+			binary.LittleEndian.PutUint32(want[4*i:], bits)
+		}
+		for way, stream := range []bool{false, true} {
+			whole := bytes.Repeat([]byte{0xA5}, 4*n+130)
+			dst := whole[1+3*way:]
+			floats := make([]float32, n)
+			done := v.decodeBytes(dst[:4*n], d, src, stream)
+			again := v.decodeFloats(floats, d, src)
+			if again != n&^63 || done <= n-64 || done > n {
+				t.Fatalf("%s level %d: %d and %d of %d", d, v, done, again, n)
+			}
+			for i := range done {
+				got, want := binary.LittleEndian.Uint32(dst[4*i:]), binary.LittleEndian.Uint32(want[4*i:])
+				other := math.Float32bits(floats[i])
+				if got != want || i < again && other != want {
+					t.Fatalf("%s level %d: %#x became %#x and %#x, want %#x", d, v, codes[i], got, other, want)
+				}
+			}
+			if whole[0] != 0xA5 || bytes.Count(dst[4*done:], []byte{0xA5}) != len(dst)-4*done {
+				t.Fatalf("%s level %d: wrote beyond its %d numbers", d, v, done)
+			}
+		}
+	}
+}
+
+func floatsIn(src []byte) []float32 {
+	values := make([]float32, len(src)/4)
+	for i := range values {
+		values[i] = math.Float32frombits(binary.LittleEndian.Uint32(src[4*i:]))
+	}
+	return values
+}
+
+// checkSums holds the kernels that summarise to the plain loops.
+func checkSums(t *testing.T, v level, src []byte) {
+	t.Helper()
+	values := floatsIn(src)
+	plain, l := newLanes(1<<23), newLanes(1<<23)
+	plain.add(values)
+	want, wantOK := plain.block(len(values))
+	l.add(values[v.lanesBytes(&l, safetensors.F32, src):])
+	if got, ok := l.block(len(values)); ok != wantOK || ok && got != want {
+		t.Fatalf("level %d of %v: got %+v %v, want %+v %v", v, values, got, ok, want, wantOK)
+	}
+	for _, d := range []safetensors.DType{safetensors.BF16, safetensors.F16} {
+		values, normal := make([]float32, len(src)/2), uint32(1<<23)
+		for i := range values {
+			code := binary.LittleEndian.Uint16(src[2*i:])
+			if values[i] = math.Float32frombits(uint32(code) << 16); d == safetensors.F16 {
+				values[i], normal = fromF16(code), 0x38800000
+			}
+		}
+		plain, l := newLanes(normal), newLanes(normal)
+		plain.add(values)
+		l.add(values[v.lanesBytes(&l, d, src):])
+		want, wantOK := plain.block(len(values))
+		if got, ok := l.block(len(values)); ok != wantOK || ok && got != want {
+			t.Fatalf("level %d, %s of %v: got %+v %v, want %+v %v", v, d, values, got, ok, want, wantOK)
+		}
+	}
+}
+
+// TestKernelCodes goes through all codes of 16 bits, and through all upper
+// halves of a float32 with lower halves that are, and are next to, a tie.
+func TestKernelCodes(t *testing.T) {
+	codes := make([]byte, 2<<16)
+	for i := range 1 << 16 {
+		binary.LittleEndian.PutUint16(codes[2*i:], uint16(i))
+	}
+	lower := []uint32{0, 1, 0x0FFF, 0x1000, 0x1001, 0x3000, 0x7FFF, 0x8000, 0x8001, 0xFFFF}
+	words := make([]byte, 4<<16)
+	for _, v := range levels(t) {
+		checkDecode(t, v, codes)
+		for _, low := range lower {
+			for i := range uint32(1 << 16) {
+				binary.LittleEndian.PutUint32(words[4*i:], i<<16|low)
+			}
+			checkEncode(t, v, words)
+		}
+	}
+}
+
+// TestKernelRandom takes random words, at all alignments and lengths.
+func TestKernelRandom(t *testing.T) {
+	src := make([]byte, 8*4000)
+	for i := range 4000 {
+		binary.LittleEndian.PutUint64(src[8*i:], splitmix64(uint64(i)))
+	}
+	tame := bytes.Clone(src)
+	for i := range 8000 {
+		tame[4*i+3] = tame[4*i+3]&0x80 | 0x3D // all finite, and of one magnitude
+	}
+	for _, v := range levels(t) {
+		for offset := range 64 {
+			checkEncode(t, v, src[offset:1000+5*offset])
+			checkDecode(t, v, src[offset:1000+5*offset])
+			checkAll(t, v, tame[offset*4:4*(500+offset)])
+			checkAll(t, v, src[offset:1000+5*offset])
+		}
+		checkEncode(t, v, src)
+		checkAll(t, v, tame)
+	}
+}
+
+// FuzzKernels gives all kernels any bytes, from any offset on.
+func FuzzKernels(f *testing.F) {
+	f.Add([]byte("\x00\x00\x80\x7f\x01\x00\x80\xff\x00\x80\x7f\x3f\x00\x80\x80\x3f\x00\x00\x00\x80\x01\x00\x00\x00"), uint8(0), uint8(1))
+	f.Add([]byte("\xff\xff\x7f\x7f\x00\xe0\x7f\x47\x00\x00\xe8\x43\x00\x00\xf0\x43\x00\x00\x00\x3a\x00\x00\x80\x3a"), uint8(3), uint8(0))
+	f.Fuzz(func(t *testing.T, src []byte, offset, tame uint8) {
+		if len(src) == 0 {
+			return
+		}
+		for len(src) < 300 {
+			src = append(src, src...)
+		}
+		src = src[min(int(offset), len(src)-1):]
+		if tame&1 != 0 {
+			src = bytes.Clone(src)
+			for i := 3; i < len(src); i += 4 {
+				src[i] = src[i]&0x81 | src[i]&0x0F<<1 | 0x20
+			}
+		}
+		for v := plain + 1; v <= best; v++ {
+			checkEncode(t, v, src)
+			checkDecode(t, v, src)
+			checkAll(t, v, src)
+		}
+	})
+}
