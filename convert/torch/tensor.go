@@ -176,6 +176,22 @@ func (t *tensor) contiguous() bool {
 	return true
 }
 
+// flattens tells whether one stride walks all elements, in row-major order:
+// what torch's view(-1) asks for.
+func (t *tensor) flattens() bool {
+	next := int64(-1) // stride that the dimension before is to have
+	for i := len(t.shape) - 1; i >= 0; i-- {
+		if t.shape[i] == 1 {
+			continue
+		}
+		if next >= 0 && t.stride[i] != next {
+			return false
+		}
+		next = t.stride[i] * t.shape[i]
+	}
+	return true
+}
+
 // end returns the offset in bytes behind the last element.
 func (t *tensor) end() int64 {
 	if t.numel() == 0 {

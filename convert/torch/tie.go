@@ -104,19 +104,25 @@ func (r *reader) overlaps(pieces []piece, group []int) {
 	}
 }
 
-// tieAsReference does what safetensors' own save_model does with the tensors
-// of one storage (safetensors/torch.py: _filter_shared_not_shared,
-// _remove_duplicate_names): those whose bytes are disjoint stay; of the others
-// the first by name that covers the storage stays alone.
+// tieAsReference does what the reference converter does with the tensors of one
+// storage (safetensors/torch.py: _filter_shared_not_shared, _is_complete; and
+// _remove_duplicate_names of bindings/python/convert.py): those whose bytes are
+// disjoint stay; of the others the first by name that covers the storage stays
+// alone. Disjoint, to the reference, is also what begins behind the end of the
+// one before it, though another reaches further; so it is here.
 func (r *reader) tieAsReference(pieces []piece, group []int, alias map[string]string, at place) error {
+	for _, i := range group {
+		if !pieces[i].view.flattens() {
+			return at.fail(ErrUnsupported, "reference", "the reference converter fails on %q, a view that cannot be flattened and shares its storage", pieces[i].name)
+		}
+	}
 	slices.SortFunc(group, func(a, b int) int {
 		return cmp.Or(cmp.Compare(pieces[a].view.begin, pieces[b].view.begin), cmp.Compare(pieces[a].view.end(), pieces[b].view.end()),
 			strings.Compare(pieces[a].name, pieces[b].name))
 	})
 	for from := 0; from < len(group); {
-		to, end := from+1, pieces[group[from]].view.end()
-		for to < len(group) && pieces[group[to]].view.begin < end {
-			end = max(end, pieces[group[to]].view.end())
+		to := from + 1
+		for to < len(group) && pieces[group[to]].view.begin < pieces[group[to-1]].view.end() {
 			to++
 		}
 		overlapping := group[from:to]
@@ -126,11 +132,7 @@ func (r *reader) tieAsReference(pieces []piece, group []int, alias map[string]st
 		}
 		kept := -1
 		for _, i := range overlapping {
-			v := pieces[i].view
-			if !v.contiguous() {
-				return at.fail(ErrUnsupported, "reference", "the reference converter fails on %q, a view that is not contiguous", pieces[i].name)
-			}
-			if v.whole && (kept < 0 || pieces[i].name < pieces[kept].name) {
+			if pieces[i].view.whole && (kept < 0 || pieces[i].name < pieces[kept].name) {
 				kept = i
 			}
 		}
