@@ -11,7 +11,15 @@ require (
 	// compiled in.
 	github.com/klauspost/compress v1.20.3
 
-	// Likewise lz4, which joblib writes. BSD-3, kept for ten years, no other
+	// SARIF 2.1.0, and its schema, which tests hold reports to. Unlicense, kept
+	// since 2021; brings a validator of JSON schemas, no cgo.
+	github.com/owenrumney/go-sarif/v3 v3.3.1
+
+	// Policies; errors and unknown keys with line and column, which is why it
+	// and not BurntSushi/toml. MIT, no other modules behind it.
+	github.com/pelletier/go-toml/v2 v2.4.3
+
+	// Checkpoints compressed with lz4, which joblib writes. BSD-3, kept for ten years, no other
 	// modules behind it.
 	github.com/pierrec/lz4/v4 v4.1.33
 
@@ -37,6 +45,9 @@ require (
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/russross/blackfriday/v2 v2.1.0 // indirect
 	github.com/spf13/pflag v1.0.9 // indirect
+	github.com/xeipuuv/gojsonpointer v0.0.0-20180127040702-4e3ac2762d5f // indirect
+	github.com/xeipuuv/gojsonreference v0.0.0-20180127040603-bd5ef7bd5415 // indirect
+	github.com/xeipuuv/gojsonschema v1.2.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.4 // indirect
 	golang.org/x/tools v0.26.0 // indirect
 )

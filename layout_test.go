@@ -53,8 +53,11 @@ var layout = []struct {
 		"what a model is shows in its header and config alone"},
 	{"quant", []string{"safetensors", "numeric", "describe"}, nil,
 		"what packed weights are, describe tells; what their bytes mean, quant"},
-	{"scan", []string{"safetensors", "numeric", "pickle", "convert", "convert/...", "describe"}, nil,
+	{"scan", []string{"safetensors", "numeric", "pickle", "convert", "convert/...", "describe"},
+		[]string{"github.com/pelletier/go-toml/v2", "github.com/ulikunitz/xz/...", "github.com/klauspost/compress/zstd", "github.com/pierrec/lz4/v4"},
 		"findings are about every supported file"},
+	{"scan/report", []string{"scan"}, []string{"github.com/owenrumney/go-sarif/..."},
+		"the formats of other programs, and the library of SARIF, stay in this folder"},
 	{"sign", []string{"safetensors"}, nil,
 		"signing with a key needs no service"},
 	{"sign/keyless", []string{"safetensors", "sign"}, []string{"github.com/sigstore/..."},
@@ -69,7 +72,7 @@ var layout = []struct {
 		"the kit grades this module too, so it does not share its code"},
 	{"conformance/*", []string{"conformance/internal/..."}, nil,
 		"the table of vectors and its generator, independent like the kit"},
-	{"cmd/tensmith", []string{"safetensors", "numeric", "pickle", "convert", "convert/...", "describe", "quant", "scan", "sign", "sign/...", "source", "source/...", "serve", "conformance"},
+	{"cmd/tensmith", []string{"safetensors", "numeric", "pickle", "convert", "convert/...", "describe", "quant", "scan", "scan/...", "sign", "sign/...", "source", "source/...", "serve", "conformance"},
 		[]string{"github.com/spf13/cobra/...", "golang.org/x/term"},
 		"flags and printing over everything; cobra for flags, completion and man pages"},
 	{"interop", nil, nil,
@@ -114,6 +117,7 @@ var testImports = map[string]string{
 	"github.com/google/go-cmp/...":                 "the only assertion help",
 	"github.com/rogpeppe/go-internal/testscript":   "scripts of the command",
 	"github.com/rogpeppe/go-internal/testscript/*": "scripts of the command",
+	"github.com/owenrumney/go-sarif/...":           "holds reports to the schema",
 }
 
 // names bounds the exported names of a package. The default is for those that

@@ -9,6 +9,8 @@ import (
 	"io"
 	"strings"
 
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
 	"github.com/ulikunitz/xz"
 	"github.com/ulikunitz/xz/lzma"
 )
@@ -26,6 +28,14 @@ func decompressor(k kind, r io.Reader) (io.Reader, error) {
 		return bzip2.NewReader(r), nil
 	case kindXZ:
 		return xz.ReaderConfig{DictCap: maxDictionary}.NewReader(r)
+	case kindZstd:
+		d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxDictionary), zstd.WithDecoderMaxMemory(2*maxDictionary))
+		if err != nil {
+			return nil, err
+		}
+		return d.IOReadCloser(), nil
+	case kindLZ4:
+		return lz4.NewReader(r), nil
 	case kindLZMA:
 		return lzma.ReaderConfig{DictCap: maxDictionary}.NewReader(r)
 	}
@@ -39,6 +49,9 @@ func unpacks(b blob, k kind) bool {
 	if err != nil {
 		return false
 	}
+	if c, ok := r.(io.Closer); ok {
+		defer c.Close()
+	}
 	var some [64]byte
 	n, err := io.ReadFull(r, some[:])
 	return n > 0 && (err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF))
@@ -51,6 +64,9 @@ func (t *trace) compressed(b blob, at place, k kind, format string) string {
 	if err != nil {
 		t.note("ST402", at, 0, "", format+": "+err.Error())
 		return format
+	}
+	if c, ok := r.(io.Closer); ok {
+		defer c.Close()
 	}
 	data := &unpacked{src: r, budget: &t.spent.unpack}
 	data.grow(1 << 50)

@@ -32,7 +32,7 @@ func (t *trace) content(b blob, at place) string {
 	}
 	k, format := identify(head)
 	switch k {
-	case kindZip, kindTar, kindGzip, kindBzip2, kindXZ, kindLZMA, kindZlib:
+	case kindZip, kindTar, kindGzip, kindBzip2, kindXZ, kindLZMA, kindZlib, kindZstd, kindLZ4:
 		if t.spent.inner--; t.spent.inner < 0 {
 			t.note("ST404", at, -1, "", "more archives within each other than a scan reads")
 			return format
@@ -75,7 +75,7 @@ func (t *trace) kind(b blob, at place, k kind, format string, head []byte) strin
 		return t.zip(b, at)
 	case kindTar:
 		return t.tar(b, at)
-	case kindGzip, kindBzip2, kindXZ, kindLZMA, kindZlib:
+	case kindGzip, kindBzip2, kindXZ, kindLZMA, kindZlib, kindZstd, kindLZ4:
 		if k == kindZlib || k == kindLZMA {
 			// Two or three bytes are no mark: what does not unpack is
 			// something else.
@@ -198,15 +198,13 @@ func (t *trace) looseContent(b blob, at place, k kind, format string) string {
 	case kindTar:
 		at.loose = false
 		return t.tar(b, at)
-	case kindGzip, kindBzip2, kindXZ, kindLZMA, kindZlib:
+	case kindGzip, kindBzip2, kindXZ, kindLZMA, kindZlib, kindZstd, kindLZ4:
 		if unpacks(b, k) {
 			return t.compressed(b, at, k, format)
 		}
 	case kindSevenZip:
-		if len(format) > 0 && format != "lz4" && format != "zstd" {
-			t.note("ST403", at, 0, format, "a "+format+" archive, which is not opened here")
-			return format
-		}
+		t.note("ST403", at, 0, format, "a "+format+" archive, which is not opened here")
+		return format
 	case kindNPY:
 		at.loose = false
 		t.npy(b, at)

@@ -66,6 +66,7 @@ type Finding struct {
 	Tensor string // the tensor it is about, if it is about one
 	Op     string // the opcode it is about, as pickletools calls it, or ""
 	Name   string // what is imported there, or which key, link or member it is about
+	Policy string // what of a policy has decided the severity, or ""
 }
 
 // Place returns where the finding is, as "a.zip!b.pt!archive/data.pkl@1234".

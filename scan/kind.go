@@ -20,6 +20,8 @@ const (
 	kindXZ
 	kindLZMA
 	kindZlib
+	kindZstd
+	kindLZ4
 	kindSevenZip // and other archives that nothing here opens
 	kindNPY
 	kindHDF5
@@ -41,7 +43,7 @@ var signatures = []struct {
 	{"PK\x03\x04", kindZip, "zip"}, {"PK\x05\x06", kindZip, "zip"},
 	{"\x1f\x8b", kindGzip, "gzip"}, {"BZh", kindBzip2, "bzip2"}, {"\xfd7zXZ\x00", kindXZ, "xz"}, {"\x5d\x00\x00", kindLZMA, "lzma"},
 	{"7z\xbc\xaf\x27\x1c", kindSevenZip, "7z"}, {"Rar!\x1a\x07", kindSevenZip, "rar"}, {"MSCF\x00\x00\x00\x00", kindSevenZip, "cab"},
-	{"\x28\xb5\x2f\xfd", kindSevenZip, "zstd"}, {"\x04\x22\x4d\x18", kindSevenZip, "lz4"}, {"!<arch>\n", kindSevenZip, "ar"},
+	{"\x28\xb5\x2f\xfd", kindZstd, "zstd"}, {"\x04\x22\x4d\x18", kindLZ4, "lz4"}, {"!<arch>\n", kindSevenZip, "ar"},
 	{"xar!", kindSevenZip, "xar"}, {"\xed\xab\xee\xdb", kindSevenZip, "rpm"}, {"hsqs", kindSevenZip, "squashfs"},
 	{"PYTORCH1", kindSevenZip, "torch-preview"}, {"070701", kindSevenZip, "cpio"}, {"070702", kindSevenZip, "cpio"},
 	{"\x93NUMPY", kindNPY, "npy"}, {"\x89HDF\r\n\x1a\n", kindHDF5, "hdf5"}, {"GGUF", kindGGUF, "gguf"},

@@ -217,7 +217,7 @@ func plausible(head []byte) bool {
 		return false
 	}
 	switch kindOf(head) {
-	case kindPickle, kindSafetensors, kindZip, kindGzip, kindBzip2, kindXZ, kindZlib, kindSevenZip, kindTar, kindNative, kindScript:
+	case kindPickle, kindSafetensors, kindZip, kindGzip, kindBzip2, kindXZ, kindZlib, kindZstd, kindLZ4, kindSevenZip, kindTar, kindNative, kindScript:
 		return true
 	}
 	return head[0] == 'c' || head[0] == '('

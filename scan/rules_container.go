@@ -100,6 +100,12 @@ var repositoryRules = []Rule{
 	{"ST511", Suspicious, "Neither a file nor a directory",
 		"A pipe, a socket or a device stands where files are expected.",
 		"Remove it."},
+	{"ST520", Suspicious, "A format that the policy does not allow",
+		"The policy lists the formats that may come in.",
+		"Convert the file: `tensmith convert FILE`; or change the policy."},
+	{"ST521", Note, "An allowance of the policy has expired",
+		"It has no effect any more, so what it allowed counts again.",
+		"Review what was allowed, and renew or remove the allowance."},
 }
 
 // metadataRules are about the strings that a safetensors file carries.

@@ -62,7 +62,7 @@ var verbs = []struct {
 	make  []func(*app) *cobra.Command
 }{
 	{"Look", []func(*app) *cobra.Command{infoCommand, lsCommand, treeCommand, headerCommand, showCommand, statsCommand, histCommand, pickleCommand}},
-	{"Judge", []func(*app) *cobra.Command{checkCommand, scanCommand, explainCommand, diffCommand, hashCommand, conformanceCommand}},
+	{"Judge", []func(*app) *cobra.Command{checkCommand, scanCommand, policyCommand, explainCommand, diffCommand, hashCommand, conformanceCommand}},
 	{"Change", []func(*app) *cobra.Command{convertCommand, metaCommand, selectCommand, dropCommand, renameCommand, mergeCommand, splitCommand, joinCommand, repackCommand, castCommand, dequantizeCommand, exportCommand}},
 	{"Other", []func(*app) *cobra.Command{versionCommand, completionCommand, manCommand}},
 }

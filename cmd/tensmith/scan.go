@@ -6,17 +6,23 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tensmith/tensmith/scan"
+	"github.com/tensmith/tensmith/scan/report"
 )
 
 // scanFlags are the flags of scan.
 type scanFlags struct {
 	failOn string
 	deep   bool
+	policy string
+	sarif  string
+	junit  string
 }
 
 func scanCommand(a *app) *cobra.Command {
@@ -34,45 +40,105 @@ network; suspicious if it holds what is unknown or no writer writes; an error
 if it could not be read. Links are not followed.
 
 Exit status: 0 clean, 1 findings at or over --fail-on, 2 trouble, or nothing
-was scanned. ` + "`tensmith explain ID`" + ` tells what a finding means and what to do.`,
+was scanned; a finding over the threshold wins over trouble. A policy is taken
+from --policy or $TENSMITH_POLICY alone, never from what is scanned.
+` + "`tensmith explain ID`" + ` tells what a finding means and what to do.`,
 		Example: `  tensmith scan model.pt
-  tensmith scan upload/ --json`,
+  tensmith scan upload/ --policy gate.toml --sarif findings.sarif`,
 		Args: args(1, -1, "PATH"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.scan(cmd.Context(), args, flags) },
 	}
-	cmd.Flags().StringVar(&flags.failOn, "fail-on", "suspicious", "least severity that fails: dangerous, suspicious or note")
+	cmd.Flags().StringVar(&flags.failOn, "fail-on", "", "least `severity` that fails: dangerous, suspicious (the default) or note")
+	cmd.Flags().StringVar(&flags.policy, "policy", "", "`file` of a policy in TOML")
+	cmd.Flags().StringVar(&flags.sarif, "sarif", "", "write the findings as SARIF 2.1.0 to `file`; - is standard output")
+	cmd.Flags().StringVar(&flags.junit, "junit", "", "write the findings as JUnit's XML to `file`")
 	cmd.Flags().BoolVar(&flags.deep, "deep", false, "read the tensors themselves, too")
 	return cmd
 }
 
 // A scanned is what came of all addresses.
 type scanned struct {
-	verdict scan.Verdict
-	files   []scan.File // with paths as the user names them
-	trouble bool        // an address that leads nowhere
+	verdict   scan.Verdict
+	files     []scan.File // with paths as the user names them
+	decisions []scan.Decision
+	trouble   bool // an address that leads nowhere
 }
 
 func (a *app) scan(ctx context.Context, addresses []string, flags scanFlags) error {
-	threshold, err := scan.ParseSeverity(flags.failOn)
-	if err != nil || threshold == scan.Error {
-		return usagef("--fail-on is %q, not one of dangerous, suspicious, note", flags.failOn)
-	}
-	result, err := a.scanAll(ctx, addresses, scan.Options{Deep: flags.deep, Jobs: a.jobs})
+	policy, err := readPolicy(flags.policy)
 	if err != nil {
 		return err
 	}
-	if err := a.printScan(result); err != nil {
+	threshold, err := thresholdOf(flags.failOn, policy)
+	if err != nil {
 		return err
 	}
-	return a.scanExit(result, threshold)
+	result, err := a.scanAll(ctx, addresses, policy, scan.Options{Deep: flags.deep, Jobs: a.jobs})
+	if err != nil {
+		return err
+	}
+	release, _ := version()
+	all := &scan.Report{Verdict: result.verdict, Files: result.files}
+	err = errors.Join(
+		a.writeReport(flags.sarif, func(w io.Writer) error { return report.SARIF(w, all, release) }),
+		a.writeReport(flags.junit, func(w io.Writer) error { return report.JUnit(w, all, threshold) }),
+	)
+	if err != nil {
+		return err
+	}
+	if flags.sarif != "-" && flags.junit != "-" {
+		if err := a.printScan(result); err != nil {
+			return err
+		}
+	}
+	if err := a.scanExit(result, threshold); !errors.Is(err, errNo) || policy == nil || policy.Mode == "enforce" {
+		return err
+	}
+	a.words("the mode of %s is %s: findings do not fail", policy.Name, policy.Mode)
+	return nil
+}
+
+// thresholdOf is what --fail-on says, or else the policy, or else that what is
+// not known to be harmless fails.
+func thresholdOf(flag string, policy *scan.Policy) (scan.Severity, error) {
+	if flag == "" {
+		if policy != nil && policy.FailOn != "" && policy.Mode != "off" {
+			return policy.FailOn, nil
+		}
+		return scan.Suspicious, nil
+	}
+	threshold, err := scan.ParseSeverity(flag)
+	if err != nil || threshold == scan.Error {
+		return "", usagef("--fail-on is %q, not one of dangerous, suspicious, note", flag)
+	}
+	return threshold, nil
+}
+
+// writeReport writes a report that other programs read; it replaces one of an
+// earlier run, as such programs expect.
+func (a *app) writeReport(name string, write func(io.Writer) error) error {
+	switch name {
+	case "":
+		return nil
+	case "-":
+		return write(a.stdout)
+	}
+	var b bytes.Buffer
+	if err := write(&b); err != nil {
+		return err
+	}
+	if err := os.WriteFile(name, b.Bytes(), 0o666); err != nil {
+		return simplify(name, err)
+	}
+	return nil
 }
 
 // scanAll scans what the addresses lead to. An address that leads nowhere does
 // not hide the others.
-func (a *app) scanAll(ctx context.Context, addresses []string, opts scan.Options) (*scanned, error) {
+func (a *app) scanAll(ctx context.Context, addresses []string, policy *scan.Policy, opts scan.Options) (*scanned, error) {
 	result := &scanned{verdict: scan.Clean}
 	for _, address := range addresses {
-		report, p, err := a.scanOne(ctx, address, opts)
+		found, p, err := a.scanOne(ctx, address, opts)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -81,7 +147,10 @@ func (a *app) scanAll(ctx context.Context, addresses []string, opts scan.Options
 			result.trouble = true
 			continue
 		}
-		for _, f := range report.Files {
+		if policy != nil {
+			result.decisions = append(result.decisions, policy.Apply(found, time.Now())...)
+		}
+		for _, f := range found.Files {
 			name := filepath.ToSlash(p.path(f.Path))
 			for i := range f.Findings {
 				f.Findings[i].File = name + f.Findings[i].File[min(len(f.Path), len(f.Findings[i].File)):]
@@ -116,11 +185,11 @@ func (a *app) scanOne(ctx context.Context, address string, opts scan.Options) (*
 	if err != nil {
 		return nil, p, err
 	}
-	report, err := scan.Path(ctx, p.fsys, p.name, opts)
+	found, err := scan.Path(ctx, p.fsys, p.name, opts)
 	if err != nil {
 		err = simplify(address, err)
 	}
-	return report, p, err
+	return found, p, err
 }
 
 // scanExit is the answer in the exit status.
@@ -159,6 +228,7 @@ type scanFinding struct {
 	Op       string        `json:"op,omitempty"`
 	Name     string        `json:"name,omitempty"`
 	Tensor   string        `json:"tensor,omitempty"`
+	Policy   string        `json:"policy,omitempty"`
 	Why      string        `json:"why"`
 	Do       string        `json:"do"`
 }
@@ -180,7 +250,7 @@ func jsonScan(f scan.File) scanFile {
 			panic(err) // the scan would not have made it
 		}
 		g := scanFinding{ID: finding.ID, Severity: finding.Severity, Message: finding.Message, Place: finding.Place(), File: finding.File,
-			Op: finding.Op, Name: finding.Name, Tensor: finding.Tensor, Why: rule.Why, Do: rule.Do}
+			Op: finding.Op, Name: finding.Name, Tensor: finding.Tensor, Policy: finding.Policy, Why: rule.Why, Do: rule.Do}
 		if finding.Offset >= 0 {
 			g.Offset = &finding.Offset
 		}
@@ -202,13 +272,16 @@ func (a *app) printScan(result *scanned) error {
 			Files   []scanFile   `json:"files"`
 		}{"tensmith.scan/1", result.verdict, files})
 	case "tsv":
+		s := a.sheet("path", "format", "verdict", "id", "severity", "place", "message")
 		for _, f := range result.files {
-			fmt.Fprintf(a.stdout, "%s\t%s\t%s\t\t\n", f.Verdict, safe(f.Path), f.Format)
+			if len(f.Findings) == 0 {
+				s.row(f.Path, f.Format, f.Verdict, "", "", "", "")
+			}
 			for _, g := range f.Findings {
-				fmt.Fprintf(a.stdout, "%s\t%s\t%s\t%s\t%s\n", g.Severity, safe(f.Path), g.ID, safe(g.Place()), safe(g.Message))
+				s.row(f.Path, f.Format, f.Verdict, g.ID, g.Severity, g.Place(), g.Message)
 			}
 		}
-		return nil
+		return s.flush()
 	}
 	if a.quiet {
 		return nil
