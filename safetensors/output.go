@@ -1,6 +1,7 @@
 package safetensors
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -347,12 +348,20 @@ func (o *output) copy(pieces []source) error {
 	}
 	for range workers {
 		wg.Go(func() {
-			buf := make([]byte, min(blockSize, end-begin))
+			var buf []byte
 			for block, ok := take(); ok; block, ok = take() {
 				from, to := max(begin, block*blockSize), min(end, (block+1)*blockSize)
-				err := fill(buf[:to-from], from, pieces)
+				p := held(from, to, pieces)
+				var err error
+				if p == nil {
+					if buf == nil {
+						buf = make([]byte, min(blockSize, end-begin))
+					}
+					p = buf[:to-from]
+					err = fill(p, from, pieces)
+				}
 				if err == nil {
-					err = o.writeAt(buf[:to-from], from)
+					err = o.writeAt(p, from)
 				}
 				if err != nil {
 					mu.Lock()
@@ -368,9 +377,44 @@ func (o *output) copy(pieces []source) error {
 	return failed
 }
 
+// find returns the index of the piece that holds the byte of the output file
+// at offset off.
+func find(off int64, pieces []source) int {
+	return sort.Search(len(pieces), func(i int) bool { return pieces[i].end > off })
+}
+
+// held returns the bytes of the output file between two offsets where a piece
+// has them all in memory, which saves copying them; nil where none does.
+func held(from, to int64, pieces []source) []byte {
+	s := &pieces[find(from, pieces)]
+	data, ok := s.data.(*bytes.Reader)
+	if !ok || to > s.end {
+		return nil
+	}
+	// A bytes.Reader gives its bytes to who has them written. It moves
+	// meanwhile, so a copy of it does that.
+	reader := *data
+	if _, err := reader.Seek(from-s.begin, io.SeekStart); err != nil {
+		return nil
+	}
+	var bytes borrowed
+	if _, err := reader.WriteTo(&bytes); err != nil || int64(len(bytes)) < to-from {
+		return nil
+	}
+	return bytes[:to-from]
+}
+
+// borrowed is the bytes that were last written to it, not a copy of them.
+type borrowed []byte
+
+func (b *borrowed) Write(p []byte) (int, error) {
+	*b = p
+	return len(p), nil
+}
+
 // fill reads the bytes of the output file from offset off on into p.
 func fill(p []byte, off int64, pieces []source) error {
-	i := sort.Search(len(pieces), func(i int) bool { return pieces[i].end > off })
+	i := find(off, pieces)
 	for ; len(p) > 0; i++ {
 		s := &pieces[i]
 		part := p[:min(int64(len(p)), s.end-off)]

@@ -468,3 +468,31 @@ func TestStaleShards(t *testing.T) {
 		}
 	}
 }
+
+// TestWriteFromMemory writes blocks as a bytes.Reader holds them, and leaves
+// the reader where it was.
+func TestWriteFromMemory(t *testing.T) {
+	data := make([]byte, 3*blockSize+12345)
+	for i := range data {
+		data[i] = byte(i ^ i>>8 ^ i>>16)
+	}
+	r := bytes.NewReader(data)
+	if _, err := r.Seek(77, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "a.safetensors")
+	entries := []Entry{u8("a", r, uint64(len(data))), u8("b", bytes.NewReader([]byte("xyz")), 3)}
+	if err := new(Encoder).WriteFile(t.Context(), name, entries); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := append(data, "xyz"...); !bytes.HasSuffix(got, want) {
+		t.Error("the file does not hold the data")
+	}
+	if at, _ := r.Seek(0, io.SeekCurrent); at != 77 {
+		t.Errorf("the reader stands at %d", at)
+	}
+}
