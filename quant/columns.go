@@ -137,45 +137,95 @@ func (g *gptq) compute(b *buffers, dst []float32, _, r0, r1, c0, c1 int64) error
 	if err := g.weight.strided(&b.raw, raw, from*stride+offset, perRow, stride); err != nil {
 		return err
 	}
-	cols := c1 - c0
-	for c := range cols {
-		group := (c0 + c) / g.group
-		if g.index != nil {
-			group = int64(b.index[c])
+	t := gptqTile{g: g, dst: dst, raw: raw, scale: scale, zero: zero, index: b.index, first: first, width: width, perRow: perRow, c0: c0, cols: c1 - c0, from: from}
+	for r := int64(0); r < width; r += tileRows {
+		if n := min(tileRows, width-r); g.awq {
+			t.acrossRows(r)
+		} else {
+			t.alongColumns(r, n)
 		}
-		s, z := scale[(group-first)*width:][:width], zero[(group-first)*width:][:width]
-		if g.awq {
-			g.acrossRows(dst[c:], raw[c*perRow:], s, z, cols)
-			continue
-		}
-		at := (c0+c)*g.bits - from*32
-		g.alongColumns(dst[c:], raw[at/32*perRow:], s, z, cols, perRow, at%32)
 	}
 	return nil
 }
 
-// alongColumns computes the column of dst that begins it, from codes that
-// begin at a bit of each word.
-func (g *gptq) alongColumns(dst []float32, raw []byte, s, z []float32, cols, perRow, at int64) {
-	mask := uint32(1)<<g.bits - 1
-	if at+g.bits <= 32 {
-		for r := range s {
-			v := le32(raw[4*r:]) >> at & mask
-			dst[int64(r)*cols] = (float32(v) - z[r]) * s[r]
-		}
-		return
+// tileRows is how many rows are computed at a time: what they write to lies
+// far apart, and more of it would push itself out of the cache.
+const tileRows = 8
+
+// A gptqTile is what compute has read for a tile.
+type gptqTile struct {
+	g           *gptq
+	dst         []float32
+	raw         []byte
+	scale, zero []float32 // by group, from first on, and row
+	index       []int32   // group of each column, if g has an index
+	first       int64
+	width       int64
+	perRow      int64 // bytes in a row of raw
+	c0, cols    int64
+	from        int64 // row of words that raw begins with
+}
+
+// group returns scales and zero points for rows from r on in a column, and how
+// many columns from it on have the same.
+func (t *gptqTile) group(c, r int64) (s, z []float32, run int64) {
+	group, run := (t.c0+c)/t.g.group, t.g.group-(t.c0+c)%t.g.group
+	if t.g.index != nil {
+		group, run = int64(t.index[c]), 1
 	}
-	for r := range s {
-		v := (le32(raw[4*r:])>>at | le32(raw[perRow+int64(4*r):])<<(32-at)) & mask
-		dst[int64(r)*cols] = (float32(v) - z[r]) * s[r]
+	at := (group-t.first)*t.width + r
+	return t.scale[at:], t.zero[at:], min(run, t.cols-c)
+}
+
+// acrossRows computes eight rows, which share words.
+func (t *gptqTile) acrossRows(r int64) {
+	var rows [8][]float32
+	for k := range rows {
+		rows[k] = t.dst[(r+int64(k))*t.cols:][:t.cols]
+	}
+	for c := int64(0); c < t.cols; {
+		scale, zero, run := t.group(c, r)
+		s, z := [8]float32(scale), [8]float32(zero)
+		for ; run > 0; run-- {
+			word := le32(t.raw[c*t.perRow+r/2:])
+			rows[0][c] = (float32(word&15) - z[0]) * s[0]
+			rows[1][c] = (float32(word>>16&15) - z[1]) * s[1]
+			rows[2][c] = (float32(word>>4&15) - z[2]) * s[2]
+			rows[3][c] = (float32(word>>20&15) - z[3]) * s[3]
+			rows[4][c] = (float32(word>>8&15) - z[4]) * s[4]
+			rows[5][c] = (float32(word>>24&15) - z[5]) * s[5]
+			rows[6][c] = (float32(word>>12&15) - z[6]) * s[6]
+			rows[7][c] = (float32(word>>28) - z[7]) * s[7]
+			c++
+		}
 	}
 }
 
-// acrossRows computes the column of dst that begins it, from a row of words.
-func (g *gptq) acrossRows(dst []float32, raw []byte, s, z []float32, cols int64) {
-	for r := range s {
-		v := le32(raw[r/8*4:]) >> awqShift[r%8] & 15
-		dst[int64(r)*cols] = (float32(v) - z[r]) * s[r]
+// alongColumns computes n rows, each of which has words of its own.
+func (t *gptqTile) alongColumns(r, n int64) {
+	bits := t.g.bits
+	mask := uint64(1)<<bits - 1
+	for c := int64(0); c < t.cols; {
+		scale, zero, run := t.group(c, r)
+		for k := range n {
+			s, z := scale[k], zero[k]
+			row := t.dst[(r+k)*t.cols+c:][:run]
+			at := (t.c0+c)*bits - t.from*32
+			place := at/32*t.perRow + (r+k)*4
+			word := uint64(le32(t.raw[place:])) >> (at % 32)
+			have := 32 - at%32
+			for i := range row {
+				if have < bits { // the next word, behind what is left of this one
+					place += t.perRow
+					word |= uint64(le32(t.raw[place:])) << have
+					have += 32
+				}
+				row[i] = (float32(word&mask) - z) * s
+				word >>= bits
+				have -= bits
+			}
+		}
+		c += run
 	}
 }
 
@@ -251,14 +301,22 @@ func (e *experts) compute(b *buffers, dst []float32, matrix, r0, r1, c0, c1 int6
 	if err := decodePart(e.scale, scale, codes); err != nil {
 		return err
 	}
-	for o := range outputs {
-		row := raw[o*inputs/2 : (o+1)*inputs/2]
-		scales := scale[o*groups : (o+1)*groups]
-		for i, v := range row {
-			at := 2 * int64(i)
-			s := scales[(r0+at)/e.width-first]
-			dst[at*outputs+o] = e2m1[v&15] * s
-			dst[(at+1)*outputs+o] = e2m1[v>>4] * s
+	for o := int64(0); o < outputs; o += 2 * tileRows {
+		n := min(2*tileRows, outputs-o)
+		var factors [2 * tileRows]float32
+		for i := range inputs / 2 {
+			if group := (r0 + 2*i) / e.width; i == 0 || (r0+2*i)%e.width == 0 {
+				for k := range n {
+					factors[k] = scale[(o+k)*groups+group-first]
+				}
+			}
+			low := dst[2*i*outputs+o:][:n]
+			high := dst[(2*i+1)*outputs+o:][:n]
+			for k := range low {
+				v := raw[(o+int64(k))*(inputs/2)+i]
+				low[k] = e2m1[v&15] * factors[k]
+				high[k] = e2m1[v>>4] * factors[k]
+			}
 		}
 	}
 	return nil

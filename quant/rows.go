@@ -286,12 +286,18 @@ func (c *packedRows) word(col int64) int64 {
 // unpack reads integers of one row, the first of which is in column col; raw
 // begins with word first.
 func (c *packedRows) unpack(dst []float32, raw []byte, col, first int64) {
-	if c.bits == 4 { // the usual one; eight a word either way
-		at := col*4 - first*32
-		for i := range dst {
-			v := raw[at>>3] >> (at & 4) & 15
-			dst[i] = float32(v) - c.offset
-			at += 4
+	if c.bits == 4 && col%2 == 0 { // the usual one; eight a word either way
+		var values [16]float32
+		for v := range values {
+			values[v] = float32(v) - c.offset
+		}
+		raw = raw[col/2-first*4:]
+		for i := 0; i+1 < len(dst); i += 2 {
+			v := raw[i/2]
+			dst[i], dst[i+1] = values[v&15], values[v>>4]
+		}
+		if n := len(dst); n%2 != 0 {
+			dst[n-1] = values[raw[n/2]&15]
 		}
 		return
 	}

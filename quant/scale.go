@@ -114,13 +114,7 @@ func (q *scaled) band(b *buffers, most []float32, matrix, row int64) error {
 		}
 		for len(values) > 0 {
 			run := values[:min(int64(len(values)), block128-col%block128, q.m.cols-col)]
-			m := most[col/block128]
-			for _, v := range run {
-				if v = float32(math.Abs(float64(v))); v > m && v <= math.MaxFloat32 {
-					m = v
-				}
-			}
-			most[col/block128] = m
+			most[col/block128] = max(most[col/block128], largest(run))
 			values = values[len(run):]
 			col = (col + int64(len(run))) % q.m.cols
 		}
@@ -149,15 +143,23 @@ func (q *scaled) run(first int64) (n, scale int64) {
 	return n, (row/q.m.rows*down+row%q.m.rows/block128)*across + col/block128
 }
 
+// largest returns the largest finite magnitude. Those of positive floats are in
+// the order of their bits.
+func largest(values []float32) float32 {
+	const infinity = 0x7F800000
+	most := uint32(0)
+	for _, v := range values {
+		if bits := math.Float32bits(v) &^ (1 << 31); bits > most && bits < infinity {
+			most = bits
+		}
+	}
+	return math.Float32frombits(most)
+}
+
 // exponent is the power of two for a block of 32, by section 6.3 of the
 // specification: that of the largest magnitude less that of the type's largest.
 func (q *scaled) exponent(block []float32) int {
-	most := float32(0)
-	for _, v := range block {
-		if v = float32(math.Abs(float64(v))); v > most && v <= math.MaxFloat32 {
-			most = v
-		}
-	}
+	most := largest(block)
 	if most == 0 {
 		return -127
 	}
@@ -178,14 +180,16 @@ func (q *scaled) quantise(b *buffers, codes []byte, first, n int64, back bool) (
 		at += int64(len(run))
 		var s float32
 		if q.kind == MX {
-			s = float32(math.Ldexp(1, q.exponent(run)))
+			e := q.exponent(run)
+			s = float32(math.Ldexp(1, e))
+			multiply(run, float32(math.Ldexp(1, -e))) // exact, like the division
 		} else {
 			s = q.all[i]
+			for i, v := range run {
+				run[i] = v / s
+			}
 		}
 		scales = append(scales, s)
-		for i, v := range run {
-			run[i] = v / s
-		}
 		if back {
 			for _, v := range run {
 				if q.bound.beyond(float64(v)) {
