@@ -36,6 +36,7 @@ func (r *reader) legacy(src span, off int64, at place, depth int) (*content, err
 		}
 		values[i], off = v, next
 	}
+	// Measured: torch 2.15 does not look at little_endian when it loads.
 	if info, ok := values[1].(*pickle.Dict); ok {
 		if little, _ := info.Get("little_endian"); little == false {
 			r.note("container", "", "", "the file says it was written on a big-endian machine; torch stores little-endian all the same")
@@ -103,6 +104,8 @@ func (r *reader) legacy(src span, off int64, at place, depth int) (*content, err
 	b := r.builder(src, at, func(id storageID) (*storageRef, error) {
 		s := open[id.key]
 		if s == nil {
+			// torch 2.15 loads such a file, the tensor being whatever was in
+			// its memory: missing data is an error here, never made up.
 			return nil, id.at.malformed("missing", "there is no storage %q", id.key)
 		}
 		return id.ref(s)
