@@ -38,7 +38,10 @@ says which of the two it is to be.
 
 What NumPy has no type for (BF16, F8, F6, F4) is written as float32, which
 holds all of it exactly; with --raw as it is stored: BF16 as uint16, F8 as
-uint8, F6 and F4 as one dimension of packed bytes.`,
+uint8, F6 and F4 as one dimension of packed bytes.
+
+Exit status: 0 written, 2 there is no such tensor, or it could not be read or
+written.`,
 		Example: `  tensmith export model.safetensors lm_head.weight -o lm_head.npy
   tensmith export model.safetensors 'lm_head.weight[:4,:8]' --csv
   tensmith export model.safetensors lm_head.weight --npy --raw -o bits.npy`,

@@ -38,10 +38,12 @@ NaN, infinities and what --range leaves out are counted beside the bins.
 Bins are exact for types of at most 16 bits. For others a number less than
 0.4 % away from an edge may be counted on its other side.
 
-The drawing is of plain ASCII where the locale is not UTF-8.`,
+The drawing is of plain ASCII where the locale is not UTF-8.
+
+Exit status: 0 done, 1 no tensor matches, 2 the model could not be read.`,
 		Example: `  tensmith hist model.safetensors lm_head.weight
   tensmith hist model/ '*.q_proj.weight' --log
-  tensmith hist model.safetensors lm_head.weight --range=-0.1:0.1 --json | jq '.tensors[0].counts'`,
+  tensmith hist model.safetensors lm_head.weight --range=-0.1:0.1 --json`,
 		Args: args(2, -1, "MODEL or NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.hist(cmd.Context(), &r, args[0], args[1:])

@@ -42,12 +42,14 @@ such as eight 4-bit weights in an I32, whose figures are those of the stored
 codes; their scales and the like; buffers. They stand in groups of their own
 and are not in the total.
 
---quantiles adds quantiles and takes about three times as long. They are exact for
-types of at most 16 bits; for others, and for groups of several types, they
+--quantiles adds quantiles and takes about three times as long. They are exact
+for types of at most 16 bits; for others, and for groups of several types, they
 are off by at most 0.4 % of their value.
 
 On a narrow terminal some columns are left out; --format tsv and --json have
-all of them.`,
+all of them.
+
+Exit status: 0 done, 1 no tensor matches, 2 the model could not be read.`,
 		Example: `  tensmith stats model.safetensors
   tensmith stats model/ '*.mlp.*' --sort absmax --top 10
   tensmith stats model/ --by layer --quantiles=0.01,0.5,0.99
