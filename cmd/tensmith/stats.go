@@ -570,7 +570,7 @@ func (a *app) statsTable(r *statsRequest, report *statsReport) error {
 		}
 		line(row, name)
 	}
-	if r.by != "model" && len(report.Rows) > 1 {
+	if r.by != "model" && (len(report.Rows) > 1 || report.Total.Tensors > 1) {
 		line(&report.Total, cell{plural(report.Total.Tensors, "tensor"), bold})
 	}
 	return f.flush()
