@@ -82,6 +82,7 @@ func (c *Cast) Data() Data { return Data{DType: c.to, Source: c, Size: c.size} }
 const castNumbers = 4096
 
 // ReadAt computes from offset off of the cast data. It implements [io.ReaderAt].
+// Eight MiB and more at once go past the caches where a kernel can do that.
 func (c *Cast) ReadAt(p []byte, off int64) (n int, err error) {
 	if off < 0 {
 		return 0, fmt.Errorf("offset %d: %w", off, ErrRange)

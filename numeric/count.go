@@ -79,13 +79,32 @@ func (c *counter) addBlock(src []byte) error {
 			return c.tallyBlock(src, b.subnormals > 0)
 		}
 	}
-	if err := c.widen(src); err != nil {
+	b, err := c.wideBlock(src)
+	if err != nil {
 		return err
 	}
-	var b block
-	b.addWide(c.wide, c.normal)
 	c.stats.add(&b)
 	return c.tallyBlock(src, true)
+}
+
+// wideBlock summarises any src as float64.
+func (c *counter) wideBlock(src []byte) (b block, err error) {
+	l := newWideLanes(c.normal)
+	done := l.kernelBytes(c.dtype, src)
+	if err := c.widen(src[bytesOf(c.dtype, int64(done)):]); err != nil {
+		return block{}, err
+	}
+	l.add(c.wide)
+	b, ok := l.block(c.numbers(src))
+	if ok {
+		return b, nil
+	}
+	if err := c.widen(src); err != nil {
+		return block{}, err
+	}
+	b = block{}
+	b.addWide(c.wide, c.normal)
+	return b, nil
 }
 
 // narrowBlock summarises src as float32, or returns false if not all is finite.

@@ -134,3 +134,34 @@ func (v level) pairFloats(p *pairs, a, b []float32) int {
 	}
 	return n
 }
+
+// kernelBytes takes the bytes of F64, and of integers of 16 bits and more.
+func (l *wideLanes) kernelBytes(d safetensors.DType, src []byte) int {
+	return best.wideBytes(l, d, src)
+}
+
+func (v level) wideBytes(l *wideLanes, d safetensors.DType, src []byte) int {
+	n := v.steps(len(src)/max(1, d.Bits()/8), width)
+	if v < avx512 || n == 0 {
+		return 0
+	}
+	switch d {
+	case safetensors.F64:
+		wideF64AVX512(l, src, n)
+	case safetensors.I64:
+		wideI64AVX512(l, src, n)
+	case safetensors.U64:
+		wideU64AVX512(l, src, n)
+	case safetensors.I32:
+		wideI32AVX512(l, src, n)
+	case safetensors.U32:
+		wideU32AVX512(l, src, n)
+	case safetensors.I16:
+		wideI16AVX512(l, src, n)
+	case safetensors.U16:
+		wideU16AVX512(l, src, n)
+	default:
+		return 0
+	}
+	return n
+}

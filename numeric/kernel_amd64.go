@@ -226,3 +226,24 @@ func codesE5M2VNNI(s *codeSums, src []byte, n int, tables *codeTables)
 
 //go:noescape
 func wholeBytesVNNI(s *codeSums, src []byte, n int, flip uint32)
+
+//go:noescape
+func wideF64AVX512(l *wideLanes, src []byte, n int)
+
+//go:noescape
+func wideI64AVX512(l *wideLanes, src []byte, n int)
+
+//go:noescape
+func wideU64AVX512(l *wideLanes, src []byte, n int)
+
+//go:noescape
+func wideI32AVX512(l *wideLanes, src []byte, n int)
+
+//go:noescape
+func wideU32AVX512(l *wideLanes, src []byte, n int)
+
+//go:noescape
+func wideI16AVX512(l *wideLanes, src []byte, n int)
+
+//go:noescape
+func wideU16AVX512(l *wideLanes, src []byte, n int)

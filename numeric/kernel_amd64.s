@@ -5036,3 +5036,476 @@ wholeBytesVNNI_done:
 	ADDQ      DX, 960(AX)
 	VZEROUPPER
 	RET
+
+// func wideF64AVX512(l *byte, src []byte, n int)
+// Requires: AVX, AVX512F, POPCNT
+TEXT ·wideF64AVX512(SB), NOSPLIT, $0-40
+	MOVQ         l+0(FP), AX
+	MOVQ         src_base+8(FP), CX
+	MOVQ         n+32(FP), DX
+	VMOVUPD      (AX), Z0
+	VMOVUPD      128(AX), Z1
+	VMOVUPD      64(AX), Z2
+	VMOVUPD      192(AX), Z3
+	VMOVUPD      256(AX), Z4
+	VMOVUPD      320(AX), Z5
+	VMOVDQU64    384(AX), Z6
+	MOVQ         $0x7fffffffffffffff, BX
+	VPBROADCASTQ BX, Z7
+	VPBROADCASTQ 464(AX), Z8
+	XORQ         BX, BX
+	XORQ         SI, SI
+	SHRQ         $0x04, DX
+	JZ           wideF64AVX512_done
+
+wideF64AVX512_loop:
+	VMOVUPD   (CX), Z9
+	VADDPD    Z9, Z0, Z0
+	VMULPD    Z9, Z9, Z10
+	VADDPD    Z10, Z1, Z1
+	VMINPD    Z9, Z4, Z4
+	VMAXPD    Z9, Z5, Z5
+	VPANDQ    Z7, Z9, Z9
+	VPMAXUQ   Z9, Z6, Z6
+	VPTESTNMQ Z9, Z9, K1
+	VPCMPUQ   $0x01, Z8, Z9, K2
+	VMOVUPD   64(CX), Z9
+	VADDPD    Z9, Z2, Z2
+	VMULPD    Z9, Z9, Z10
+	VADDPD    Z10, Z3, Z3
+	VMINPD    Z9, Z4, Z4
+	VMAXPD    Z9, Z5, Z5
+	VPANDQ    Z7, Z9, Z9
+	VPMAXUQ   Z9, Z6, Z6
+	VPTESTNMQ Z9, Z9, K3
+	VPCMPUQ   $0x01, Z8, Z9, K4
+	KUNPCKBW  K1, K3, K1
+	KMOVW     K1, DI
+	POPCNTL   DI, DI
+	ADDQ      DI, BX
+	KUNPCKBW  K2, K4, K1
+	KMOVW     K1, DI
+	POPCNTL   DI, DI
+	ADDQ      DI, SI
+	ADDQ      $0x80, CX
+	DECQ      DX
+	JNZ       wideF64AVX512_loop
+
+wideF64AVX512_done:
+	VMOVUPD   Z0, (AX)
+	VMOVUPD   Z1, 128(AX)
+	VMOVUPD   Z2, 64(AX)
+	VMOVUPD   Z3, 192(AX)
+	VMOVUPD   Z4, 256(AX)
+	VMOVUPD   Z5, 320(AX)
+	VMOVDQU64 Z6, 384(AX)
+	ADDQ      BX, 448(AX)
+	ADDQ      SI, 456(AX)
+	VZEROUPPER
+	RET
+
+// func wideI64AVX512(l *byte, src []byte, n int)
+// Requires: AVX, AVX512DQ, AVX512F, POPCNT
+TEXT ·wideI64AVX512(SB), NOSPLIT, $0-40
+	MOVQ         l+0(FP), AX
+	MOVQ         src_base+8(FP), CX
+	MOVQ         n+32(FP), DX
+	VMOVUPD      (AX), Z0
+	VMOVUPD      128(AX), Z1
+	VMOVUPD      64(AX), Z2
+	VMOVUPD      192(AX), Z3
+	VMOVUPD      256(AX), Z4
+	VMOVUPD      320(AX), Z5
+	VMOVDQU64    384(AX), Z6
+	MOVQ         $0x7fffffffffffffff, BX
+	VPBROADCASTQ BX, Z7
+	VPBROADCASTQ 464(AX), Z8
+	XORQ         BX, BX
+	XORQ         SI, SI
+	SHRQ         $0x04, DX
+	JZ           wideI64AVX512_done
+
+wideI64AVX512_loop:
+	VCVTQQ2PD (CX), Z9
+	VADDPD    Z9, Z0, Z0
+	VMULPD    Z9, Z9, Z10
+	VADDPD    Z10, Z1, Z1
+	VMINPD    Z9, Z4, Z4
+	VMAXPD    Z9, Z5, Z5
+	VPANDQ    Z7, Z9, Z9
+	VPMAXUQ   Z9, Z6, Z6
+	VPTESTNMQ Z9, Z9, K1
+	VPCMPUQ   $0x01, Z8, Z9, K2
+	VCVTQQ2PD 64(CX), Z9
+	VADDPD    Z9, Z2, Z2
+	VMULPD    Z9, Z9, Z10
+	VADDPD    Z10, Z3, Z3
+	VMINPD    Z9, Z4, Z4
+	VMAXPD    Z9, Z5, Z5
+	VPANDQ    Z7, Z9, Z9
+	VPMAXUQ   Z9, Z6, Z6
+	VPTESTNMQ Z9, Z9, K3
+	VPCMPUQ   $0x01, Z8, Z9, K4
+	KUNPCKBW  K1, K3, K1
+	KMOVW     K1, DI
+	POPCNTL   DI, DI
+	ADDQ      DI, BX
+	KUNPCKBW  K2, K4, K1
+	KMOVW     K1, DI
+	POPCNTL   DI, DI
+	ADDQ      DI, SI
+	ADDQ      $0x80, CX
+	DECQ      DX
+	JNZ       wideI64AVX512_loop
+
+wideI64AVX512_done:
+	VMOVUPD   Z0, (AX)
+	VMOVUPD   Z1, 128(AX)
+	VMOVUPD   Z2, 64(AX)
+	VMOVUPD   Z3, 192(AX)
+	VMOVUPD   Z4, 256(AX)
+	VMOVUPD   Z5, 320(AX)
+	VMOVDQU64 Z6, 384(AX)
+	ADDQ      BX, 448(AX)
+	ADDQ      SI, 456(AX)
+	VZEROUPPER
+	RET
+
+// func wideU64AVX512(l *byte, src []byte, n int)
+// Requires: AVX, AVX512DQ, AVX512F, POPCNT
+TEXT ·wideU64AVX512(SB), NOSPLIT, $0-40
+	MOVQ         l+0(FP), AX
+	MOVQ         src_base+8(FP), CX
+	MOVQ         n+32(FP), DX
+	VMOVUPD      (AX), Z0
+	VMOVUPD      128(AX), Z1
+	VMOVUPD      64(AX), Z2
+	VMOVUPD      192(AX), Z3
+	VMOVUPD      256(AX), Z4
+	VMOVUPD      320(AX), Z5
+	VMOVDQU64    384(AX), Z6
+	MOVQ         $0x7fffffffffffffff, BX
+	VPBROADCASTQ BX, Z7
+	VPBROADCASTQ 464(AX), Z8
+	XORQ         BX, BX
+	XORQ         SI, SI
+	SHRQ         $0x04, DX
+	JZ           wideU64AVX512_done
+
+wideU64AVX512_loop:
+	VCVTUQQ2PD (CX), Z9
+	VADDPD     Z9, Z0, Z0
+	VMULPD     Z9, Z9, Z10
+	VADDPD     Z10, Z1, Z1
+	VMINPD     Z9, Z4, Z4
+	VMAXPD     Z9, Z5, Z5
+	VPANDQ     Z7, Z9, Z9
+	VPMAXUQ    Z9, Z6, Z6
+	VPTESTNMQ  Z9, Z9, K1
+	VPCMPUQ    $0x01, Z8, Z9, K2
+	VCVTUQQ2PD 64(CX), Z9
+	VADDPD     Z9, Z2, Z2
+	VMULPD     Z9, Z9, Z10
+	VADDPD     Z10, Z3, Z3
+	VMINPD     Z9, Z4, Z4
+	VMAXPD     Z9, Z5, Z5
+	VPANDQ     Z7, Z9, Z9
+	VPMAXUQ    Z9, Z6, Z6
+	VPTESTNMQ  Z9, Z9, K3
+	VPCMPUQ    $0x01, Z8, Z9, K4
+	KUNPCKBW   K1, K3, K1
+	KMOVW      K1, DI
+	POPCNTL    DI, DI
+	ADDQ       DI, BX
+	KUNPCKBW   K2, K4, K1
+	KMOVW      K1, DI
+	POPCNTL    DI, DI
+	ADDQ       DI, SI
+	ADDQ       $0x80, CX
+	DECQ       DX
+	JNZ        wideU64AVX512_loop
+
+wideU64AVX512_done:
+	VMOVUPD   Z0, (AX)
+	VMOVUPD   Z1, 128(AX)
+	VMOVUPD   Z2, 64(AX)
+	VMOVUPD   Z3, 192(AX)
+	VMOVUPD   Z4, 256(AX)
+	VMOVUPD   Z5, 320(AX)
+	VMOVDQU64 Z6, 384(AX)
+	ADDQ      BX, 448(AX)
+	ADDQ      SI, 456(AX)
+	VZEROUPPER
+	RET
+
+// func wideI32AVX512(l *byte, src []byte, n int)
+// Requires: AVX, AVX512F, POPCNT
+TEXT ·wideI32AVX512(SB), NOSPLIT, $0-40
+	MOVQ         l+0(FP), AX
+	MOVQ         src_base+8(FP), CX
+	MOVQ         n+32(FP), DX
+	VMOVUPD      (AX), Z0
+	VMOVUPD      128(AX), Z1
+	VMOVUPD      64(AX), Z2
+	VMOVUPD      192(AX), Z3
+	VMOVUPD      256(AX), Z4
+	VMOVUPD      320(AX), Z5
+	VMOVDQU64    384(AX), Z6
+	MOVQ         $0x7fffffffffffffff, BX
+	VPBROADCASTQ BX, Z7
+	VPBROADCASTQ 464(AX), Z8
+	XORQ         BX, BX
+	XORQ         SI, SI
+	SHRQ         $0x04, DX
+	JZ           wideI32AVX512_done
+
+wideI32AVX512_loop:
+	VCVTDQ2PD (CX), Z9
+	VADDPD    Z9, Z0, Z0
+	VMULPD    Z9, Z9, Z10
+	VADDPD    Z10, Z1, Z1
+	VMINPD    Z9, Z4, Z4
+	VMAXPD    Z9, Z5, Z5
+	VPANDQ    Z7, Z9, Z9
+	VPMAXUQ   Z9, Z6, Z6
+	VPTESTNMQ Z9, Z9, K1
+	VPCMPUQ   $0x01, Z8, Z9, K2
+	VCVTDQ2PD 32(CX), Z9
+	VADDPD    Z9, Z2, Z2
+	VMULPD    Z9, Z9, Z10
+	VADDPD    Z10, Z3, Z3
+	VMINPD    Z9, Z4, Z4
+	VMAXPD    Z9, Z5, Z5
+	VPANDQ    Z7, Z9, Z9
+	VPMAXUQ   Z9, Z6, Z6
+	VPTESTNMQ Z9, Z9, K3
+	VPCMPUQ   $0x01, Z8, Z9, K4
+	KUNPCKBW  K1, K3, K1
+	KMOVW     K1, DI
+	POPCNTL   DI, DI
+	ADDQ      DI, BX
+	KUNPCKBW  K2, K4, K1
+	KMOVW     K1, DI
+	POPCNTL   DI, DI
+	ADDQ      DI, SI
+	ADDQ      $0x40, CX
+	DECQ      DX
+	JNZ       wideI32AVX512_loop
+
+wideI32AVX512_done:
+	VMOVUPD   Z0, (AX)
+	VMOVUPD   Z1, 128(AX)
+	VMOVUPD   Z2, 64(AX)
+	VMOVUPD   Z3, 192(AX)
+	VMOVUPD   Z4, 256(AX)
+	VMOVUPD   Z5, 320(AX)
+	VMOVDQU64 Z6, 384(AX)
+	ADDQ      BX, 448(AX)
+	ADDQ      SI, 456(AX)
+	VZEROUPPER
+	RET
+
+// func wideU32AVX512(l *byte, src []byte, n int)
+// Requires: AVX, AVX512F, POPCNT
+TEXT ·wideU32AVX512(SB), NOSPLIT, $0-40
+	MOVQ         l+0(FP), AX
+	MOVQ         src_base+8(FP), CX
+	MOVQ         n+32(FP), DX
+	VMOVUPD      (AX), Z0
+	VMOVUPD      128(AX), Z1
+	VMOVUPD      64(AX), Z2
+	VMOVUPD      192(AX), Z3
+	VMOVUPD      256(AX), Z4
+	VMOVUPD      320(AX), Z5
+	VMOVDQU64    384(AX), Z6
+	MOVQ         $0x7fffffffffffffff, BX
+	VPBROADCASTQ BX, Z7
+	VPBROADCASTQ 464(AX), Z8
+	XORQ         BX, BX
+	XORQ         SI, SI
+	SHRQ         $0x04, DX
+	JZ           wideU32AVX512_done
+
+wideU32AVX512_loop:
+	VCVTUDQ2PD (CX), Z9
+	VADDPD     Z9, Z0, Z0
+	VMULPD     Z9, Z9, Z10
+	VADDPD     Z10, Z1, Z1
+	VMINPD     Z9, Z4, Z4
+	VMAXPD     Z9, Z5, Z5
+	VPANDQ     Z7, Z9, Z9
+	VPMAXUQ    Z9, Z6, Z6
+	VPTESTNMQ  Z9, Z9, K1
+	VPCMPUQ    $0x01, Z8, Z9, K2
+	VCVTUDQ2PD 32(CX), Z9
+	VADDPD     Z9, Z2, Z2
+	VMULPD     Z9, Z9, Z10
+	VADDPD     Z10, Z3, Z3
+	VMINPD     Z9, Z4, Z4
+	VMAXPD     Z9, Z5, Z5
+	VPANDQ     Z7, Z9, Z9
+	VPMAXUQ    Z9, Z6, Z6
+	VPTESTNMQ  Z9, Z9, K3
+	VPCMPUQ    $0x01, Z8, Z9, K4
+	KUNPCKBW   K1, K3, K1
+	KMOVW      K1, DI
+	POPCNTL    DI, DI
+	ADDQ       DI, BX
+	KUNPCKBW   K2, K4, K1
+	KMOVW      K1, DI
+	POPCNTL    DI, DI
+	ADDQ       DI, SI
+	ADDQ       $0x40, CX
+	DECQ       DX
+	JNZ        wideU32AVX512_loop
+
+wideU32AVX512_done:
+	VMOVUPD   Z0, (AX)
+	VMOVUPD   Z1, 128(AX)
+	VMOVUPD   Z2, 64(AX)
+	VMOVUPD   Z3, 192(AX)
+	VMOVUPD   Z4, 256(AX)
+	VMOVUPD   Z5, 320(AX)
+	VMOVDQU64 Z6, 384(AX)
+	ADDQ      BX, 448(AX)
+	ADDQ      SI, 456(AX)
+	VZEROUPPER
+	RET
+
+// func wideI16AVX512(l *byte, src []byte, n int)
+// Requires: AVX, AVX2, AVX512F, POPCNT
+TEXT ·wideI16AVX512(SB), NOSPLIT, $0-40
+	MOVQ         l+0(FP), AX
+	MOVQ         src_base+8(FP), CX
+	MOVQ         n+32(FP), DX
+	VMOVUPD      (AX), Z0
+	VMOVUPD      128(AX), Z1
+	VMOVUPD      64(AX), Z2
+	VMOVUPD      192(AX), Z3
+	VMOVUPD      256(AX), Z4
+	VMOVUPD      320(AX), Z5
+	VMOVDQU64    384(AX), Z6
+	MOVQ         $0x7fffffffffffffff, BX
+	VPBROADCASTQ BX, Z7
+	VPBROADCASTQ 464(AX), Z8
+	XORQ         BX, BX
+	XORQ         SI, SI
+	SHRQ         $0x04, DX
+	JZ           wideI16AVX512_done
+
+wideI16AVX512_loop:
+	VPMOVSXWD (CX), Y9
+	VCVTDQ2PD Y9, Z9
+	VADDPD    Z9, Z0, Z0
+	VMULPD    Z9, Z9, Z10
+	VADDPD    Z10, Z1, Z1
+	VMINPD    Z9, Z4, Z4
+	VMAXPD    Z9, Z5, Z5
+	VPANDQ    Z7, Z9, Z9
+	VPMAXUQ   Z9, Z6, Z6
+	VPTESTNMQ Z9, Z9, K1
+	VPCMPUQ   $0x01, Z8, Z9, K2
+	VPMOVSXWD 16(CX), Y9
+	VCVTDQ2PD Y9, Z9
+	VADDPD    Z9, Z2, Z2
+	VMULPD    Z9, Z9, Z10
+	VADDPD    Z10, Z3, Z3
+	VMINPD    Z9, Z4, Z4
+	VMAXPD    Z9, Z5, Z5
+	VPANDQ    Z7, Z9, Z9
+	VPMAXUQ   Z9, Z6, Z6
+	VPTESTNMQ Z9, Z9, K3
+	VPCMPUQ   $0x01, Z8, Z9, K4
+	KUNPCKBW  K1, K3, K1
+	KMOVW     K1, DI
+	POPCNTL   DI, DI
+	ADDQ      DI, BX
+	KUNPCKBW  K2, K4, K1
+	KMOVW     K1, DI
+	POPCNTL   DI, DI
+	ADDQ      DI, SI
+	ADDQ      $0x20, CX
+	DECQ      DX
+	JNZ       wideI16AVX512_loop
+
+wideI16AVX512_done:
+	VMOVUPD   Z0, (AX)
+	VMOVUPD   Z1, 128(AX)
+	VMOVUPD   Z2, 64(AX)
+	VMOVUPD   Z3, 192(AX)
+	VMOVUPD   Z4, 256(AX)
+	VMOVUPD   Z5, 320(AX)
+	VMOVDQU64 Z6, 384(AX)
+	ADDQ      BX, 448(AX)
+	ADDQ      SI, 456(AX)
+	VZEROUPPER
+	RET
+
+// func wideU16AVX512(l *byte, src []byte, n int)
+// Requires: AVX, AVX2, AVX512F, POPCNT
+TEXT ·wideU16AVX512(SB), NOSPLIT, $0-40
+	MOVQ         l+0(FP), AX
+	MOVQ         src_base+8(FP), CX
+	MOVQ         n+32(FP), DX
+	VMOVUPD      (AX), Z0
+	VMOVUPD      128(AX), Z1
+	VMOVUPD      64(AX), Z2
+	VMOVUPD      192(AX), Z3
+	VMOVUPD      256(AX), Z4
+	VMOVUPD      320(AX), Z5
+	VMOVDQU64    384(AX), Z6
+	MOVQ         $0x7fffffffffffffff, BX
+	VPBROADCASTQ BX, Z7
+	VPBROADCASTQ 464(AX), Z8
+	XORQ         BX, BX
+	XORQ         SI, SI
+	SHRQ         $0x04, DX
+	JZ           wideU16AVX512_done
+
+wideU16AVX512_loop:
+	VPMOVZXWD (CX), Y9
+	VCVTDQ2PD Y9, Z9
+	VADDPD    Z9, Z0, Z0
+	VMULPD    Z9, Z9, Z10
+	VADDPD    Z10, Z1, Z1
+	VMINPD    Z9, Z4, Z4
+	VMAXPD    Z9, Z5, Z5
+	VPANDQ    Z7, Z9, Z9
+	VPMAXUQ   Z9, Z6, Z6
+	VPTESTNMQ Z9, Z9, K1
+	VPCMPUQ   $0x01, Z8, Z9, K2
+	VPMOVZXWD 16(CX), Y9
+	VCVTDQ2PD Y9, Z9
+	VADDPD    Z9, Z2, Z2
+	VMULPD    Z9, Z9, Z10
+	VADDPD    Z10, Z3, Z3
+	VMINPD    Z9, Z4, Z4
+	VMAXPD    Z9, Z5, Z5
+	VPANDQ    Z7, Z9, Z9
+	VPMAXUQ   Z9, Z6, Z6
+	VPTESTNMQ Z9, Z9, K3
+	VPCMPUQ   $0x01, Z8, Z9, K4
+	KUNPCKBW  K1, K3, K1
+	KMOVW     K1, DI
+	POPCNTL   DI, DI
+	ADDQ      DI, BX
+	KUNPCKBW  K2, K4, K1
+	KMOVW     K1, DI
+	POPCNTL   DI, DI
+	ADDQ      DI, SI
+	ADDQ      $0x20, CX
+	DECQ      DX
+	JNZ       wideU16AVX512_loop
+
+wideU16AVX512_done:
+	VMOVUPD   Z0, (AX)
+	VMOVUPD   Z1, 128(AX)
+	VMOVUPD   Z2, 64(AX)
+	VMOVUPD   Z3, 192(AX)
+	VMOVUPD   Z4, 256(AX)
+	VMOVUPD   Z5, 320(AX)
+	VMOVDQU64 Z6, 384(AX)
+	ADDQ      BX, 448(AX)
+	ADDQ      SI, 456(AX)
+	VZEROUPPER
+	RET

@@ -92,9 +92,6 @@ func (l *lanes) block(numbers int) (b block, ok bool) {
 // addWide summarises any numbers. normal is the smallest normal value of their
 // type.
 func (b *block) addWide(values []float64, normal float64) {
-	if b.addFinite(values, normal) {
-		return
-	}
 	var sum, squares [width]float64
 	b.least, b.greatest = math.Inf(1), math.Inf(-1)
 	for i, v := range values {
@@ -125,15 +122,32 @@ func (b *block) addWide(values []float64, normal float64) {
 	b.least, b.greatest = b.least+0, b.greatest+0
 }
 
-// addFinite is addWide without its questions, for numbers that are all finite;
-// if they are not it returns false and leaves b as it was.
-func (b *block) addFinite(values []float64, normal float64) bool {
-	var sum, squares [width]float64
-	least, greatest := math.Inf(1), math.Inf(-1)
-	low, high := uint64(math.MaxUint64), uint64(0)
+// wideLanes are lanes of float64, of which squares may be infinite. Kernels write
+// to them.
+type wideLanes struct {
+	sum, squares [width]float64
+	min, max     [width / 2]float64 // in any order
+	high         [width / 2]uint64  // greatest bits without the sign
+	zeros, tiny  uint64
+	normal       uint64 // tiny are those with bits below, at least 1
+}
+
+func newWideLanes(normal float64) (l wideLanes) {
+	for i := range l.min {
+		l.min[i], l.max[i] = math.Inf(1), math.Inf(-1)
+	}
+	l.normal = max(1, math.Float64bits(normal))
+	return l
+}
+
+// add is the plain form of the kernels. len(values) is a multiple of width, but
+// for the last call.
+func (l *wideLanes) add(values []float64) {
+	least, greatest, high := l.min[0], l.max[0], l.high[0]
 	for i, v := range values {
-		sum[i%width] += v
-		squares[i%width] += float64(v * v)
+		l.sum[i%width] += v
+		// Explicit, or a compiler may fuse: not every square is exact here.
+		l.squares[i%width] += float64(v * v)
 		if v < least {
 			least = v
 		}
@@ -141,22 +155,29 @@ func (b *block) addFinite(values []float64, normal float64) bool {
 			greatest = v
 		}
 		magnitude := math.Float64bits(v) &^ (1 << 63)
-		low, high = min(low, magnitude), max(high, magnitude)
+		high = max(high, magnitude)
+		l.zeros += (magnitude - 1) >> 63
+		l.tiny += (magnitude - l.normal) >> 63
 	}
-	if high >= 0x7FF<<52 {
-		return false
-	}
-	b.finite = uint64(len(values))
-	b.sum, b.squares = tree(&sum), tree(&squares)
-	b.least, b.greatest = least+0, greatest+0
-	if limit := math.Float64bits(normal); low < max(limit, 1) {
-		for _, v := range values {
-			if v == 0 {
-				b.zeros++
-			} else if math.Abs(v) < normal {
-				b.subnormals++
-			}
+	l.min[0], l.max[0], l.high[0] = least, greatest, high
+}
+
+// block adds the lanes up, or returns false if the numbers were not all finite.
+func (l *wideLanes) block(numbers int) (b block, ok bool) {
+	least, greatest, high := math.Inf(1), math.Inf(-1), uint64(0)
+	for i := range l.min {
+		if l.min[i] < least {
+			least = l.min[i]
 		}
+		if l.max[i] > greatest {
+			greatest = l.max[i]
+		}
+		high = max(high, l.high[i])
 	}
-	return true
+	b = block{
+		sum: tree(&l.sum), squares: tree(&l.squares), finite: uint64(numbers),
+		zeros: l.zeros, subnormals: l.tiny - l.zeros,
+		least: least + 0, greatest: greatest + 0,
+	}
+	return b, high < 0x7FF<<52
 }

@@ -16,10 +16,9 @@ type Scan struct {
 	// Each takes at most eight MiB of memory, usually two.
 	Workers int
 
-	// Quantiles asks Stats for quantiles and histograms of types of 16 bits
-	// and more, at a third of the speed or less. They keep half a MiB for a
-	// type of 16 bits, usually a tenth of it for others. Those of smaller
-	// types cost nothing and are always there.
+	// Quantiles asks Stats for quantiles and histograms, at a third of the speed
+	// or less. They keep half a MiB for a type of 16 bits, usually a tenth of it
+	// for others, and next to nothing for smaller types.
 	Quantiles bool
 
 	// Progress, if set, is called after each piece with the number of bytes

@@ -37,6 +37,7 @@ func main() {
 	codes("codesE4M3", 2, 4)
 	codes("codesE5M2", 4, 8)
 	wholeBytes()
+	wide()
 	Generate()
 }
 
