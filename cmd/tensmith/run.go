@@ -161,6 +161,9 @@ Examples:
 {{.Example}}{{end}}{{$cmds := .Commands}}{{range $group := .Groups}}
 
 {{.Title}}{{range $cmds}}{{if and (eq .GroupID $group.ID) .IsAvailableCommand}}
+  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{if and .HasAvailableSubCommands (not .Groups)}}
+
+Verbs:{{range $cmds}}{{if .IsAvailableCommand}}
   {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
 
 Flags:
@@ -169,7 +172,7 @@ Flags:
 Flags of every verb:
 {{.InheritedFlags.FlagUsagesWrapped COLUMNS | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableSubCommands}}
 
-` + "`tensmith VERB --help`" + ` tells more about a verb.{{end}}
+` + "`{{.CommandPath}} VERB --help`" + ` tells more about a verb.{{end}}
 `
 
 func (a *app) root() *cobra.Command {

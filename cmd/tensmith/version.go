@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
@@ -140,14 +141,15 @@ func (a *app) man(root *cobra.Command, dir string) error {
 	if err := doc.GenManTree(root, &doc.GenManHeader{Title: "TENSMITH", Section: "1", Source: "tensmith"}, dir); err != nil {
 		return simplify(dir, err)
 	}
-	pages := []string{"tensmith.1"}
-	for _, verb := range root.Commands() {
-		if verb.IsAvailableCommand() {
-			pages = append(pages, "tensmith-"+verb.Name()+".1")
+	var pages []string
+	for todo := []*cobra.Command{root}; len(todo) > 0; todo = todo[1:] {
+		for _, verb := range todo[0].Commands() {
+			if verb.IsAvailableCommand() && !verb.IsAdditionalHelpTopicCommand() {
+				todo = append(todo, verb)
+			}
 		}
-	}
-	for i, page := range pages {
-		pages[i] = filepath.ToSlash(filepath.Join(dir, page))
+		page := strings.ReplaceAll(todo[0].CommandPath(), " ", "-") + ".1"
+		pages = append(pages, filepath.ToSlash(filepath.Join(dir, page)))
 	}
 	slices.Sort(pages)
 	switch {
