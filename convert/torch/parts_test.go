@@ -183,6 +183,28 @@ func TestZero(t *testing.T) {
 	}
 }
 
+// TestBackToBack does not take the last of several archives for all.
+func TestBackToBack(t *testing.T) {
+	data, err := os.ReadFile("testdata/torch215/tied.pt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range map[string][]byte{
+		"twice":  append(bytes.Clone(data), data...),
+		"plain":  append(zipOf(t, "a/data.pkl", "\x80\x02}."), zipOf(t, "b/data.pkl", "\x80\x02}.")...),
+		"folder": append(zipOf(t, "a/data.pkl", "\x80\x02}."), data...),
+	} {
+		f, err := Open(fstest.MapFS{"x": {Data: data}}, "x", nil)
+		if err == nil {
+			f.Close()
+			t.Errorf("%s: opened", name)
+		}
+	}
+	if _, err := Open(os.DirFS("testdata"), "dcp25/two_ranks/__0_0.distcp", nil); !errors.Is(err, ErrUnsupported) {
+		t.Error(err)
+	}
+}
+
 // TestObject reports what a program has among its constants besides tensors.
 func TestObject(t *testing.T) {
 	f, err := Open(os.DirFS("testdata"), "torch215/exported_object.pt2", nil)

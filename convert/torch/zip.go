@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"compress/flate"
+	"encoding/binary"
 	"io"
 	"slices"
 	"strings"
@@ -65,6 +66,9 @@ func (r *reader) openZip(src span, at place) (*archive, error) {
 			return nil, at.in(byOffset[i].f.Name).malformed("overlap", "its bytes are also those of %q", before.f.Name)
 		}
 	}
+	if err := a.single(); err != nil {
+		return nil, err
+	}
 	// A top folder is one that all share.
 	for _, rec := range a.records {
 		if !strings.HasPrefix(rec.f.Name, a.top) {
@@ -82,6 +86,56 @@ func (r *reader) openZip(src span, at place) (*archive, error) {
 		}
 	}
 	return a, nil
+}
+
+// single refuses archives back to back: readers differ in which of them they
+// take, and one would take a part of the tensors for all. In a single archive
+// the directory ends where its end record begins, and the offsets count from
+// the first byte.
+func (a *archive) single() error {
+	const most = 22 + 1<<16 // the end record and its comment
+	tail, ok := a.src.sub(max(0, a.src.size-most), min(a.src.size, most))
+	if !ok {
+		return nil
+	}
+	b, err := tail.bytes()
+	if err != nil {
+		return a.at.wrap(err)
+	}
+	le := binary.LittleEndian
+	i := len(b) - 22
+	for ; i >= 0; i-- {
+		if string(b[i:i+4]) == "PK\x05\x06" && i+22+int(le.Uint16(b[i+20:])) <= len(b) {
+			break
+		}
+	}
+	if i < 0 {
+		return nil // zip.NewReader has found one: not reached
+	}
+	end := a.src.size - int64(len(b)) + int64(i)
+	size, off := uint64(le.Uint32(b[i+12:])), uint64(le.Uint32(b[i+16:]))
+	if i >= 20 && string(b[i-20:i-16]) == "PK\x06\x07" {
+		record, ok := a.src.sub(int64(le.Uint64(b[i-12:])&(1<<62-1)), 56)
+		if ok {
+			var p []byte
+			if p, err = record.bytes(); err != nil {
+				return a.at.wrap(err)
+			}
+			ok = string(p[:4]) == "PK\x06\x06" && le.Uint64(p[4:]) == uint64(end-20-12-(record.off-a.src.off))
+			size, off = le.Uint64(p[40:]), le.Uint64(p[48:])
+			end = record.off - a.src.off
+		}
+		if !ok {
+			size = 1 // nowhere
+			off = uint64(end)
+		}
+	}
+	if off <= uint64(end) && size == uint64(end)-off {
+		return nil
+	}
+	e := a.at.fail(ErrUnsupported, "several", "archives back to back, as in the .distcp files of a distributed checkpoint, or bytes in front of one")
+	e.Hint = "a directory that has .metadata is a checkpoint as a whole"
+	return e
 }
 
 // torch tells whether the first folder holds a checkpoint.
