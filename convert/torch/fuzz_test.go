@@ -3,6 +3,7 @@ package torch
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"runtime"
 	"strings"
@@ -210,15 +211,24 @@ func sizeOf(fsys fstest.MapFS) (size int64) {
 // FuzzDirectory states of a directory with one file that is any bytes what
 // FuzzOpen does of a file.
 func FuzzDirectory(f *testing.F) {
+	type directory struct {
+		fsys  fstest.MapFS
+		names []string
+		open  string
+	}
+	var all []directory
 	for i, dir := range directories {
-		fsys, names, _ := readDirectory(f, dir)
-		for k, name := range names {
-			f.Add(uint8(i), uint8(k), fsys[name].Data, uint8(i+k))
+		var d directory
+		d.fsys, d.names, d.open = readDirectory(f, dir)
+		for k, name := range d.names {
+			f.Add(uint8(i), uint8(k), d.fsys[name].Data, uint8(i+k))
 		}
+		all = append(all, d)
 	}
 	f.Fuzz(func(t *testing.T, dir, file uint8, data []byte, how uint8) {
-		fsys, names, open := readDirectory(t, directories[int(dir)%len(directories)])
-		fsys[names[int(file)%len(names)]] = &fstest.MapFile{Data: data}
+		d := all[int(dir)%len(all)]
+		fsys, open := maps.Clone(d.fsys), d.open
+		fsys[d.names[int(file)%len(d.names)]] = &fstest.MapFile{Data: data}
 		limited(t, open, sizeOf(fsys), func() { openMutants(t, fsys, open, fuzzOptions[int(how)%len(fuzzOptions)]) })
 	})
 }
