@@ -406,7 +406,7 @@ func (a *app) valuesWords(report *valuesReport, pairs []*valuePair) {
 		}
 	}
 	if n := report.Total.Differing - shown; n > 0 {
-		a.words("and %d more", n)
+		a.words("and %s more", group(int64(n)))
 	}
 	for _, label := range sortedKeys(packed) {
 		a.words("* %s of packed weights (%s): the stored codes were compared, not the weights", plural(packed[label], "tensor"), label)

@@ -211,8 +211,12 @@ func share(n, of uint64) string {
 		return "<0.01 %"
 	case n < of && p > 99.99:
 		return ">99.99 %"
-	default:
-		return strconv.FormatFloat(p, 'g', max(3, digits(p)), 64) + " %"
+	}
+	// What is less than all is not rounded to it.
+	for places := 3; ; places++ {
+		if text := strconv.FormatFloat(p, 'g', places, 64); text != "100" || n == of || places > 6 {
+			return text + " %"
+		}
 	}
 }
 

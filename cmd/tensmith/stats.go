@@ -438,7 +438,7 @@ func (a *app) printStats(r *statsRequest, report *statsReport) error {
 		return err
 	}
 	if left > 0 {
-		a.words("and %d more", left)
+		a.words("and %s more", group(int64(left)))
 	}
 	packed, others := map[string]int{}, 0
 	for _, row := range report.Rows {
