@@ -110,11 +110,12 @@ var coreModules = namesOf("", `os nt posix posixpath ntpath sys subprocess built
 // runs code or programs, imports, reads or writes files, or talks to others.
 var dangerous = reasons([]row{
 	{"runs programs", `os nt posix subprocess commands popen2 pty _posixsubprocess multiprocessing _winapi _winreg winreg
-		pexpect sh plumbum fabric paramiko invoke platform.popen
+		pexpect sh plumbum fabric paramiko invoke platform
 		posixpath ntpath os.path msvcrt asyncio concurrent.futures idlelib _pyrepl`},
 	{"runs code", `builtins.eval builtins.exec builtins.execfile builtins.compile builtins.breakpoint builtins.input
 		builtins.exit builtins.quit builtins.help builtins.map builtins.filter
-		__builtin__.eval __builtin__.exec __builtin__.execfile __builtin__.compile __builtin__.input __builtin__.apply
+		__builtin__.eval __builtin__.exec __builtin__.execfile __builtin__.compile __builtin__.input __builtin__.raw_input
+		__builtin__.apply __builtin__.breakpoint __builtin__.exit __builtin__.quit builtins.apply builtins.raw_input
 		runpy code codeop bdb pdb cProfile profile trace timeit doctest lib2to3 IPython
 		types.CodeType types.FunctionType types.LambdaType types.MethodType types.ModuleType
 		new.function new.code new.instancemethod marshal _interpreters _xxsubinterpreters test.support unittest
@@ -128,7 +129,8 @@ var dangerous = reasons([]row{
 		torch.distributed.elastic torch.multiprocessing torch.cuda._compile torch._C torch.library torch.export
 		torch.testing torch._export torch.onnx torch.profiler torch.autograd.profiler torch.func
 		tensorflow keras mlflow jax.experimental.host_callback
-		picklescan modelscan fickling modelaudit`},
+		rlcompleter pstats zipapp modulefinder pyclbr tabnanny faulthandler resource _signal syslog fcntl termios readline
+		__builtins__ picklescan modelscan fickling modelaudit saferpickle model_unpickler`},
 	{"reaches other names", `builtins.getattr builtins.setattr builtins.delattr builtins.globals builtins.locals builtins.vars
 		builtins.type builtins.super builtins.dir builtins.memoryview builtins.property builtins.classmethod
 		__builtin__.getattr __builtin__.setattr __builtin__.delattr __builtin__.globals __builtin__.locals __builtin__.vars
@@ -136,13 +138,15 @@ var dangerous = reasons([]row{
 		_operator.attrgetter _operator.methodcaller _operator.itemgetter
 		functools.partial functools.partialmethod functools.reduce _functools.partial _functools.reduce
 		functools.singledispatch functools.cached_property itertools.starmap
-		pkgutil pydoc copyreg.add_extension copyreg.pickle copyreg.constructor numpy.__builtins__`},
+		pkgutil pydoc copyreg.add_extension copyreg.remove_extension
+		copyreg.clear_extension_cache copyreg._extension_registry copyreg._inverted_registry copyreg._extension_cache
+		copyreg.dispatch_table copyreg.pickle copyreg.constructor numpy.__builtins__`},
 	{"imports", `builtins.__import__ __builtin__.__import__ builtins.reload __builtin__.reload importlib imp _imp
 		_frozen_importlib _frozen_importlib_external zipimport`},
 	{"opens files", `builtins.open __builtin__.open __builtin__.file io _io _pyio codecs.open codecs.EncodedFile
 		codecs.StreamReaderWriter pathlib shutil tempfile linecache fileinput tokenize.open glob fnmatch filecmp
 		zipfile tarfile gzip bz2 lzma sqlite3 _sqlite3 dbm shelve mmap mailbox netrc
-		logging configparser csv.reader plistlib nntplib numpy.load numpy.save numpy.savez numpy.savetxt numpy.loadtxt
+		logging configparser csv.reader plistlib nntplib mimetypes wave aifc sunau xml getpass numpy.load numpy.save numpy.savez numpy.savetxt numpy.loadtxt
 		numpy.genfromtxt numpy.fromfile numpy.memmap numpy.lib.npyio numpy.lib.format numpy.core.memmap
 		pandas.read_pickle pandas.read_csv pandas.io torch.save torch.from_file torch.serialization
 		joblib.dump joblib.memory`},

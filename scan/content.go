@@ -260,7 +260,9 @@ func (t *trace) tryPickle(b blob, at place) (*trace, reading, bool) {
 	case r.imports > 0 && r.count > 0, r.calls > 0 && apart.has(Dangerous):
 		return apart, r, true
 	case at.loose:
-		return apart, r, false
+		// Without imports it is one if it says so and fills the bytes.
+		first, _ := b.at(0, 1)
+		return apart, r, r.count == 1 && r.end == b.size && b.size >= minPayload && len(first) == 1 && first[0] == 0x80
 	}
 	return apart, r, r.count == 1 && r.end == b.size && (b.size > 8 || claimsModel(at.name))
 }

@@ -96,6 +96,9 @@ func (t *trace) pickle(b blob, off int64, at place, r *reading) (pickle.Value, i
 		t.sweep(b, e.Offset, at)
 	case errors.Is(err, pickle.ErrMalformed), errors.Is(err, io.ErrUnexpectedEOF):
 		t.add(Finding{ID: "ST402", File: at.file, Offset: e.Offset, Op: opName(e.Op), Message: "the pickle breaks off: " + clip(e.Err.Error(), 200)})
+		if e.Op.String() == "FRAME" {
+			t.sweep(b, e.Offset+9, at) // what is in it is there for another reader
+		}
 	case errors.Is(err, errBudget):
 		t.note("ST404", at, e.Offset, "", errBudget.Error())
 	default:
@@ -457,6 +460,9 @@ func (w *watcher) finish(v pickle.Value) {
 			member = false
 		}
 		pickle.Walk(root, look)
+	}
+	if unfolds(v) {
+		w.t.note("ST338", w.at, -1, "", "lists, tuples or dicts that hold each other so often that printing or copying them does not end")
 	}
 	for _, sym := range w.getattr {
 		f := Finding{ID: "ST301", File: w.at.file, Offset: sym.Offset, Op: opName(sym.Op), Name: sym.String(), Message: "imports builtins.getattr: reaches other names"}

@@ -88,6 +88,9 @@ var codeRules = []Rule{
 		"Its elements are of a type whose size is not known here.",
 		"Nothing; the bytes that follow the header were not judged."},
 
+	{"ST338", Suspicious, "Values that unfold without end",
+		"A small file stands for more values than there is memory: a program that prints, copies or compares them hangs.",
+		"Do not load the file."},
 	{"ST340", Suspicious, "TorchScript code",
 		"The archive holds programs that torch compiles when it loads the file, and runs when the model is called.",
 		"Convert the weights with `tensmith convert`; or review the sources under code/."},

@@ -176,6 +176,7 @@ def broken():
     yield bad("frame-short.pkl", "a frame shorter than its pickle", b"\x80\x04" + frame(b"N0") + fire + b".")
     yield bad("frame-long.pkl", "a frame longer than the file", b"\x80\x04" + fire + b"\x95" + struct.pack("<Q", 1000) + b"N.")
     yield bad("frame-nested.pkl", "a frame in a frame", b"\x80\x04" + frame(frame(fire + b".")))
+    yield bad("frame-beyond.pkl", "a frame that is longer than the file, which Python refuses", b"\x80\x04\x95" + struct.pack("<Q", 20) + u("nt") + b"\x94" + u("system") + b"\x94\x93.", False)
     yield bad("frame-hides.pkl", "STOP in a frame, the call behind it", b"\x80\x04" + frame(b"N.") + EVIL2, False)
     yield bad("text.txt", "a text that is a pickle as far as its call", EVIL0[:-1] + b" is how a pickle calls.\n")
     yield bad("number.pkl", "a number that is none", b"\x80\x02" + fire + b"Ixyz\n.")

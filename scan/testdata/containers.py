@@ -31,6 +31,8 @@ def nested():
     yield bad("b64-loads.pkl", "pickle.loads of base64", p4(
         sg("pickle", "loads") + sg("base64", "b64decode") + b"X" + struct.pack("<I", len(base64.b64encode(EVIL4))) + base64.b64encode(EVIL4) + b"\x85R\x85R"))
     yield bad("bytes-in-dict.pkl", "a pickle as bytes in plain data, which nothing here loads", p4raw(b"}" + u("state") + binbytes(EVIL4) + b"s"), fires=False)
+    yield bad("bytes-in-bytes.pkl", "a pickle in a pickle in plain data, each as bytes", p4raw(b"}" + u("a") + binbytes(p4(u("b") + binbytes(EVIL4) + b"\x86")) + b"s"), fires=False)
+    yield case("D/plain-in-bytes.pkl", "a harmless pickle as bytes in plain data", "suspicious", "inside", p4raw(b"}" + u("state") + binbytes(p4(b"]" + u("some text") + b"a")) + b"s"), False)
     yield bad("text-b64.pkl", "a pickle as base64 in plain data, which nothing here loads",
               p2(b"}" + x("state") + x(base64.b64encode(PLAIN + EVIL4).decode()) + b"s"), fires=False)
     yield bad("text-hex.pkl", "a pickle in hexadecimal in plain data, which nothing here loads",
@@ -183,12 +185,13 @@ def resources():
     laughs = b"\x80\x02]q\x00"
     for n in range(60):
         laughs += b"]q" + bytes([n + 1]) + b"(h" + bytes([n]) + b"h" + bytes([n]) + b"e"
-    yield costs("laughs.pkl", "60 lists, each holding the one before twice", laughs + STOP)
+    yield costs("laughs.pkl", "60 lists, each holding the one before twice", laughs + STOP, "suspicious", "unfold")
     tuples = b"\x80\x02K\x01q\x00"
     for n in range(60):
-        tuples += b"h" + bytes([n]) + b"h" + bytes([n]) + b"\x86q" + bytes([n + 1])
-    yield costs("laughs-tuples.pkl", "the same as tuples, which hash", tuples + STOP)
-    yield costs("laughs-key.pkl", "the same tuple as a key", b"\x80\x02}" + tuples[2:] + b"K\x01s" + STOP)
+        tuples += b"0h" + bytes([n]) + b"h" + bytes([n]) + b"\x86q" + bytes([n + 1])
+    yield costs("laughs-tuples.pkl", "the same as tuples, which hash", tuples + STOP, "suspicious", "unfold")
+    yield costs("laughs-key.pkl", "the same tuple as a key", b"\x80\x02}" + tuples[2:] + b"K\x01s" + STOP, "suspicious", "unfold")
+    yield costs("laughs-itself.pkl", "a list that holds itself 500 times", b"\x80\x02]q\x00" + b"h\x00a" * 500 + STOP, "suspicious", "unfold")
     yield costs("laughs-evil.pkl", "and os.system at the bottom", laughs.replace(b"\x80\x02]q\x00", b"\x80\x02]q\x00" + SYSTEM2 + b"a") + STOP, "dangerous", "name")
     yield costs("length-binbytes8.pkl", "2^62 bytes", b"\x80\x04\x8e" + struct.pack("<Q", 1 << 62) + b".", "not clean", "broken")
     yield costs("length-binunicode.pkl", "2^32-1 bytes of text", b"\x80\x02X\xff\xff\xff\xff.", "not clean", "broken")
