@@ -1,10 +1,14 @@
 package convert
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -26,7 +30,14 @@ type sum struct {
 type sumAt struct{ sum }
 
 // ReadAt implements io.ReaderAt.
-func (s *sumAt) ReadAt(p []byte, off int64) (int, error) { return s.sized.(io.ReaderAt).ReadAt(p, off) }
+func (s *sumAt) ReadAt(p []byte, off int64) (int, error) {
+	n, err := s.sized.(io.ReaderAt).ReadAt(p, off)
+	if _, named := s.sized.(*safetensors.Tensor); named && n < len(p) {
+		// The encoder names the tensor of an error, too.
+		err = cmp.Or(errors.Unwrap(err), err)
+	}
+	return n, err
+}
 
 // Written takes what is written, as the encoder wants it.
 func (s *sum) Written(p []byte, done func()) {
@@ -65,10 +76,11 @@ func (s *sum) take(p []byte) {
 	seen.Wait()
 }
 
-// watch puts sums around the data of entries: after are those of the bytes
-// that are written. Casts get sums of what they read.
-func watch(entries []safetensors.Entry, casts map[int]*cast) (after []sumAt, err error) {
+// watch returns entries with sums around their data: after are those of the
+// bytes that are written. Casts get sums of what they read.
+func watch(entries []safetensors.Entry, casts map[int]*cast) (watching []safetensors.Entry, after []sumAt, err error) {
 	pool := new(digest.Pool)
+	entries = slices.Clone(entries)
 	after = make([]sumAt, len(entries))
 	longest := digest.Longest(func(yield func(int64) bool) {
 		for i := range entries {
@@ -81,7 +93,7 @@ func watch(entries []safetensors.Entry, casts map[int]*cast) (after []sumAt, err
 		e, s := &entries[i], &after[i]
 		data, ok := e.Data.(sized)
 		if !ok {
-			return nil, fmt.Errorf("tensor %q: data of unknown size", e.Name)
+			return nil, nil, fmt.Errorf("tensor %q: data of unknown size", e.Name)
 		}
 		s.sum = newSum(pool, data, data.Size(), longest)
 		if e.Data = s; !canReadAt(data) {
@@ -93,7 +105,31 @@ func watch(entries []safetensors.Entry, casts map[int]*cast) (after []sumAt, err
 			c.before = &before
 		}
 	}
-	return after, nil
+	return entries, after, nil
+}
+
+// sums takes the digests into the report, as one long string: there may be a
+// hundred thousand.
+func (r *Report) sums(after []sumAt, casts map[int]*cast) {
+	text := make([]byte, 0, 2*sha256.Size*(len(after)+len(casts)))
+	for i := range after {
+		text = hex.AppendEncode(text, after[i].sum.sum[:])
+		if c := casts[i]; c != nil {
+			text = hex.AppendEncode(text, c.before.sum[:])
+		}
+	}
+	all := string(text)
+	next := func() (sum string) {
+		sum, all = all[:2*sha256.Size], all[2*sha256.Size:]
+		return sum
+	}
+	for i := range after {
+		t := &r.Tensors[i]
+		t.After = next()
+		if t.Before = t.After; casts[i] != nil {
+			t.Before = next()
+		}
+	}
 }
 
 func canReadAt(data sized) bool {

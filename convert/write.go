@@ -3,6 +3,7 @@ package convert
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -89,7 +90,7 @@ func (f *File) Write(ctx context.Context, plan Plan) (*Report, error) {
 	r := f.report(entries, casts, &plan)
 	var after []sumAt
 	if plan.Digests || plan.Verify {
-		if after, err = watch(entries, casts); err != nil {
+		if entries, after, err = watch(entries, casts); err != nil {
 			return nil, err
 		}
 	}
@@ -113,14 +114,7 @@ func (f *File) Write(ctx context.Context, plan Plan) (*Report, error) {
 		}
 		r.Files = []string{plan.Output}
 	}
-	for i := range after {
-		t := &r.Tensors[i]
-		t.After = hex.EncodeToString(after[i].sum.sum[:])
-		t.Before = t.After
-		if c := casts[i]; c != nil {
-			t.Before = hex.EncodeToString(c.before.sum[:])
-		}
-	}
+	r.sums(after, casts)
 	f.judge(r, casts)
 	if plan.Verify {
 		if err := r.verify(ctx, opened, plan.stage("verify")); err != nil {
@@ -140,14 +134,13 @@ func (p *Plan) stage(name string) func(done, total int64) {
 
 // entries returns what is to be written, and the casts by index.
 func (f *File) entries(plan *Plan) ([]safetensors.Entry, map[int]*cast, error) {
-	entries := slices.Clone(f.Entries)
 	if plan.DType == 0 {
-		return entries, nil, nil
+		return f.Entries, nil, nil
 	}
 	if !target(plan.DType) {
 		return nil, nil, fmt.Errorf("%w: nothing is cast to %s", safetensors.ErrDType, plan.DType)
 	}
-	casts := make(map[int]*cast)
+	entries, casts := slices.Clone(f.Entries), make(map[int]*cast)
 	for i := range entries {
 		e := &entries[i]
 		if !castable(e.DType) || e.DType == plan.DType || plan.Keep != nil && plan.Keep(e.Name) {
@@ -189,6 +182,7 @@ func (f *File) report(entries []safetensors.Entry, casts map[int]*cast, plan *Pl
 			about[n.Tensor] = append(about[n.Tensor], n.Text)
 		}
 	}
+	r.Tensors = make([]Tensor, 0, len(entries))
 	for i, e := range entries {
 		t := Tensor{Name: e.Name, DType: e.DType.String(), Shape: e.Shape, Alias: alias[e.Name], Notes: about[e.Name]}
 		if t.Shape == nil {
@@ -261,9 +255,6 @@ func (f *File) judge(r *Report, casts map[int]*cast) {
 	if r.Findings == nil {
 		r.Findings = []Finding{}
 	}
-	if r.Tensors == nil {
-		r.Tensors = []Tensor{}
-	}
 }
 
 // tensors is a number of them in words.
@@ -296,7 +287,7 @@ func (r *Report) verify(ctx context.Context, name string, progress func(done, to
 		again[i] = got
 	}
 	var wrong []string
-	err = digests(ctx, again, progress, func(i int, sum [32]byte) {
+	err = digests(ctx, again, progress, func(i int, sum [sha256.Size]byte) {
 		if hex.EncodeToString(sum[:]) != r.Tensors[i].After {
 			wrong = append(wrong, r.Tensors[i].Name)
 		}

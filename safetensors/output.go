@@ -149,7 +149,6 @@ const blockSize = 2 << 20
 type source struct {
 	data       io.WriterTo
 	at         io.ReaderAt // nil if data can only stream
-	watch      watcher     // nil if data does not watch
 	begin, end int64       // in the file
 	name       string
 }
@@ -186,7 +185,6 @@ func (p *plan) sources() []source {
 func (p *plan) source(e *Entry, begin, size int64) (source, bool) {
 	prefix := p.prefix.Size()
 	s := source{data: e.Data, begin: prefix + begin, end: prefix + begin + size, name: e.Name}
-	s.watch, _ = e.Data.(watcher)
 	if e.sourceSize() != unsized {
 		s.at, _ = e.Data.(io.ReaderAt)
 		return s, size > 0
@@ -208,8 +206,8 @@ func (s *source) fail(err error) error {
 // writeTo streams the piece to w.
 func (s *source) writeTo(w io.Writer) error {
 	size := s.end - s.begin
-	if s.watch != nil {
-		w = &shower{w: w, to: s.watch}
+	if to := s.watcher(); to != nil {
+		w = &shower{w: w, to: to}
 	}
 	if s.at != nil {
 		if _, err := copyAt(w, s.at, size); err != nil {
@@ -279,7 +277,7 @@ func (p *plan) write(ctx context.Context, f *os.File, progress func(int64)) erro
 	}
 	all := p.sources()
 	out := &output{ctx: ctx, f: f, progress: progress, n: -p.prefix.Size()}
-	if slices.ContainsFunc(all, func(s source) bool { return s.watch != nil }) {
+	if slices.ContainsFunc(all, func(s source) bool { return s.watcher() != nil }) {
 		return out.watched(all)
 	}
 	for len(all) > 0 {

@@ -13,6 +13,12 @@ type watcher interface {
 	Written(p []byte, done func())
 }
 
+// watcher returns who watches the piece, or nil.
+func (s *source) watcher() watcher {
+	w, _ := s.data.(watcher)
+	return w
+}
+
 // Watched pieces are read in order, and many at a time: who watches them
 // computes a digest, which is a chain for one tensor, but not for several. That
 // takes a buffer each, so that blocks are half as large as usual.
@@ -114,9 +120,9 @@ func (o *output) do(j job, buf []byte) error {
 		}
 		for {
 			s := &j.pieces[first]
-			if s.watch != nil {
+			if w := s.watcher(); w != nil {
 				seen.Add(1)
-				s.watch.Written(part[max(s.begin, off)-off:min(s.end, to)-off], seen.Done)
+				w.Written(part[max(s.begin, off)-off:min(s.end, to)-off], seen.Done)
 			}
 			if s.end <= to {
 				first++
