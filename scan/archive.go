@@ -238,7 +238,7 @@ func (z *zipFile) open(m *member) (blob, bool) {
 	const eager = 1 << 20
 	if m.size <= eager || m.packed < eager {
 		data.grow(int64(min(m.size, 1<<40)) + 1)
-		n := int64(len(data.buf))
+		n := data.size
 		switch {
 		case data.err == errBudget:
 			z.t.note("ST404", in, m.entry, "", fmt.Sprintf("%d bytes become more than a scan unpacks", m.packed))
@@ -246,14 +246,13 @@ func (z *zipFile) open(m *member) (blob, bool) {
 			z.t.note("ST402", in, m.data, "", "does not unpack: "+data.err.Error())
 		case n != int64(m.size):
 			z.t.note("ST414", in, m.entry, "size", fmt.Sprintf("unpacks to %d bytes or more, announced as %d", n, m.size))
-		case crc32.ChecksumIEEE(data.buf) != m.crc:
+		case data.sum32() != m.crc:
 			z.t.note("ST421", in, m.entry, "", "the checksum is wrong: some readers refuse the file, and torch does not")
 		}
 		if n != int64(m.size) && data.err == nil {
 			data.grow(1 << 40)
-			n = int64(len(data.buf))
 		}
-		return inMemory(data.buf[:n]), true
+		return blob{data, 0, data.size}, true
 	}
 	return blob{data, 0, int64(m.size)}, true
 }

@@ -70,7 +70,7 @@ func (t *trace) compressed(b blob, at place, k kind, format string) string {
 	}
 	data := &unpacked{src: r, budget: &t.spent.unpack}
 	data.grow(1 << 50)
-	n := int64(len(data.buf))
+	n := data.size
 	in := at
 	in.file, in.depth = at.file+"!"+format, at.depth+1
 	in.name = strings.TrimSuffix(at.name, "."+map[string]string{"gzip": "gz", "bzip2": "bz2"}[format])
@@ -90,7 +90,7 @@ func (t *trace) compressed(b blob, at place, k kind, format string) string {
 	}
 	in.loose = loose
 	sub := t.apart()
-	inner := sub.content(inMemory(data.buf), in)
+	inner := sub.content(blob{data, 0, n}, in)
 	if data.err == errBudget {
 		// The cut is ours: what it breaks is told already.
 		sub.forget("ST402")

@@ -221,7 +221,11 @@ func (t *trace) looseContent(b blob, at place, k kind, format string) string {
 			t.note("ST351", at, 0, format, fmt.Sprintf("a program for %q", string(line[2:])))
 			return format
 		}
-	default:
+	case kindUnknown, kindPickle:
+		first, err := b.at(0, 1)
+		if err != nil || len(first) == 0 || strings.IndexByte(openings, first[0]) < 0 {
+			return ""
+		}
 		if apart, r, ok := t.tryPickle(b, at); ok {
 			t.join(apart)
 			return r.format()
@@ -229,6 +233,10 @@ func (t *trace) looseContent(b blob, at place, k kind, format string) string {
 	}
 	return ""
 }
+
+// openings are opcodes with which a pickle begins that does something: PROTO,
+// FRAME, imports, strings that become names, marks and containers.
+const openings = "\x80\x95c(i)]}N\x8c\x8d\x8eXSTUVIJKLM\x88\x89\x8a\x82\x83\x84"
 
 // certainNative tells machine code from numbers that look like its mark.
 func certainNative(head []byte) bool {

@@ -71,6 +71,12 @@ func Path(ctx context.Context, fsys fs.FS, name string, opts Options) (*Report, 
 	if info.IsDir() {
 		s.repository()
 	}
+	if opts.Deep {
+		s.values(ctx)
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	r.Files = s.files
 	for i := range r.Files {
 		f := &r.Files[i]

@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/tensmith/tensmith/safetensors"
@@ -33,6 +34,34 @@ func (t *trace) safetensors(b blob, at place) string {
 	}
 	t.padding(f, at)
 	return "safetensors"
+}
+
+// values reads the numbers of all safetensors files, one after the other, for
+// each is read by all workers.
+func (s *scanner) values(ctx context.Context) {
+	for i := range s.files {
+		f := &s.files[i]
+		if f.Format != "safetensors" || ctx.Err() != nil {
+			continue
+		}
+		c, err := safetensors.OpenCheckpointFS(s.fsys, f.Path)
+		if err != nil {
+			continue // the structure was reported
+		}
+		report, err := Values(ctx, c, ValueOptions{Jobs: s.opts.Jobs})
+		c.Close()
+		for _, finding := range report.Findings {
+			if finding.Severity == Error {
+				finding.Severity = Suspicious
+			}
+			finding.File = f.Path
+			f.Findings = append(f.Findings, finding)
+		}
+		f.Dropped += report.Dropped
+		if err != nil && ctx.Err() == nil {
+			f.Findings = append(f.Findings, trouble(f.Path, err))
+		}
+	}
 }
 
 // padding tells of a header that is followed by far more room than aligning

@@ -63,7 +63,7 @@ const (
 	maxMembers = 1 << 18
 	maxInner   = 1000
 	maxDepth   = 8
-	maxMemory  = 40 << 20 // of the values of one pickle
+	maxMemory  = 32 << 20 // of the values of one pickle
 )
 
 // add keeps a finding, each of an id, a place and a name once.

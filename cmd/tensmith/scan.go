@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -136,6 +137,9 @@ func (a *app) writeReport(name string, write func(io.Writer) error) error {
 // scanAll scans what the addresses lead to. An address that leads nowhere does
 // not hide the others.
 func (a *app) scanAll(ctx context.Context, addresses []string, policy *scan.Policy, opts scan.Options) (*scanned, error) {
+	// A file may hold some 60 MiB of values; the collector must not let as much
+	// again lie around, for there is a bound on memory and work to spare.
+	defer debug.SetGCPercent(debug.SetGCPercent(25))
 	result := &scanned{verdict: scan.Clean}
 	for _, address := range addresses {
 		found, p, err := a.scanOne(ctx, address, opts)
