@@ -23,7 +23,8 @@ type Cast struct {
 	mode Overflow
 	size int64
 
-	narrows bool // whether there are numbers of from.DType beyond those of to
+	narrows bool    // whether there are numbers of from.DType beyond those of to
+	most    float64 // the greatest of to
 	over    atomic.Int64
 }
 
@@ -63,7 +64,7 @@ func NewCast(data Data, to safetensors.DType, mode Overflow) (*Cast, error) {
 	}
 	wide, _ := LimitsOf(data.DType)
 	narrow, _ := LimitsOf(to)
-	return &Cast{from: data, to: to, mode: mode, size: bytesOf(to, numbers), narrows: wide.Max > narrow.Max}, nil
+	return &Cast{from: data, to: to, mode: mode, size: bytesOf(to, numbers), narrows: wide.Max > narrow.Max, most: narrow.Max}, nil
 }
 
 // Size returns the size of the cast data in bytes.
@@ -123,11 +124,6 @@ func (c *Cast) read(b *castBuffers, p []byte, off int64) (n int, err error) {
 		if err != nil {
 			return n, err
 		}
-		if c.narrows {
-			if err := c.count(b, raw); err != nil {
-				return n, err
-			}
-		}
 		if inside {
 			size := int(bytesOf(c.to, count))
 			if err := c.convert(b, p[n:n+size], raw, first, stream); err != nil {
@@ -146,77 +142,32 @@ func (c *Cast) read(b *castBuffers, p []byte, off int64) (n int, err error) {
 	return n, nil
 }
 
-// count adds to the overflows those of raw.
-func (c *Cast) count(b *castBuffers, raw []byte) error {
-	limits, _ := LimitsOf(c.to)
-	most, n := limits.Max, int64(0)
-	switch from := c.from.DType; from {
-	case safetensors.F64:
-		// Magnitudes are in the order of their bits.
-		most := math.Float64bits(most)
-		for ; len(raw) >= 8; raw = raw[8:] {
-			if bits := binary.LittleEndian.Uint64(raw) &^ (1 << 63); bits > most && bits < 0x7FF<<52 {
-				n++
-			}
-		}
-	case safetensors.F32:
-		most := math.Float32bits(float32(most))
-		for ; len(raw) >= 4; raw = raw[4:] {
-			if bits := binary.LittleEndian.Uint32(raw) &^ (1 << 31); bits > most && bits < 0xFF<<23 {
-				n++
-			}
-		}
-	default:
-		for len(raw) > 0 {
-			size := min(int64(len(raw)), bytesOf(from, castNumbers))
-			values := b.narrow[:size/groupOf(from).bytes*groupOf(from).numbers]
-			if err := Decode(values, from, raw[:size]); err != nil {
-				return err
-			}
-			for _, v := range values {
-				if v := math.Abs(float64(v)); v > most && v <= math.MaxFloat64 {
-					n++
-				}
-			}
-			raw = raw[size:]
-		}
-	}
-	if n > 0 {
-		c.over.Add(n)
-	}
-	return nil
-}
-
 // streamBytes is from where results are written past the caches: no more of them
 // would be there when they are read again, and memory is spared being read
 // before it is overwritten. Buffers that go to a file right away are smaller.
 const streamBytes = 8 << 20
 
-// convert casts raw, which begins with the number given, to dst.
+// convert casts raw, which begins with the number given, to dst. Kernels do what
+// they can of it; the rest is decoded and encoded.
 func (c *Cast) convert(b *castBuffers, dst, raw []byte, first int64, stream bool) error {
 	from := c.from.DType
 	if from == c.to && c.mode == ToSpecial {
 		copy(dst, raw)
 		return nil
 	}
-	if from == safetensors.F32 {
-		done := int64(encodeKernelBytes(dst, c.to, raw, c.mode, stream))
-		dst, raw, first = dst[bytesOf(c.to, done):], raw[4*done:], first+done
-	}
-	if c.to == safetensors.F32 && c.mode == ToSpecial {
-		done := int64(decodeKernelBytes(dst, from, raw, stream))
-		dst, raw, first = dst[4*done:], raw[bytesOf(from, done):], first+done
+	each := int64(castNumbers)
+	if stream {
+		each *= 8 // a kernel waits at its end for what it has streamed
 	}
 	for len(raw) > 0 {
-		size := min(int64(len(raw)), bytesOf(from, castNumbers))
-		count := size / groupOf(from).bytes * groupOf(from).numbers
-		out := bytesOf(c.to, count)
-		var err error
-		if exact32(from) {
-			err = castStep(dst[:out], c.to, raw[:size], from, b.narrow[:count], c.mode)
-		} else {
-			err = castStep(dst[:out], c.to, raw[:size], from, b.wide[:count], c.mode)
+		left := min(int64(len(raw)), bytesOf(from, each)) / groupOf(from).bytes * groupOf(from).numbers
+		done := c.kernel(dst[:bytesOf(c.to, left)], raw[:bytesOf(from, left)], stream)
+		dst, raw, first, left = dst[bytesOf(c.to, done):], raw[bytesOf(from, done):], first+done, left-done
+		if left = min(left, castNumbers); left == 0 {
+			continue
 		}
+		size, out := bytesOf(from, left), bytesOf(c.to, left)
+		err := c.step(b, dst[:out], raw[:size], left)
 		var refused *ValueError
 		if errors.As(err, &refused) {
 			whole := *refused
@@ -226,16 +177,90 @@ func (c *Cast) convert(b *castBuffers, dst, raw []byte, first int64, stream bool
 		if err != nil {
 			return err
 		}
-		dst, raw, first = dst[out:], raw[size:], first+count
+		dst, raw, first = dst[out:], raw[size:], first+left
 	}
 	return nil
 }
 
-func castStep[T float32 | float64](dst []byte, to safetensors.DType, src []byte, from safetensors.DType, values []T, mode Overflow) error {
-	if err := Decode(values, from, src); err != nil {
+// kernel returns how many numbers it has cast.
+func (c *Cast) kernel(dst, raw []byte, stream bool) int64 {
+	switch from := c.from.DType; {
+	case from == safetensors.F32:
+		done := encodeKernelBytes(dst, c.to, raw, c.mode, stream)
+		if c.narrows {
+			// While they are near: no number is fetched from memory twice.
+			c.counted(beyondF32(raw[:4*done], c.most))
+		}
+		return int64(done)
+	case c.to == safetensors.F32 && c.mode == ToSpecial && !c.narrows:
+		return int64(decodeKernelBytes(dst, from, raw, stream))
+	}
+	return 0
+}
+
+// step casts count numbers, at most castNumbers.
+func (c *Cast) step(b *castBuffers, dst, raw []byte, count int64) error {
+	if from := c.from.DType; !exact32(from) {
+		values := b.wide[:count]
+		if err := Decode(values, from, raw); err != nil {
+			return err
+		}
+		if c.narrows {
+			c.counted(beyondWide(values, c.most))
+		}
+		return Encode(dst, c.to, values, c.mode)
+	}
+	values := b.narrow[:count]
+	if err := Decode(values, c.from.DType, raw); err != nil {
 		return err
 	}
-	return Encode(dst, to, values, mode)
+	if c.narrows {
+		c.counted(beyondFloats(values, float32(c.most)))
+	}
+	return Encode(dst, c.to, values, c.mode)
+}
+
+// counted adds to the overflows. Hardly ever are there some.
+func (c *Cast) counted(n uint64) {
+	if n > 0 {
+		c.over.Add(int64(n))
+	}
+}
+
+// beyondF32 counts finite float32 of a magnitude above most.
+func beyondF32(raw []byte, most float64) uint64 {
+	limit := math.Float32bits(float32(most))
+	count, seen := beyondBytes(raw, limit)
+	for raw = raw[4*seen:]; len(raw) >= 4; raw = raw[4:] {
+		count += above(binary.LittleEndian.Uint32(raw), limit)
+	}
+	return count
+}
+
+func beyondFloats(values []float32, most float32) uint64 {
+	limit := math.Float32bits(most)
+	count, seen := beyondKernel(values, limit)
+	for _, v := range values[seen:] {
+		count += above(math.Float32bits(v), limit)
+	}
+	return count
+}
+
+// above returns 1 for the bits of a finite float32 of a magnitude above limit.
+func above(bits, limit uint32) uint64 {
+	if bits &^= 1 << 31; bits > limit && bits < 0xFF<<23 {
+		return 1
+	}
+	return 0
+}
+
+func beyondWide(values []float64, most float64) (count uint64) {
+	for _, v := range values {
+		if v := math.Abs(v); v > most && v <= math.MaxFloat64 {
+			count++
+		}
+	}
+	return count
 }
 
 // WriteTo writes the cast data to w. It implements [io.WriterTo].

@@ -120,3 +120,17 @@ func (v level) widenBytes(dst, src []byte, n int, p *widening, stream bool) {
 		fromByteAVX2(dst, src, n, p)
 	}
 }
+
+func (v level) beyond(src []byte, n int, most uint32) uint64 {
+	if v >= avx512 {
+		return beyondAVX512(src, n, most)
+	}
+	return beyondAVX2(src, n, most)
+}
+
+func (v level) beyondFloats(src []float32, n int, most uint32) uint64 {
+	if v >= avx512 {
+		return beyondFloatsAVX512(src, n, most)
+	}
+	return beyondFloatsAVX2(src, n, most)
+}

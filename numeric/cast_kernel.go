@@ -23,6 +23,25 @@ func decodeKernelBytes(dst []byte, d safetensors.DType, src []byte, stream bool)
 	return best.decodeBytes(dst, d, src, stream)
 }
 
+// beyondBytes counts float32 whose magnitude is finite and has bits above most,
+// and says how many it has seen.
+func beyondBytes(src []byte, most uint32) (count uint64, seen int) {
+	n := best.castable(len(src) / 4)
+	if n == 0 {
+		return 0, 0
+	}
+	return best.beyond(src, n, most), n
+}
+
+// beyondKernel does so for numbers.
+func beyondKernel(src []float32, most uint32) (count uint64, seen int) {
+	n := best.castable(len(src))
+	if n == 0 {
+		return 0, 0
+	}
+	return best.beyondFloats(src, n, most), n
+}
+
 // over returns what magnitudes beyond the largest become in a layout.
 func over(d safetensors.DType, mode Overflow) uint32 {
 	l, _ := layoutOf(d)

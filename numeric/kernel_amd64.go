@@ -247,3 +247,15 @@ func wideI16AVX512(l *wideLanes, src []byte, n int)
 
 //go:noescape
 func wideU16AVX512(l *wideLanes, src []byte, n int)
+
+//go:noescape
+func beyondAVX2(src []byte, n int, most uint32) (count uint64)
+
+//go:noescape
+func beyondFloatsAVX2(src []float32, n int, most uint32) (count uint64)
+
+//go:noescape
+func beyondAVX512(src []byte, n int, most uint32) (count uint64)
+
+//go:noescape
+func beyondFloatsAVX512(src []float32, n int, most uint32) (count uint64)

@@ -2985,6 +2985,102 @@ fromF32FloatsAVX2_done:
 	VZEROUPPER
 	RET
 
+// func beyondAVX2(src []byte, n int, most uint32) (count uint64)
+// Requires: AVX, AVX2, POPCNT
+TEXT ·beyondAVX2(SB), NOSPLIT, $0-48
+	MOVQ         src_base+0(FP), AX
+	MOVQ         n+24(FP), CX
+	MOVL         most+32(FP), DX
+	VMOVD        DX, X0
+	VPBROADCASTD X0, Y0
+	MOVL         $0x7fffffff, DX
+	VMOVD        DX, X1
+	VPBROADCASTD X1, Y1
+	MOVL         $0x7f800000, DX
+	VMOVD        DX, X2
+	VPBROADCASTD X2, Y2
+	XORQ         DX, DX
+	SHRQ         $0x06, CX
+	JZ           beyondAVX2_done
+
+beyondAVX2_loop:
+	VMOVDQU   (AX), Y3
+	VPAND     Y1, Y3, Y3
+	VPCMPGTD  Y0, Y3, Y4
+	VPCMPGTD  Y3, Y2, Y3
+	VPAND     Y3, Y4, Y4
+	VMOVMSKPS Y4, BX
+	POPCNTL   BX, BX
+	ADDQ      BX, DX
+	VMOVDQU   32(AX), Y3
+	VPAND     Y1, Y3, Y3
+	VPCMPGTD  Y0, Y3, Y4
+	VPCMPGTD  Y3, Y2, Y3
+	VPAND     Y3, Y4, Y4
+	VMOVMSKPS Y4, BX
+	POPCNTL   BX, BX
+	ADDQ      BX, DX
+	VMOVDQU   64(AX), Y3
+	VPAND     Y1, Y3, Y3
+	VPCMPGTD  Y0, Y3, Y4
+	VPCMPGTD  Y3, Y2, Y3
+	VPAND     Y3, Y4, Y4
+	VMOVMSKPS Y4, BX
+	POPCNTL   BX, BX
+	ADDQ      BX, DX
+	VMOVDQU   96(AX), Y3
+	VPAND     Y1, Y3, Y3
+	VPCMPGTD  Y0, Y3, Y4
+	VPCMPGTD  Y3, Y2, Y3
+	VPAND     Y3, Y4, Y4
+	VMOVMSKPS Y4, BX
+	POPCNTL   BX, BX
+	ADDQ      BX, DX
+	VMOVDQU   128(AX), Y3
+	VPAND     Y1, Y3, Y3
+	VPCMPGTD  Y0, Y3, Y4
+	VPCMPGTD  Y3, Y2, Y3
+	VPAND     Y3, Y4, Y4
+	VMOVMSKPS Y4, BX
+	POPCNTL   BX, BX
+	ADDQ      BX, DX
+	VMOVDQU   160(AX), Y3
+	VPAND     Y1, Y3, Y3
+	VPCMPGTD  Y0, Y3, Y4
+	VPCMPGTD  Y3, Y2, Y3
+	VPAND     Y3, Y4, Y4
+	VMOVMSKPS Y4, BX
+	POPCNTL   BX, BX
+	ADDQ      BX, DX
+	VMOVDQU   192(AX), Y3
+	VPAND     Y1, Y3, Y3
+	VPCMPGTD  Y0, Y3, Y4
+	VPCMPGTD  Y3, Y2, Y3
+	VPAND     Y3, Y4, Y4
+	VMOVMSKPS Y4, BX
+	POPCNTL   BX, BX
+	ADDQ      BX, DX
+	VMOVDQU   224(AX), Y3
+	VPAND     Y1, Y3, Y3
+	VPCMPGTD  Y0, Y3, Y4
+	VPCMPGTD  Y3, Y2, Y3
+	VPAND     Y3, Y4, Y4
+	VMOVMSKPS Y4, BX
+	POPCNTL   BX, BX
+	ADDQ      BX, DX
+	ADDQ      $0x00000100, AX
+	DECQ      CX
+	JNZ       beyondAVX2_loop
+
+beyondAVX2_done:
+	MOVQ DX, count+40(FP)
+	VZEROUPPER
+	RET
+
+// func beyondFloatsAVX2(src []float32, n int, most uint32) (count uint64)
+TEXT ·beyondFloatsAVX2(SB), NOSPLIT, $0-48
+	JMP ·beyondAVX2(SB)
+
 // func lanesAVX512(l *byte, src []byte, n int)
 // Requires: AVX, AVX512F, POPCNT
 TEXT ·lanesAVX512(SB), NOSPLIT, $0-40
@@ -4743,6 +4839,63 @@ fromF32FloatsAVX512_loop:
 fromF32FloatsAVX512_done:
 	VZEROUPPER
 	RET
+
+// func beyondAVX512(src []byte, n int, most uint32) (count uint64)
+// Requires: AVX, AVX512F, POPCNT
+TEXT ·beyondAVX512(SB), NOSPLIT, $0-48
+	MOVQ         src_base+0(FP), AX
+	MOVQ         n+24(FP), CX
+	MOVL         most+32(FP), DX
+	VPBROADCASTD DX, Z0
+	MOVL         $0x7fffffff, DX
+	VPBROADCASTD DX, Z1
+	MOVL         $0x7f800000, DX
+	VPBROADCASTD DX, Z2
+	XORQ         DX, DX
+	SHRQ         $0x06, CX
+	JZ           beyondAVX512_done
+
+beyondAVX512_loop:
+	VMOVDQU32 (AX), Z3
+	VPANDD    Z1, Z3, Z3
+	VPCMPUD   $0x06, Z0, Z3, K1
+	VPCMPUD   $0x01, Z2, Z3, K1, K1
+	KMOVW     K1, BX
+	POPCNTL   BX, BX
+	ADDQ      BX, DX
+	VMOVDQU32 64(AX), Z3
+	VPANDD    Z1, Z3, Z3
+	VPCMPUD   $0x06, Z0, Z3, K1
+	VPCMPUD   $0x01, Z2, Z3, K1, K1
+	KMOVW     K1, BX
+	POPCNTL   BX, BX
+	ADDQ      BX, DX
+	VMOVDQU32 128(AX), Z3
+	VPANDD    Z1, Z3, Z3
+	VPCMPUD   $0x06, Z0, Z3, K1
+	VPCMPUD   $0x01, Z2, Z3, K1, K1
+	KMOVW     K1, BX
+	POPCNTL   BX, BX
+	ADDQ      BX, DX
+	VMOVDQU32 192(AX), Z3
+	VPANDD    Z1, Z3, Z3
+	VPCMPUD   $0x06, Z0, Z3, K1
+	VPCMPUD   $0x01, Z2, Z3, K1, K1
+	KMOVW     K1, BX
+	POPCNTL   BX, BX
+	ADDQ      BX, DX
+	ADDQ      $0x00000100, AX
+	DECQ      CX
+	JNZ       beyondAVX512_loop
+
+beyondAVX512_done:
+	MOVQ DX, count+40(FP)
+	VZEROUPPER
+	RET
+
+// func beyondFloatsAVX512(src []float32, n int, most uint32) (count uint64)
+TEXT ·beyondFloatsAVX512(SB), NOSPLIT, $0-48
+	JMP ·beyondAVX512(SB)
 
 // func codesE4M3VNNI(s *byte, src []byte, n int, tables *byte)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, GFNI, POPCNT

@@ -116,6 +116,12 @@ func (v level) widenBytes(dst, src []byte, n int, p *widening, _ bool) {
 	fromByteNEON(dst, src, n, p)
 }
 
+func (v level) beyond(src []byte, n int, most uint32) uint64 { return beyondNEON(src, n, most) }
+
+func (v level) beyondFloats(src []float32, n int, most uint32) uint64 {
+	return beyondFloatsNEON(src, n, most)
+}
+
 // The kernels, in kernel_arm64.s, take whole steps of 16 numbers, at least one,
 // and forget the rest. They do not check that slices are as long as n asks for.
 
@@ -163,3 +169,9 @@ func lanesBF16NEON(l *lanes, src []byte, n int)
 
 //go:noescape
 func lanesF16NEON(l *lanes, src []byte, n int)
+
+//go:noescape
+func beyondNEON(src []byte, n int, most uint32) (count uint64)
+
+//go:noescape
+func beyondFloatsNEON(src []float32, n int, most uint32) (count uint64)

@@ -447,6 +447,51 @@ loop:
 done:
 	RET
 
+// func(src []byte, n int, most uint32) (count uint64)
+TEXT ·beyondNEON(SB), NOSPLIT, $0-48
+	MOVD src_base+0(FP), R1
+	MOVD n+24(FP), R2
+	LSR $4, R2, R2
+	CBZ R2, done
+	MOVWU most+32(FP), R9
+	WORD $0x4E040D30 // dup.4s 16 9
+	MOVW $0x7FFFFFFF, R9
+	WORD $0x4E040D31 // dup.4s 17 9
+	MOVW $0x7F800000, R9
+	WORD $0x4E040D32 // dup.4s 18 9
+	MOVW $0x0, R9
+	WORD $0x4E040D33 // dup.4s 19 9
+loop:
+	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
+	WORD $0x4E311C00 // and.16b 0 0 17
+	WORD $0x6EB03404 // cmhi.4s 4 0 16
+	WORD $0x6EA03645 // cmhi.4s 5 18 0
+	WORD $0x4E251C84 // and.16b 4 4 5
+	WORD $0x6EA48673 // sub.4s 19 19 4
+	WORD $0x4E311C21 // and.16b 1 1 17
+	WORD $0x6EB03424 // cmhi.4s 4 1 16
+	WORD $0x6EA13645 // cmhi.4s 5 18 1
+	WORD $0x4E251C84 // and.16b 4 4 5
+	WORD $0x6EA48673 // sub.4s 19 19 4
+	WORD $0x4E311C42 // and.16b 2 2 17
+	WORD $0x6EB03444 // cmhi.4s 4 2 16
+	WORD $0x6EA23645 // cmhi.4s 5 18 2
+	WORD $0x4E251C84 // and.16b 4 4 5
+	WORD $0x6EA48673 // sub.4s 19 19 4
+	WORD $0x4E311C63 // and.16b 3 3 17
+	WORD $0x6EB03464 // cmhi.4s 4 3 16
+	WORD $0x6EA33645 // cmhi.4s 5 18 3
+	WORD $0x4E251C84 // and.16b 4 4 5
+	WORD $0x6EA48673 // sub.4s 19 19 4
+	SUB $1, R2, R2
+	CBNZ R2, loop
+done:
+	WORD $0x4EB1BA73 // addv.4s 19 19
+	WORD $0x1E260269 // fmov.s 9 19
+	MOVWU R9, R9
+	MOVD R9, count+40(FP)
+	RET
+
 // func(dst []byte, src []float32, n int, over uint32)
 TEXT ·toBF16FloatsNEON(SB), NOSPLIT, $0-60
 	MOVD dst_base+0(FP), R0
@@ -888,6 +933,51 @@ loop:
 	SUB $1, R2, R2
 	CBNZ R2, loop
 done:
+	RET
+
+// func(src []float32, n int, most uint32) (count uint64)
+TEXT ·beyondFloatsNEON(SB), NOSPLIT, $0-48
+	MOVD src_base+0(FP), R1
+	MOVD n+24(FP), R2
+	LSR $4, R2, R2
+	CBZ R2, done
+	MOVWU most+32(FP), R9
+	WORD $0x4E040D30 // dup.4s 16 9
+	MOVW $0x7FFFFFFF, R9
+	WORD $0x4E040D31 // dup.4s 17 9
+	MOVW $0x7F800000, R9
+	WORD $0x4E040D32 // dup.4s 18 9
+	MOVW $0x0, R9
+	WORD $0x4E040D33 // dup.4s 19 9
+loop:
+	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
+	WORD $0x4E311C00 // and.16b 0 0 17
+	WORD $0x6EB03404 // cmhi.4s 4 0 16
+	WORD $0x6EA03645 // cmhi.4s 5 18 0
+	WORD $0x4E251C84 // and.16b 4 4 5
+	WORD $0x6EA48673 // sub.4s 19 19 4
+	WORD $0x4E311C21 // and.16b 1 1 17
+	WORD $0x6EB03424 // cmhi.4s 4 1 16
+	WORD $0x6EA13645 // cmhi.4s 5 18 1
+	WORD $0x4E251C84 // and.16b 4 4 5
+	WORD $0x6EA48673 // sub.4s 19 19 4
+	WORD $0x4E311C42 // and.16b 2 2 17
+	WORD $0x6EB03444 // cmhi.4s 4 2 16
+	WORD $0x6EA23645 // cmhi.4s 5 18 2
+	WORD $0x4E251C84 // and.16b 4 4 5
+	WORD $0x6EA48673 // sub.4s 19 19 4
+	WORD $0x4E311C63 // and.16b 3 3 17
+	WORD $0x6EB03464 // cmhi.4s 4 3 16
+	WORD $0x6EA33645 // cmhi.4s 5 18 3
+	WORD $0x4E251C84 // and.16b 4 4 5
+	WORD $0x6EA48673 // sub.4s 19 19 4
+	SUB $1, R2, R2
+	CBNZ R2, loop
+done:
+	WORD $0x4EB1BA73 // addv.4s 19 19
+	WORD $0x1E260269 // fmov.s 9 19
+	MOVWU R9, R9
+	MOVD R9, count+40(FP)
 	RET
 
 // func(l *lanes, src []byte, n int)

@@ -33,6 +33,7 @@ func main() {
 			k.widen(stream)
 		}
 		k.copyF32()
+		k.beyond()
 	}
 	codes("codesE4M3", 2, 4)
 	codes("codesE5M2", 4, 8)

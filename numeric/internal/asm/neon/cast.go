@@ -229,3 +229,33 @@ func (a *assembler) widenByte(floats bool) {
 	})
 	a.line("\tRET")
 }
+
+// beyond counts finite numbers with a magnitude above that with the bits most.
+func (a *assembler) beyond(floats bool) {
+	const most, magnitude, top, count, above, finite = 16, 17, 18, 19, 4, 5
+	of, slice := "", "src []byte"
+	if floats {
+		of, slice = "Floats", "src []float32"
+	}
+	a.begin("beyond"+of+"NEON", "func("+slice+", n int, most uint32) (count uint64)", 48, "src_base+0", "R1", "n+24", "R2")
+	a.line("\tMOVWU most+32(FP), R9")
+	a.op("dup.4s", most, 9)
+	a.fill(magnitude, 0x7FFFFFFF)
+	a.fill(top, 0x7F800000)
+	a.fill(count, 0)
+	a.loop(func() {
+		a.load("R1", 0, 1, 2, 3)
+		for v := range uint32(4) {
+			a.op("and.16b", v, v, magnitude)
+			a.op("cmhi.4s", above, v, most)
+			a.op("cmhi.4s", finite, top, v)
+			a.op("and.16b", above, above, finite)
+			a.op("sub.4s", count, count, above)
+		}
+	})
+	a.op("addv.4s", count, count)
+	a.op("fmov.s", 9, count)
+	a.line("\tMOVWU R9, R9")
+	a.line("\tMOVD R9, count+40(FP)")
+	a.line("\tRET")
+}

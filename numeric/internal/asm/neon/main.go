@@ -39,6 +39,7 @@ func kernels() []byte {
 		a.widenHalf("fromBF16", floats, (*assembler).widenBF16)
 		a.widenHalf("fromF16", floats, (*assembler).widenF16)
 		a.widenByte(floats)
+		a.beyond(floats)
 	}
 	a.lanes("", 4)
 	a.lanes("BF16", 2)
