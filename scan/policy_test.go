@@ -1,0 +1,148 @@
+package scan
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var november = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+
+func TestParsePolicyErrors(t *testing.T) {
+	const entry = "[[allow]]\npath = '**'\nids = ['ST302']\nreason = 'r'\nexpires = 2027-01-01\n"
+	tests := []struct{ name, text, want string }{
+		{"no key", "mode 1", "p.toml:1:"},
+		{"no value", "\nmode = \n", "p.toml:2:8: "},
+		{"wrong type", "formats = 3", "p.toml:1:11: "},
+		{"unknown key", "mode = 'warn'\n\nthreshold = 1\n", `p.toml:3:1: there is no setting "threshold"`},
+		{"unknown key below", entry + "until = 1\n", `p.toml:6:1: there is no setting "allow.until"`},
+		{"mode", "mode = 'on'", `mode is "on", not one of enforce, warn, off`},
+		{"threshold", "fail-on = 'error'", `fail-on is "error"`},
+		{"rule", "[severity]\nST999 = 'note'", `no rule is called "ST999"`},
+		{"severity", "[severity]\nST302 = 'error'", `severity.ST302 is "error"`},
+		{"pattern of formats", "formats = ['[']", `"[" is no pattern`},
+		{"signatures", "[signatures]\nrequired = true", "not yet supported"},
+		{"reason", strings.Replace(entry, "'r'", "' '", 1), "allow 1: a reason is missing"},
+		{"expiry", strings.Replace(entry, "expires = 2027-01-01\n", "", 1), "allow 1: expires is missing"},
+		{"path", strings.Replace(entry, "path = '**'\n", "", 1), "allow 1: path is missing"},
+		{"what", strings.Replace(entry, "ids = ['ST302']\n", "", 1), "allow 1: neither names nor ids"},
+		{"id", strings.Replace(entry, "ST302", "ST3", 1), `allow 1: no rule is called "ST3"`},
+		{"pattern", strings.Replace(entry, "ids = ['ST302']", "names = ['[a']", 1), `allow 1: "[a" is no pattern`},
+		{"second", entry + strings.Replace(entry, "'r'", "''", 1), "allow 2: a reason is missing"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			p, err := ParsePolicy("p.toml", []byte(test.text))
+			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.HasPrefix(err.Error(), "p.toml:") {
+				t.Errorf("%+v, %v; want %q", p, err, test.want)
+			}
+		})
+	}
+}
+
+// imports is a pickle that imports a name and does not call it.
+func imports(module, name string) *fstest.MapFile {
+	return &fstest.MapFile{Data: []byte("\x80\x02c" + module + "\n" + name + "\n.")}
+}
+
+func TestPolicy(t *testing.T) {
+	allow := func(path, what, expires string) string {
+		return "[[allow]]\npath = '" + path + "'\n" + what + "\nreason = 'reviewed'\nexpires = " + expires + "\n"
+	}
+	tests := []struct {
+		name, policy string
+		want         []string // severity, id and what decided, for each finding
+		verdict      Verdict
+	}{
+		{"empty", "", []string{"dangerous ST301 default", "suspicious ST302 default", "error ST402 default"}, VerdictDangerous},
+		{"allowed name", allow("**", "names = ['omega.*']", "2027-01-01"),
+			[]string{"dangerous ST301 default", "note ST302 p: allow 1 (reviewed)", "error ST402 default"}, VerdictDangerous},
+		{"elsewhere", allow("other/**", "names = ['omega.*']", "2027-01-01"),
+			[]string{"dangerous ST301 default", "suspicious ST302 default", "error ST402 default"}, VerdictDangerous},
+		{"a pattern does not reach what is dangerous", allow("**", "names = ['*']", "2027-01-01"),
+			[]string{"dangerous ST301 default", "note ST302 p: allow 1 (reviewed)", "error ST402 default"}, VerdictDangerous},
+		{"its full name does", allow("a/*.pkl", "names = ['os.system']", "2027-01-01"),
+			[]string{"note ST301 p: allow 1 (reviewed)", "suspicious ST302 default", "error ST402 default"}, VerdictSuspicious},
+		{"last day", allow("**", "names = ['omega.*']", "2026-11-01"),
+			[]string{"dangerous ST301 default", "note ST302 p: allow 1 (reviewed)", "error ST402 default"}, VerdictDangerous},
+		{"day after", allow("**", "names = ['omega.*']", "2026-10-31"),
+			[]string{"dangerous ST301 default", "suspicious ST302 default", "note ST521 default", "error ST402 default"}, VerdictDangerous},
+		{"what breaks off cannot be allowed", allow("**", "ids = ['ST402', 'st301', 'ST302']", "2027-01-01"),
+			[]string{"note ST301 p: allow 1 (reviewed)", "note ST302 p: allow 1 (reviewed)", "error ST402 default"}, VerdictError},
+		{"severity", "[severity]\nST302 = 'dangerous'\nst301 = 'off'\n",
+			[]string{"off ST301 p: severity.ST301", "dangerous ST302 p: severity.ST302", "error ST402 default"}, VerdictDangerous},
+		{"formats", "formats = ['torch-*']",
+			[]string{"dangerous ST301 default", "suspicious ST520 default", "suspicious ST302 default", "suspicious ST520 default", "error ST402 default", "suspicious ST520 default"}, VerdictDangerous},
+		{"listed format", "formats = ['torch-*', 'pickle']",
+			[]string{"dangerous ST301 default", "suspicious ST302 default", "error ST402 default"}, VerdictDangerous},
+		{"off", "mode = 'off'\nformats = ['npy']\n[severity]\nST302 = 'off'\n",
+			[]string{"dangerous ST301 default", "suspicious ST302 default", "error ST402 default"}, VerdictDangerous},
+	}
+	fsys := fstest.MapFS{
+		"a/evil.pkl": imports("os", "system"), "b/odd.pkl": imports("omega", "Conf"),
+		"c/cut.pkl": {Data: []byte("\x80\x02]")}, "d.pkl": {Data: []byte("\x80\x02].")}, "readme.txt": {Data: []byte("words")},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			p, err := ParsePolicy("p", []byte(test.policy))
+			if err != nil {
+				t.Fatal(err)
+			}
+			files := fstest.MapFS{}
+			for name, f := range fsys {
+				if test.name != "formats" || name != "d.pkl" {
+					files[name] = f
+				}
+			}
+			r, err := Path(context.Background(), files, ".", Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, d := range p.Apply(r, november) {
+				severity := string(d.Finding.Severity)
+				if d.Dropped {
+					severity = "off"
+				}
+				got = append(got, severity+" "+d.Finding.ID+" "+d.By)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("decisions (-want +got):\n%s", diff)
+			}
+			if r.Verdict != test.verdict {
+				t.Errorf("verdict %s, want %s", r.Verdict, test.verdict)
+			}
+		})
+	}
+}
+
+// TestPolicyStaysOut states that a policy in what is scanned decides nothing.
+func TestPolicyStaysOut(t *testing.T) {
+	r, err := Path(context.Background(), fstest.MapFS{
+		"evil.pkl":       imports("os", "system"),
+		".tensmith.toml": {Data: []byte("mode = 'off'\n[severity]\nST301 = 'off'\n")},
+	}, ".", Options{})
+	if err != nil || r.Verdict != VerdictDangerous {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func TestMatchPath(t *testing.T) {
+	tests := []struct {
+		pattern, name string
+		want          bool
+	}{
+		{"**", "a", true}, {"**", "a/b/c", true}, {"*", "a/b", false}, {"*.pt", "a.pt", true}, {"*.pt", "x/a.pt", false},
+		{"**/*.pt", "a.pt", true}, {"**/*.pt", "x/y/a.pt", true}, {"x/**", "x", true}, {"x/**", "x/y/z", true}, {"x/**", "xy/z", false},
+		{"x/**/z", "x/z", true}, {"x/**/z", "x/a/b/z", true}, {"x/**/z", "x/a/b", false}, {"**/**/**/a", "b/b/b/b/b/a", true}, {"a?", "ab", true},
+	}
+	for _, test := range tests {
+		if got := matchPath(test.pattern, test.name); got != test.want {
+			t.Errorf("%s, %s: %v", test.pattern, test.name, got)
+		}
+	}
+}
