@@ -381,14 +381,20 @@ func (b boolWriter) Write(p []byte) (int, error) {
 }
 
 // csv writes the last dimension across and the others down. No value needs
-// quotes. Complex numbers are spelled as Python does, which NumPy reads.
+// quotes. Complex numbers are spelled as Python does, which NumPy reads. Floats
+// narrower than F32 are spelled as float32: the text that is enough to tell
+// them from others of their own dtype, 0.1 for a BF16 of 0.10009765625, is
+// another number to a reader who does not know that dtype.
 func (g *grid) csv(w io.Writer) error {
 	if g.count() == 0 {
 		return nil
 	}
+	_, float := numeric.LimitsOf(g.t.DType)
+	g.numbers = float && g.t.DType.Bits() <= 16
 	out := bufio.NewWriterSize(w, 1<<16)
 	axes, base := g.printed()
 	first := true
+	var number []byte
 	err := g.walk(axes, base, func(int, bool) {
 		out.WriteByte('\n')
 		first = true
@@ -397,7 +403,12 @@ func (g *grid) csv(w io.Writer) error {
 			out.WriteByte(',')
 		}
 		first = false
-		if text[0] == '(' {
+		switch {
+		case g.numbers:
+			f := math.Float32frombits(binary.LittleEndian.Uint32(text))
+			number = strconv.AppendFloat(number[:0], float64(f), 'g', -1, 32)
+			text = number
+		case text[0] == '(':
 			text = append(text[:len(text)-2], "j)"...)
 		}
 		_, err := out.Write(text)
