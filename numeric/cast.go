@@ -186,9 +186,8 @@ func (c *Cast) convert(b *castBuffers, dst, raw []byte, first int64, stream bool
 func (c *Cast) kernel(dst, raw []byte, stream bool) int64 {
 	switch from := c.from.DType; {
 	case from == safetensors.F32:
-		done := encodeKernelBytes(dst, c.to, raw, c.mode, stream)
-		if c.narrows {
-			// While they are near: no number is fetched from memory twice.
+		done, over := encodeKernelBytes(dst, c.to, raw, c.mode, stream)
+		if c.narrows && over {
 			c.counted(beyondF32(raw[:4*done], c.most))
 		}
 		return int64(done)

@@ -9,48 +9,46 @@ import "github.com/tensmith/tensmith/safetensors"
 // streams tells that there are kernels that write past the caches.
 const streams = true
 
-func (v level) halvesOfFloats(dst []byte, d safetensors.DType, src []float32, n int, over uint32) {
+func (v level) halvesOfFloats(dst []byte, d safetensors.DType, src []float32, n int, over uint32) (high uint32) {
 	switch wide := v >= avx512; {
 	case d == safetensors.BF16 && wide:
-		toBF16FloatsAVX512(dst, src, n, over)
+		return toBF16FloatsAVX512(dst, src, n, over)
 	case d == safetensors.BF16:
-		toBF16FloatsAVX2(dst, src, n, over)
+		return toBF16FloatsAVX2(dst, src, n, over)
 	case wide:
-		toF16FloatsAVX512(dst, src, n, over)
-	default:
-		toF16FloatsAVX2(dst, src, n, over)
+		return toF16FloatsAVX512(dst, src, n, over)
 	}
+	return toF16FloatsAVX2(dst, src, n, over)
 }
 
-func (v level) bytesOfFloats(dst []byte, src []float32, n int, p *narrowing) (nans uint32) {
+func (v level) bytesOfFloats(dst []byte, src []float32, n int, p *narrowing) (high uint32) {
 	if v >= avx512 {
 		return toByteFloatsAVX512(dst, src, n, p)
 	}
 	return toByteFloatsAVX2(dst, src, n, p)
 }
 
-func (v level) halves(dst []byte, d safetensors.DType, src []byte, n int, over uint32, stream bool) {
+func (v level) halves(dst []byte, d safetensors.DType, src []byte, n int, over uint32, stream bool) (high uint32) {
 	switch wide := v >= avx512; {
 	case d == safetensors.BF16 && wide && stream:
-		toBF16StreamAVX512(dst, src, n, over)
+		return toBF16StreamAVX512(dst, src, n, over)
 	case d == safetensors.BF16 && wide:
-		toBF16AVX512(dst, src, n, over)
+		return toBF16AVX512(dst, src, n, over)
 	case d == safetensors.BF16 && stream:
-		toBF16StreamAVX2(dst, src, n, over)
+		return toBF16StreamAVX2(dst, src, n, over)
 	case d == safetensors.BF16:
-		toBF16AVX2(dst, src, n, over)
+		return toBF16AVX2(dst, src, n, over)
 	case wide && stream:
-		toF16StreamAVX512(dst, src, n, over)
+		return toF16StreamAVX512(dst, src, n, over)
 	case wide:
-		toF16AVX512(dst, src, n, over)
+		return toF16AVX512(dst, src, n, over)
 	case stream:
-		toF16StreamAVX2(dst, src, n, over)
-	default:
-		toF16AVX2(dst, src, n, over)
+		return toF16StreamAVX2(dst, src, n, over)
 	}
+	return toF16AVX2(dst, src, n, over)
 }
 
-func (v level) bytes(dst, src []byte, n int, p *narrowing, stream bool) (nans uint32) {
+func (v level) bytes(dst, src []byte, n int, p *narrowing, stream bool) (high uint32) {
 	switch wide := v >= avx512; {
 	case wide && stream:
 		return toByteStreamAVX512(dst, src, n, p)

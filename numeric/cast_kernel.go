@@ -2,7 +2,11 @@
 
 package numeric
 
-import "github.com/tensmith/tensmith/safetensors"
+import (
+	"math"
+
+	"github.com/tensmith/tensmith/safetensors"
+)
 
 // castSteps are the numbers that a kernel of casts takes at a time.
 const castSteps = 64
@@ -11,7 +15,8 @@ func encodeKernel(dst []byte, d safetensors.DType, src []float32, mode Overflow)
 	return best.encodeFloats(dst, d, src, mode)
 }
 
-func encodeKernelBytes(dst []byte, d safetensors.DType, src []byte, mode Overflow, stream bool) int {
+// encodeKernelBytes also says whether a number may be beyond the largest of d.
+func encodeKernelBytes(dst []byte, d safetensors.DType, src []byte, mode Overflow, stream bool) (done int, over bool) {
 	return best.encodeBytes(dst, d, src, mode, stream)
 }
 
@@ -77,7 +82,7 @@ func (v level) encodeFloats(dst []byte, d safetensors.DType, src []float32, mode
 	var codes [castNumbers]byte
 	for done := 0; done < n; {
 		part := min(n-done, len(codes))
-		if v.bytesOfFloats(codes[:], src[done:], part, &p) != 0 {
+		if v.bytesOfFloats(codes[:], src[done:], part, &p) > 0xFF<<23 {
 			return done
 		}
 		packCodes(dst[bytesOf(d, int64(done)):], d, codes[:part])
@@ -87,35 +92,44 @@ func (v level) encodeFloats(dst []byte, d safetensors.DType, src []float32, mode
 }
 
 // encodeBytes is encodeFloats of float32 in bytes.
-func (v level) encodeBytes(dst []byte, d safetensors.DType, src []byte, mode Overflow, stream bool) int {
+func (v level) encodeBytes(dst []byte, d safetensors.DType, src []byte, mode Overflow, stream bool) (done int, beyond bool) {
 	n := v.castable(len(src) / 4)
 	if n == 0 {
-		return 0
+		return 0, false
 	}
+	l, _ := layoutOf(d)
+	high, limit := uint32(0), math.Float32bits(float32(l.value(l.top())))
 	if d == safetensors.BF16 || d == safetensors.F16 {
-		return align(dst, 2, len(src)/4, stream, func(first, n int, stream bool) {
-			v.halves(dst[2*first:], d, src[4*first:], n, over(d, mode), stream)
+		done = align(dst, 2, len(src)/4, stream, func(first, n int, stream bool) {
+			high = max(high, v.halves(dst[2*first:], d, src[4*first:], n, over(d, mode), stream))
 		})
+		if d == safetensors.F16 {
+			limit = l.top() - 1 // what is beyond by little may be rounded to it
+		}
+		return done, high > limit
 	}
 	p, ok := newNarrowing(d, mode)
 	if !ok {
-		return 0
+		return 0, false
 	}
 	if d.Bits() == 8 {
-		return align(dst, 1, len(src)/4, stream, func(first, n int, stream bool) {
-			v.bytes(dst[first:], src[4*first:], n, &p, stream)
+		done = align(dst, 1, len(src)/4, stream, func(first, n int, stream bool) {
+			high = max(high, v.bytes(dst[first:], src[4*first:], n, &p, stream))
 		})
+		return done, high > limit
 	}
 	var codes [castNumbers]byte
-	for done := 0; done < n; {
+	for done < n {
 		part := min(n-done, len(codes))
-		if v.bytes(codes[:], src[4*done:], part, &p, false) != 0 {
-			return done
+		one := v.bytes(codes[:], src[4*done:], part, &p, false)
+		if one > 0xFF<<23 {
+			break
 		}
+		high = max(high, one)
 		packCodes(dst[bytesOf(d, int64(done)):], d, codes[:part])
 		done += part
 	}
-	return n
+	return done, high > limit
 }
 
 // align runs a kernel whose numbers have size bytes in dst over as many of n as

@@ -93,31 +93,31 @@ func pairsF16AVX512(p *pairs, a, b []byte, n int) (special uint32)
 func pairsFloatsAVX512(p *pairs, a, b []float32, n int) (special uint32)
 
 //go:noescape
-func toBF16AVX2(dst, src []byte, n int, over uint32)
+func toBF16AVX2(dst, src []byte, n int, over uint32) (high uint32)
 
 //go:noescape
-func toBF16FloatsAVX2(dst []byte, src []float32, n int, over uint32)
+func toBF16FloatsAVX2(dst []byte, src []float32, n int, over uint32) (high uint32)
 
 //go:noescape
-func toBF16StreamAVX2(dst, src []byte, n int, over uint32)
+func toBF16StreamAVX2(dst, src []byte, n int, over uint32) (high uint32)
 
 //go:noescape
-func toF16AVX2(dst, src []byte, n int, over uint32)
+func toF16AVX2(dst, src []byte, n int, over uint32) (high uint32)
 
 //go:noescape
-func toF16FloatsAVX2(dst []byte, src []float32, n int, over uint32)
+func toF16FloatsAVX2(dst []byte, src []float32, n int, over uint32) (high uint32)
 
 //go:noescape
-func toF16StreamAVX2(dst, src []byte, n int, over uint32)
+func toF16StreamAVX2(dst, src []byte, n int, over uint32) (high uint32)
 
 //go:noescape
-func toByteAVX2(dst, src []byte, n int, p *narrowing) (nans uint32)
+func toByteAVX2(dst, src []byte, n int, p *narrowing) (high uint32)
 
 //go:noescape
-func toByteFloatsAVX2(dst []byte, src []float32, n int, p *narrowing) (nans uint32)
+func toByteFloatsAVX2(dst []byte, src []float32, n int, p *narrowing) (high uint32)
 
 //go:noescape
-func toByteStreamAVX2(dst, src []byte, n int, p *narrowing) (nans uint32)
+func toByteStreamAVX2(dst, src []byte, n int, p *narrowing) (high uint32)
 
 //go:noescape
 func fromBF16AVX2(dst, src []byte, n int)
@@ -156,31 +156,31 @@ func lanesBF16AVX2(l *lanes, src []byte, n int)
 func lanesF16AVX2(l *lanes, src []byte, n int)
 
 //go:noescape
-func toBF16AVX512(dst, src []byte, n int, over uint32)
+func toBF16AVX512(dst, src []byte, n int, over uint32) (high uint32)
 
 //go:noescape
-func toBF16FloatsAVX512(dst []byte, src []float32, n int, over uint32)
+func toBF16FloatsAVX512(dst []byte, src []float32, n int, over uint32) (high uint32)
 
 //go:noescape
-func toBF16StreamAVX512(dst, src []byte, n int, over uint32)
+func toBF16StreamAVX512(dst, src []byte, n int, over uint32) (high uint32)
 
 //go:noescape
-func toF16AVX512(dst, src []byte, n int, over uint32)
+func toF16AVX512(dst, src []byte, n int, over uint32) (high uint32)
 
 //go:noescape
-func toF16FloatsAVX512(dst []byte, src []float32, n int, over uint32)
+func toF16FloatsAVX512(dst []byte, src []float32, n int, over uint32) (high uint32)
 
 //go:noescape
-func toF16StreamAVX512(dst, src []byte, n int, over uint32)
+func toF16StreamAVX512(dst, src []byte, n int, over uint32) (high uint32)
 
 //go:noescape
-func toByteAVX512(dst, src []byte, n int, p *narrowing) (nans uint32)
+func toByteAVX512(dst, src []byte, n int, p *narrowing) (high uint32)
 
 //go:noescape
-func toByteFloatsAVX512(dst []byte, src []float32, n int, p *narrowing) (nans uint32)
+func toByteFloatsAVX512(dst []byte, src []float32, n int, p *narrowing) (high uint32)
 
 //go:noescape
-func toByteStreamAVX512(dst, src []byte, n int, p *narrowing) (nans uint32)
+func toByteStreamAVX512(dst, src []byte, n int, p *narrowing) (high uint32)
 
 //go:noescape
 func fromBF16AVX512(dst, src []byte, n int)

@@ -1146,280 +1146,316 @@ pairsF16AVX2_done:
 	VZEROUPPER
 	RET
 
-// func toBF16AVX2(dst []byte, src []byte, n int, over uint32)
+// func toBF16AVX2(dst []byte, src []byte, n int, over uint32) (high uint32)
 // Requires: AVX, AVX2
-TEXT ·toBF16AVX2(SB), NOSPLIT, $0-60
+TEXT ·toBF16AVX2(SB), NOSPLIT, $0-68
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         src_base+24(FP), CX
 	MOVQ         n+48(FP), DX
+	VPXOR        Y0, Y0, Y0
 	MOVL         over+56(FP), BX
-	VMOVD        BX, X0
-	VPBROADCASTD X0, Y0
-	MOVL         $0x7fffffff, BX
 	VMOVD        BX, X1
 	VPBROADCASTD X1, Y1
-	MOVL         $0x00000001, BX
+	MOVL         $0x7fffffff, BX
 	VMOVD        BX, X2
 	VPBROADCASTD X2, Y2
-	MOVL         $0x00007fff, BX
+	MOVL         $0x00000001, BX
 	VMOVD        BX, X3
 	VPBROADCASTD X3, Y3
-	MOVL         $0x7f800000, BX
+	MOVL         $0x00007fff, BX
 	VMOVD        BX, X4
 	VPBROADCASTD X4, Y4
-	MOVL         $0x00007fc0, BX
+	MOVL         $0x7f800000, BX
 	VMOVD        BX, X5
 	VPBROADCASTD X5, Y5
-	MOVL         $0x00008000, BX
+	MOVL         $0x00007fc0, BX
 	VMOVD        BX, X6
 	VPBROADCASTD X6, Y6
+	MOVL         $0x00008000, BX
+	VMOVD        BX, X7
+	VPBROADCASTD X7, Y7
 	SHRQ         $0x06, DX
 	JZ           toBF16AVX2_done
 
 toBF16AVX2_loop:
-	VMOVDQU   (CX), Y7
-	VPAND     Y1, Y7, Y8
-	VPSRLD    $0x10, Y8, Y9
-	VPAND     Y2, Y9, Y9
-	VPADDD    Y3, Y8, Y10
-	VPADDD    Y9, Y10, Y10
-	VPSRLD    $0x10, Y10, Y10
-	VPMINUD   Y0, Y10, Y10
-	VPCMPGTD  Y4, Y8, Y8
-	VPBLENDVB Y8, Y5, Y10, Y10
-	VPSRLD    $0x10, Y7, Y7
-	VPAND     Y6, Y7, Y7
-	VPOR      Y7, Y10, Y10
-	VMOVDQU   32(CX), Y7
-	VPAND     Y1, Y7, Y8
-	VPSRLD    $0x10, Y8, Y9
-	VPAND     Y2, Y9, Y9
-	VPADDD    Y3, Y8, Y11
-	VPADDD    Y9, Y11, Y11
+	VMOVDQU   (CX), Y8
+	VPAND     Y2, Y8, Y9
+	VPMAXUD   Y9, Y0, Y0
+	VPSRLD    $0x10, Y9, Y10
+	VPAND     Y3, Y10, Y10
+	VPADDD    Y4, Y9, Y11
+	VPADDD    Y10, Y11, Y11
 	VPSRLD    $0x10, Y11, Y11
-	VPMINUD   Y0, Y11, Y11
-	VPCMPGTD  Y4, Y8, Y8
-	VPBLENDVB Y8, Y5, Y11, Y11
-	VPSRLD    $0x10, Y7, Y7
-	VPAND     Y6, Y7, Y7
-	VPOR      Y7, Y11, Y11
-	VPACKUSDW Y11, Y10, Y10
-	VPERMQ    $0xd8, Y10, Y10
-	VMOVUPS   Y10, (AX)
-	VMOVDQU   64(CX), Y7
-	VPAND     Y1, Y7, Y8
-	VPSRLD    $0x10, Y8, Y9
-	VPAND     Y2, Y9, Y9
-	VPADDD    Y3, Y8, Y10
-	VPADDD    Y9, Y10, Y10
-	VPSRLD    $0x10, Y10, Y10
-	VPMINUD   Y0, Y10, Y10
-	VPCMPGTD  Y4, Y8, Y8
-	VPBLENDVB Y8, Y5, Y10, Y10
-	VPSRLD    $0x10, Y7, Y7
-	VPAND     Y6, Y7, Y7
-	VPOR      Y7, Y10, Y10
-	VMOVDQU   96(CX), Y7
-	VPAND     Y1, Y7, Y8
-	VPSRLD    $0x10, Y8, Y9
-	VPAND     Y2, Y9, Y9
-	VPADDD    Y3, Y8, Y11
-	VPADDD    Y9, Y11, Y11
+	VPMINUD   Y1, Y11, Y11
+	VPCMPGTD  Y5, Y9, Y9
+	VPBLENDVB Y9, Y6, Y11, Y11
+	VPSRLD    $0x10, Y8, Y8
+	VPAND     Y7, Y8, Y8
+	VPOR      Y8, Y11, Y11
+	VMOVDQU   32(CX), Y8
+	VPAND     Y2, Y8, Y9
+	VPMAXUD   Y9, Y0, Y0
+	VPSRLD    $0x10, Y9, Y10
+	VPAND     Y3, Y10, Y10
+	VPADDD    Y4, Y9, Y12
+	VPADDD    Y10, Y12, Y12
+	VPSRLD    $0x10, Y12, Y12
+	VPMINUD   Y1, Y12, Y12
+	VPCMPGTD  Y5, Y9, Y9
+	VPBLENDVB Y9, Y6, Y12, Y12
+	VPSRLD    $0x10, Y8, Y8
+	VPAND     Y7, Y8, Y8
+	VPOR      Y8, Y12, Y12
+	VPACKUSDW Y12, Y11, Y11
+	VPERMQ    $0xd8, Y11, Y11
+	VMOVUPS   Y11, (AX)
+	VMOVDQU   64(CX), Y8
+	VPAND     Y2, Y8, Y9
+	VPMAXUD   Y9, Y0, Y0
+	VPSRLD    $0x10, Y9, Y10
+	VPAND     Y3, Y10, Y10
+	VPADDD    Y4, Y9, Y11
+	VPADDD    Y10, Y11, Y11
 	VPSRLD    $0x10, Y11, Y11
-	VPMINUD   Y0, Y11, Y11
-	VPCMPGTD  Y4, Y8, Y8
-	VPBLENDVB Y8, Y5, Y11, Y11
-	VPSRLD    $0x10, Y7, Y7
-	VPAND     Y6, Y7, Y7
-	VPOR      Y7, Y11, Y11
-	VPACKUSDW Y11, Y10, Y10
-	VPERMQ    $0xd8, Y10, Y10
-	VMOVUPS   Y10, 32(AX)
-	VMOVDQU   128(CX), Y7
-	VPAND     Y1, Y7, Y8
-	VPSRLD    $0x10, Y8, Y9
-	VPAND     Y2, Y9, Y9
-	VPADDD    Y3, Y8, Y10
-	VPADDD    Y9, Y10, Y10
-	VPSRLD    $0x10, Y10, Y10
-	VPMINUD   Y0, Y10, Y10
-	VPCMPGTD  Y4, Y8, Y8
-	VPBLENDVB Y8, Y5, Y10, Y10
-	VPSRLD    $0x10, Y7, Y7
-	VPAND     Y6, Y7, Y7
-	VPOR      Y7, Y10, Y10
-	VMOVDQU   160(CX), Y7
-	VPAND     Y1, Y7, Y8
-	VPSRLD    $0x10, Y8, Y9
-	VPAND     Y2, Y9, Y9
-	VPADDD    Y3, Y8, Y11
-	VPADDD    Y9, Y11, Y11
+	VPMINUD   Y1, Y11, Y11
+	VPCMPGTD  Y5, Y9, Y9
+	VPBLENDVB Y9, Y6, Y11, Y11
+	VPSRLD    $0x10, Y8, Y8
+	VPAND     Y7, Y8, Y8
+	VPOR      Y8, Y11, Y11
+	VMOVDQU   96(CX), Y8
+	VPAND     Y2, Y8, Y9
+	VPMAXUD   Y9, Y0, Y0
+	VPSRLD    $0x10, Y9, Y10
+	VPAND     Y3, Y10, Y10
+	VPADDD    Y4, Y9, Y12
+	VPADDD    Y10, Y12, Y12
+	VPSRLD    $0x10, Y12, Y12
+	VPMINUD   Y1, Y12, Y12
+	VPCMPGTD  Y5, Y9, Y9
+	VPBLENDVB Y9, Y6, Y12, Y12
+	VPSRLD    $0x10, Y8, Y8
+	VPAND     Y7, Y8, Y8
+	VPOR      Y8, Y12, Y12
+	VPACKUSDW Y12, Y11, Y11
+	VPERMQ    $0xd8, Y11, Y11
+	VMOVUPS   Y11, 32(AX)
+	VMOVDQU   128(CX), Y8
+	VPAND     Y2, Y8, Y9
+	VPMAXUD   Y9, Y0, Y0
+	VPSRLD    $0x10, Y9, Y10
+	VPAND     Y3, Y10, Y10
+	VPADDD    Y4, Y9, Y11
+	VPADDD    Y10, Y11, Y11
 	VPSRLD    $0x10, Y11, Y11
-	VPMINUD   Y0, Y11, Y11
-	VPCMPGTD  Y4, Y8, Y8
-	VPBLENDVB Y8, Y5, Y11, Y11
-	VPSRLD    $0x10, Y7, Y7
-	VPAND     Y6, Y7, Y7
-	VPOR      Y7, Y11, Y11
-	VPACKUSDW Y11, Y10, Y10
-	VPERMQ    $0xd8, Y10, Y10
-	VMOVUPS   Y10, 64(AX)
-	VMOVDQU   192(CX), Y7
-	VPAND     Y1, Y7, Y8
-	VPSRLD    $0x10, Y8, Y9
-	VPAND     Y2, Y9, Y9
-	VPADDD    Y3, Y8, Y10
-	VPADDD    Y9, Y10, Y10
-	VPSRLD    $0x10, Y10, Y10
-	VPMINUD   Y0, Y10, Y10
-	VPCMPGTD  Y4, Y8, Y8
-	VPBLENDVB Y8, Y5, Y10, Y10
-	VPSRLD    $0x10, Y7, Y7
-	VPAND     Y6, Y7, Y7
-	VPOR      Y7, Y10, Y10
-	VMOVDQU   224(CX), Y7
-	VPAND     Y1, Y7, Y8
-	VPSRLD    $0x10, Y8, Y9
-	VPAND     Y2, Y9, Y9
-	VPADDD    Y3, Y8, Y11
-	VPADDD    Y9, Y11, Y11
+	VPMINUD   Y1, Y11, Y11
+	VPCMPGTD  Y5, Y9, Y9
+	VPBLENDVB Y9, Y6, Y11, Y11
+	VPSRLD    $0x10, Y8, Y8
+	VPAND     Y7, Y8, Y8
+	VPOR      Y8, Y11, Y11
+	VMOVDQU   160(CX), Y8
+	VPAND     Y2, Y8, Y9
+	VPMAXUD   Y9, Y0, Y0
+	VPSRLD    $0x10, Y9, Y10
+	VPAND     Y3, Y10, Y10
+	VPADDD    Y4, Y9, Y12
+	VPADDD    Y10, Y12, Y12
+	VPSRLD    $0x10, Y12, Y12
+	VPMINUD   Y1, Y12, Y12
+	VPCMPGTD  Y5, Y9, Y9
+	VPBLENDVB Y9, Y6, Y12, Y12
+	VPSRLD    $0x10, Y8, Y8
+	VPAND     Y7, Y8, Y8
+	VPOR      Y8, Y12, Y12
+	VPACKUSDW Y12, Y11, Y11
+	VPERMQ    $0xd8, Y11, Y11
+	VMOVUPS   Y11, 64(AX)
+	VMOVDQU   192(CX), Y8
+	VPAND     Y2, Y8, Y9
+	VPMAXUD   Y9, Y0, Y0
+	VPSRLD    $0x10, Y9, Y10
+	VPAND     Y3, Y10, Y10
+	VPADDD    Y4, Y9, Y11
+	VPADDD    Y10, Y11, Y11
 	VPSRLD    $0x10, Y11, Y11
-	VPMINUD   Y0, Y11, Y11
-	VPCMPGTD  Y4, Y8, Y8
-	VPBLENDVB Y8, Y5, Y11, Y11
-	VPSRLD    $0x10, Y7, Y7
-	VPAND     Y6, Y7, Y7
-	VPOR      Y7, Y11, Y11
-	VPACKUSDW Y11, Y10, Y10
-	VPERMQ    $0xd8, Y10, Y10
-	VMOVUPS   Y10, 96(AX)
+	VPMINUD   Y1, Y11, Y11
+	VPCMPGTD  Y5, Y9, Y9
+	VPBLENDVB Y9, Y6, Y11, Y11
+	VPSRLD    $0x10, Y8, Y8
+	VPAND     Y7, Y8, Y8
+	VPOR      Y8, Y11, Y11
+	VMOVDQU   224(CX), Y8
+	VPAND     Y2, Y8, Y9
+	VPMAXUD   Y9, Y0, Y0
+	VPSRLD    $0x10, Y9, Y10
+	VPAND     Y3, Y10, Y10
+	VPADDD    Y4, Y9, Y12
+	VPADDD    Y10, Y12, Y12
+	VPSRLD    $0x10, Y12, Y12
+	VPMINUD   Y1, Y12, Y12
+	VPCMPGTD  Y5, Y9, Y9
+	VPBLENDVB Y9, Y6, Y12, Y12
+	VPSRLD    $0x10, Y8, Y8
+	VPAND     Y7, Y8, Y8
+	VPOR      Y8, Y12, Y12
+	VPACKUSDW Y12, Y11, Y11
+	VPERMQ    $0xd8, Y11, Y11
+	VMOVUPS   Y11, 96(AX)
 	ADDQ      $0x00000100, CX
 	ADDQ      $0x00000080, AX
 	DECQ      DX
 	JNZ       toBF16AVX2_loop
 
 toBF16AVX2_done:
+	VEXTRACTI128 $0x01, Y0, X1
+	VPMAXUD      X0, X1, X1
+	VPSHUFD      $0x4e, X1, X0
+	VPMAXUD      X0, X1, X1
+	VPSHUFD      $0xb1, X1, X0
+	VPMAXUD      X0, X1, X1
+	VMOVD        X1, AX
+	MOVL         AX, high+64(FP)
 	VZEROUPPER
 	RET
 
-// func toBF16FloatsAVX2(dst []byte, src []float32, n int, over uint32)
-TEXT ·toBF16FloatsAVX2(SB), NOSPLIT, $0-60
+// func toBF16FloatsAVX2(dst []byte, src []float32, n int, over uint32) (high uint32)
+TEXT ·toBF16FloatsAVX2(SB), NOSPLIT, $0-68
 	JMP ·toBF16AVX2(SB)
 
-// func toF16AVX2(dst []byte, src []byte, n int, over uint32)
-// Requires: AVX, AVX2, F16C
-TEXT ·toF16AVX2(SB), NOSPLIT, $0-60
+// func toF16AVX2(dst []byte, src []byte, n int, over uint32) (high uint32)
+// Requires: AVX, AVX2, CMOV, F16C
+TEXT ·toF16AVX2(SB), NOSPLIT, $0-68
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         src_base+24(FP), CX
 	MOVQ         n+48(FP), DX
+	VPXOR        Y0, Y0, Y0
 	MOVL         over+56(FP), BX
-	VMOVD        BX, X0
-	VPBROADCASTW X0, Y0
-	MOVL         $0x00007e00, BX
 	VMOVD        BX, X1
 	VPBROADCASTW X1, Y1
-	MOVL         $0x00007fff, BX
+	MOVL         $0x00007e00, BX
 	VMOVD        BX, X2
 	VPBROADCASTW X2, Y2
-	MOVL         $0x00008000, BX
+	MOVL         $0x00007fff, BX
 	VMOVD        BX, X3
 	VPBROADCASTW X3, Y3
-	MOVL         $0x00007c00, BX
+	MOVL         $0x00008000, BX
 	VMOVD        BX, X4
 	VPBROADCASTW X4, Y4
+	MOVL         $0x00007c00, BX
+	VMOVD        BX, X5
+	VPBROADCASTW X5, Y5
 	SHRQ         $0x06, DX
 	JZ           toF16AVX2_done
 
 toF16AVX2_loop:
-	VMOVDQU     (CX), Y6
-	VMOVDQU     32(CX), Y7
-	VCVTPS2PH   $0x00, Y6, X5
+	VMOVDQU     (CX), Y7
+	VMOVDQU     32(CX), Y8
 	VCVTPS2PH   $0x00, Y7, X6
-	VINSERTI128 $0x01, X6, Y5, Y5
-	VPAND       Y2, Y5, Y6
-	VPCMPGTW    Y4, Y6, Y7
-	VPMINUW     Y0, Y6, Y6
-	VPBLENDVB   Y7, Y1, Y6, Y6
-	VPAND       Y3, Y5, Y5
-	VPOR        Y5, Y6, Y6
-	VMOVUPS     Y6, (AX)
-	VMOVDQU     64(CX), Y6
-	VMOVDQU     96(CX), Y7
-	VCVTPS2PH   $0x00, Y6, X8
-	VCVTPS2PH   $0x00, Y7, X5
-	VINSERTI128 $0x01, X5, Y8, Y8
-	VPAND       Y2, Y8, Y6
-	VPCMPGTW    Y4, Y6, Y7
-	VPMINUW     Y0, Y6, Y6
-	VPBLENDVB   Y7, Y1, Y6, Y6
-	VPAND       Y3, Y8, Y8
-	VPOR        Y8, Y6, Y6
-	VMOVUPS     Y6, 32(AX)
-	VMOVDQU     128(CX), Y6
-	VMOVDQU     160(CX), Y7
-	VCVTPS2PH   $0x00, Y6, X9
-	VCVTPS2PH   $0x00, Y7, X5
-	VINSERTI128 $0x01, X5, Y9, Y9
-	VPAND       Y2, Y9, Y6
-	VPCMPGTW    Y4, Y6, Y7
-	VPMINUW     Y0, Y6, Y6
-	VPBLENDVB   Y7, Y1, Y6, Y6
-	VPAND       Y3, Y9, Y9
-	VPOR        Y9, Y6, Y6
-	VMOVUPS     Y6, 64(AX)
-	VMOVDQU     192(CX), Y6
-	VMOVDQU     224(CX), Y7
-	VCVTPS2PH   $0x00, Y6, X10
-	VCVTPS2PH   $0x00, Y7, X5
-	VINSERTI128 $0x01, X5, Y10, Y10
-	VPAND       Y2, Y10, Y6
-	VPCMPGTW    Y4, Y6, Y7
-	VPMINUW     Y0, Y6, Y6
-	VPBLENDVB   Y7, Y1, Y6, Y6
-	VPAND       Y3, Y10, Y10
-	VPOR        Y10, Y6, Y6
-	VMOVUPS     Y6, 96(AX)
+	VCVTPS2PH   $0x00, Y8, X7
+	VINSERTI128 $0x01, X7, Y6, Y6
+	VPAND       Y3, Y6, Y7
+	VPMAXUW     Y7, Y0, Y0
+	VPCMPGTW    Y5, Y7, Y8
+	VPMINUW     Y1, Y7, Y7
+	VPBLENDVB   Y8, Y2, Y7, Y7
+	VPAND       Y4, Y6, Y6
+	VPOR        Y6, Y7, Y7
+	VMOVUPS     Y7, (AX)
+	VMOVDQU     64(CX), Y7
+	VMOVDQU     96(CX), Y8
+	VCVTPS2PH   $0x00, Y7, X9
+	VCVTPS2PH   $0x00, Y8, X6
+	VINSERTI128 $0x01, X6, Y9, Y9
+	VPAND       Y3, Y9, Y7
+	VPMAXUW     Y7, Y0, Y0
+	VPCMPGTW    Y5, Y7, Y8
+	VPMINUW     Y1, Y7, Y7
+	VPBLENDVB   Y8, Y2, Y7, Y7
+	VPAND       Y4, Y9, Y9
+	VPOR        Y9, Y7, Y7
+	VMOVUPS     Y7, 32(AX)
+	VMOVDQU     128(CX), Y7
+	VMOVDQU     160(CX), Y8
+	VCVTPS2PH   $0x00, Y7, X10
+	VCVTPS2PH   $0x00, Y8, X6
+	VINSERTI128 $0x01, X6, Y10, Y10
+	VPAND       Y3, Y10, Y7
+	VPMAXUW     Y7, Y0, Y0
+	VPCMPGTW    Y5, Y7, Y8
+	VPMINUW     Y1, Y7, Y7
+	VPBLENDVB   Y8, Y2, Y7, Y7
+	VPAND       Y4, Y10, Y10
+	VPOR        Y10, Y7, Y7
+	VMOVUPS     Y7, 64(AX)
+	VMOVDQU     192(CX), Y7
+	VMOVDQU     224(CX), Y8
+	VCVTPS2PH   $0x00, Y7, X11
+	VCVTPS2PH   $0x00, Y8, X6
+	VINSERTI128 $0x01, X6, Y11, Y11
+	VPAND       Y3, Y11, Y7
+	VPMAXUW     Y7, Y0, Y0
+	VPCMPGTW    Y5, Y7, Y8
+	VPMINUW     Y1, Y7, Y7
+	VPBLENDVB   Y8, Y2, Y7, Y7
+	VPAND       Y4, Y11, Y11
+	VPOR        Y11, Y7, Y7
+	VMOVUPS     Y7, 96(AX)
 	ADDQ        $0x00000100, CX
 	ADDQ        $0x00000080, AX
 	DECQ        DX
 	JNZ         toF16AVX2_loop
 
 toF16AVX2_done:
+	VEXTRACTI128 $0x01, Y0, X1
+	VPMAXUW      X0, X1, X1
+	VPSHUFD      $0x4e, X1, X0
+	VPMAXUW      X0, X1, X1
+	VPSHUFD      $0xb1, X1, X0
+	VPMAXUW      X0, X1, X1
+	VMOVD        X1, AX
+	MOVL         AX, CX
+	SHRL         $0x10, CX
+	ANDL         $0x0000ffff, AX
+	CMPL         CX, AX
+	CMOVLHI      CX, AX
+	MOVL         AX, high+64(FP)
 	VZEROUPPER
 	RET
 
-// func toF16FloatsAVX2(dst []byte, src []float32, n int, over uint32)
-TEXT ·toF16FloatsAVX2(SB), NOSPLIT, $0-60
+// func toF16FloatsAVX2(dst []byte, src []float32, n int, over uint32) (high uint32)
+TEXT ·toF16FloatsAVX2(SB), NOSPLIT, $0-68
 	JMP ·toF16AVX2(SB)
 
-// func toByteAVX2(dst []byte, src []byte, n int, p *uint32) (nans uint32)
+// func toByteAVX2(dst []byte, src []byte, n int, p *uint32) (high uint32)
 // Requires: AVX, AVX2
 TEXT ·toByteAVX2(SB), NOSPLIT, $0-68
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         src_base+24(FP), CX
 	MOVQ         n+48(FP), DX
+	VPXOR        Y0, Y0, Y0
 	MOVQ         p+56(FP), BX
-	VMOVD        (BX), X0
-	VMOVD        4(BX), X1
-	VPBROADCASTD 8(BX), Y2
+	VMOVD        (BX), X1
+	VMOVD        4(BX), X2
+	VPBROADCASTD 8(BX), Y3
 	MOVL         $0x7fffffff, SI
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	MOVL         $0x00000001, SI
 	VMOVD        SI, X4
 	VPBROADCASTD X4, Y4
-	VPXOR        Y5, Y5, Y5
+	MOVL         $0x00000001, SI
+	VMOVD        SI, X5
+	VPBROADCASTD X5, Y5
 	SHRQ         $0x06, DX
 	JZ           toByteAVX2_done
 
 toByteAVX2_loop:
 	VMOVDQU      (CX), Y6
-	VPAND        Y3, Y6, Y7
-	VPSRLD       X0, Y7, Y8
-	VPAND        Y4, Y8, Y8
-	VPADDD       Y2, Y7, Y9
+	VPAND        Y4, Y6, Y7
+	VPMAXUD      Y7, Y0, Y0
+	VPSRLD       X1, Y7, Y8
+	VPAND        Y5, Y8, Y8
+	VPADDD       Y3, Y7, Y9
 	VPADDD       Y8, Y9, Y9
-	VPSRLD       X0, Y9, Y9
+	VPSRLD       X1, Y9, Y9
 	VPBROADCASTD 16(BX), Y8
 	VADDPS       Y8, Y7, Y8
 	VPBROADCASTD 16(BX), Y10
@@ -1433,8 +1469,7 @@ toByteAVX2_loop:
 	VPCMPGTD     Y8, Y7, Y10
 	VPBROADCASTD 24(BX), Y7
 	VPBLENDVB    Y10, Y7, Y9, Y9
-	VPOR         Y10, Y5, Y5
-	VPSRLD       X1, Y6, Y6
+	VPSRLD       X2, Y6, Y6
 	VPBROADCASTD 28(BX), Y7
 	VPAND        Y7, Y6, Y6
 	VPBROADCASTD 32(BX), Y7
@@ -1442,12 +1477,13 @@ toByteAVX2_loop:
 	VPANDN       Y6, Y10, Y6
 	VPOR         Y6, Y9, Y9
 	VMOVDQU      32(CX), Y6
-	VPAND        Y3, Y6, Y7
-	VPSRLD       X0, Y7, Y8
-	VPAND        Y4, Y8, Y8
-	VPADDD       Y2, Y7, Y10
+	VPAND        Y4, Y6, Y7
+	VPMAXUD      Y7, Y0, Y0
+	VPSRLD       X1, Y7, Y8
+	VPAND        Y5, Y8, Y8
+	VPADDD       Y3, Y7, Y10
 	VPADDD       Y8, Y10, Y10
-	VPSRLD       X0, Y10, Y10
+	VPSRLD       X1, Y10, Y10
 	VPBROADCASTD 16(BX), Y8
 	VADDPS       Y8, Y7, Y8
 	VPBROADCASTD 16(BX), Y11
@@ -1461,8 +1497,7 @@ toByteAVX2_loop:
 	VPCMPGTD     Y8, Y7, Y11
 	VPBROADCASTD 24(BX), Y7
 	VPBLENDVB    Y11, Y7, Y10, Y10
-	VPOR         Y11, Y5, Y5
-	VPSRLD       X1, Y6, Y6
+	VPSRLD       X2, Y6, Y6
 	VPBROADCASTD 28(BX), Y7
 	VPAND        Y7, Y6, Y6
 	VPBROADCASTD 32(BX), Y7
@@ -1471,12 +1506,13 @@ toByteAVX2_loop:
 	VPOR         Y6, Y10, Y10
 	VPACKUSDW    Y10, Y9, Y9
 	VMOVDQU      64(CX), Y6
-	VPAND        Y3, Y6, Y7
-	VPSRLD       X0, Y7, Y8
-	VPAND        Y4, Y8, Y8
-	VPADDD       Y2, Y7, Y10
+	VPAND        Y4, Y6, Y7
+	VPMAXUD      Y7, Y0, Y0
+	VPSRLD       X1, Y7, Y8
+	VPAND        Y5, Y8, Y8
+	VPADDD       Y3, Y7, Y10
 	VPADDD       Y8, Y10, Y10
-	VPSRLD       X0, Y10, Y10
+	VPSRLD       X1, Y10, Y10
 	VPBROADCASTD 16(BX), Y8
 	VADDPS       Y8, Y7, Y8
 	VPBROADCASTD 16(BX), Y11
@@ -1490,8 +1526,7 @@ toByteAVX2_loop:
 	VPCMPGTD     Y8, Y7, Y11
 	VPBROADCASTD 24(BX), Y7
 	VPBLENDVB    Y11, Y7, Y10, Y10
-	VPOR         Y11, Y5, Y5
-	VPSRLD       X1, Y6, Y6
+	VPSRLD       X2, Y6, Y6
 	VPBROADCASTD 28(BX), Y7
 	VPAND        Y7, Y6, Y6
 	VPBROADCASTD 32(BX), Y7
@@ -1499,12 +1534,13 @@ toByteAVX2_loop:
 	VPANDN       Y6, Y11, Y6
 	VPOR         Y6, Y10, Y10
 	VMOVDQU      96(CX), Y6
-	VPAND        Y3, Y6, Y7
-	VPSRLD       X0, Y7, Y8
-	VPAND        Y4, Y8, Y8
-	VPADDD       Y2, Y7, Y11
+	VPAND        Y4, Y6, Y7
+	VPMAXUD      Y7, Y0, Y0
+	VPSRLD       X1, Y7, Y8
+	VPAND        Y5, Y8, Y8
+	VPADDD       Y3, Y7, Y11
 	VPADDD       Y8, Y11, Y11
-	VPSRLD       X0, Y11, Y11
+	VPSRLD       X1, Y11, Y11
 	VPBROADCASTD 16(BX), Y8
 	VADDPS       Y8, Y7, Y8
 	VPBROADCASTD 16(BX), Y12
@@ -1518,8 +1554,7 @@ toByteAVX2_loop:
 	VPCMPGTD     Y8, Y7, Y12
 	VPBROADCASTD 24(BX), Y7
 	VPBLENDVB    Y12, Y7, Y11, Y11
-	VPOR         Y12, Y5, Y5
-	VPSRLD       X1, Y6, Y6
+	VPSRLD       X2, Y6, Y6
 	VPBROADCASTD 28(BX), Y7
 	VPAND        Y7, Y6, Y6
 	VPBROADCASTD 32(BX), Y7
@@ -1532,12 +1567,13 @@ toByteAVX2_loop:
 	VPERMD       Y9, Y6, Y9
 	VMOVUPS      Y9, (AX)
 	VMOVDQU      128(CX), Y6
-	VPAND        Y3, Y6, Y7
-	VPSRLD       X0, Y7, Y8
-	VPAND        Y4, Y8, Y8
-	VPADDD       Y2, Y7, Y9
+	VPAND        Y4, Y6, Y7
+	VPMAXUD      Y7, Y0, Y0
+	VPSRLD       X1, Y7, Y8
+	VPAND        Y5, Y8, Y8
+	VPADDD       Y3, Y7, Y9
 	VPADDD       Y8, Y9, Y9
-	VPSRLD       X0, Y9, Y9
+	VPSRLD       X1, Y9, Y9
 	VPBROADCASTD 16(BX), Y8
 	VADDPS       Y8, Y7, Y8
 	VPBROADCASTD 16(BX), Y10
@@ -1551,8 +1587,7 @@ toByteAVX2_loop:
 	VPCMPGTD     Y8, Y7, Y10
 	VPBROADCASTD 24(BX), Y7
 	VPBLENDVB    Y10, Y7, Y9, Y9
-	VPOR         Y10, Y5, Y5
-	VPSRLD       X1, Y6, Y6
+	VPSRLD       X2, Y6, Y6
 	VPBROADCASTD 28(BX), Y7
 	VPAND        Y7, Y6, Y6
 	VPBROADCASTD 32(BX), Y7
@@ -1560,12 +1595,13 @@ toByteAVX2_loop:
 	VPANDN       Y6, Y10, Y6
 	VPOR         Y6, Y9, Y9
 	VMOVDQU      160(CX), Y6
-	VPAND        Y3, Y6, Y7
-	VPSRLD       X0, Y7, Y8
-	VPAND        Y4, Y8, Y8
-	VPADDD       Y2, Y7, Y10
+	VPAND        Y4, Y6, Y7
+	VPMAXUD      Y7, Y0, Y0
+	VPSRLD       X1, Y7, Y8
+	VPAND        Y5, Y8, Y8
+	VPADDD       Y3, Y7, Y10
 	VPADDD       Y8, Y10, Y10
-	VPSRLD       X0, Y10, Y10
+	VPSRLD       X1, Y10, Y10
 	VPBROADCASTD 16(BX), Y8
 	VADDPS       Y8, Y7, Y8
 	VPBROADCASTD 16(BX), Y11
@@ -1579,8 +1615,7 @@ toByteAVX2_loop:
 	VPCMPGTD     Y8, Y7, Y11
 	VPBROADCASTD 24(BX), Y7
 	VPBLENDVB    Y11, Y7, Y10, Y10
-	VPOR         Y11, Y5, Y5
-	VPSRLD       X1, Y6, Y6
+	VPSRLD       X2, Y6, Y6
 	VPBROADCASTD 28(BX), Y7
 	VPAND        Y7, Y6, Y6
 	VPBROADCASTD 32(BX), Y7
@@ -1589,12 +1624,13 @@ toByteAVX2_loop:
 	VPOR         Y6, Y10, Y10
 	VPACKUSDW    Y10, Y9, Y9
 	VMOVDQU      192(CX), Y6
-	VPAND        Y3, Y6, Y7
-	VPSRLD       X0, Y7, Y8
-	VPAND        Y4, Y8, Y8
-	VPADDD       Y2, Y7, Y10
+	VPAND        Y4, Y6, Y7
+	VPMAXUD      Y7, Y0, Y0
+	VPSRLD       X1, Y7, Y8
+	VPAND        Y5, Y8, Y8
+	VPADDD       Y3, Y7, Y10
 	VPADDD       Y8, Y10, Y10
-	VPSRLD       X0, Y10, Y10
+	VPSRLD       X1, Y10, Y10
 	VPBROADCASTD 16(BX), Y8
 	VADDPS       Y8, Y7, Y8
 	VPBROADCASTD 16(BX), Y11
@@ -1608,8 +1644,7 @@ toByteAVX2_loop:
 	VPCMPGTD     Y8, Y7, Y11
 	VPBROADCASTD 24(BX), Y7
 	VPBLENDVB    Y11, Y7, Y10, Y10
-	VPOR         Y11, Y5, Y5
-	VPSRLD       X1, Y6, Y6
+	VPSRLD       X2, Y6, Y6
 	VPBROADCASTD 28(BX), Y7
 	VPAND        Y7, Y6, Y6
 	VPBROADCASTD 32(BX), Y7
@@ -1617,12 +1652,13 @@ toByteAVX2_loop:
 	VPANDN       Y6, Y11, Y6
 	VPOR         Y6, Y10, Y10
 	VMOVDQU      224(CX), Y6
-	VPAND        Y3, Y6, Y7
-	VPSRLD       X0, Y7, Y8
-	VPAND        Y4, Y8, Y8
-	VPADDD       Y2, Y7, Y11
+	VPAND        Y4, Y6, Y7
+	VPMAXUD      Y7, Y0, Y0
+	VPSRLD       X1, Y7, Y8
+	VPAND        Y5, Y8, Y8
+	VPADDD       Y3, Y7, Y11
 	VPADDD       Y8, Y11, Y11
-	VPSRLD       X0, Y11, Y11
+	VPSRLD       X1, Y11, Y11
 	VPBROADCASTD 16(BX), Y8
 	VADDPS       Y8, Y7, Y8
 	VPBROADCASTD 16(BX), Y12
@@ -1636,8 +1672,7 @@ toByteAVX2_loop:
 	VPCMPGTD     Y8, Y7, Y12
 	VPBROADCASTD 24(BX), Y7
 	VPBLENDVB    Y12, Y7, Y11, Y11
-	VPOR         Y12, Y5, Y5
-	VPSRLD       X1, Y6, Y6
+	VPSRLD       X2, Y6, Y6
 	VPBROADCASTD 28(BX), Y7
 	VPAND        Y7, Y6, Y6
 	VPBROADCASTD 32(BX), Y7
@@ -1655,8 +1690,14 @@ toByteAVX2_loop:
 	JNZ          toByteAVX2_loop
 
 toByteAVX2_done:
-	VPMOVMSKB Y5, AX
-	MOVL      AX, nans+64(FP)
+	VEXTRACTI128 $0x01, Y0, X1
+	VPMAXUD      X0, X1, X1
+	VPSHUFD      $0x4e, X1, X0
+	VPMAXUD      X0, X1, X1
+	VPSHUFD      $0xb1, X1, X0
+	VPMAXUD      X0, X1, X1
+	VMOVD        X1, AX
+	MOVL         AX, high+64(FP)
 	VZEROUPPER
 	RET
 
@@ -1680,7 +1721,7 @@ DATA foursAVX2<>+24(SB)/4, $0x00000003
 DATA foursAVX2<>+28(SB)/4, $0x00000007
 GLOBL foursAVX2<>(SB), RODATA|NOPTR, $32
 
-// func toByteFloatsAVX2(dst []byte, src []float32, n int, p *uint32) (nans uint32)
+// func toByteFloatsAVX2(dst []byte, src []float32, n int, p *uint32) (high uint32)
 TEXT ·toByteFloatsAVX2(SB), NOSPLIT, $0-68
 	JMP ·toByteAVX2(SB)
 
@@ -2072,274 +2113,310 @@ GLOBL infiniteAVX2<>(SB), RODATA|NOPTR, $32
 TEXT ·fromByteFloatsAVX2(SB), NOSPLIT, $0-64
 	JMP ·fromByteAVX2(SB)
 
-// func toBF16StreamAVX2(dst []byte, src []byte, n int, over uint32)
+// func toBF16StreamAVX2(dst []byte, src []byte, n int, over uint32) (high uint32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·toBF16StreamAVX2(SB), NOSPLIT, $0-60
+TEXT ·toBF16StreamAVX2(SB), NOSPLIT, $0-68
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         src_base+24(FP), CX
 	MOVQ         n+48(FP), DX
+	VPXOR        Y0, Y0, Y0
 	MOVL         over+56(FP), BX
-	VMOVD        BX, X0
-	VPBROADCASTD X0, Y0
-	MOVL         $0x7fffffff, BX
 	VMOVD        BX, X1
 	VPBROADCASTD X1, Y1
-	MOVL         $0x00000001, BX
+	MOVL         $0x7fffffff, BX
 	VMOVD        BX, X2
 	VPBROADCASTD X2, Y2
-	MOVL         $0x00007fff, BX
+	MOVL         $0x00000001, BX
 	VMOVD        BX, X3
 	VPBROADCASTD X3, Y3
-	MOVL         $0x7f800000, BX
+	MOVL         $0x00007fff, BX
 	VMOVD        BX, X4
 	VPBROADCASTD X4, Y4
-	MOVL         $0x00007fc0, BX
+	MOVL         $0x7f800000, BX
 	VMOVD        BX, X5
 	VPBROADCASTD X5, Y5
-	MOVL         $0x00008000, BX
+	MOVL         $0x00007fc0, BX
 	VMOVD        BX, X6
 	VPBROADCASTD X6, Y6
+	MOVL         $0x00008000, BX
+	VMOVD        BX, X7
+	VPBROADCASTD X7, Y7
 	SHRQ         $0x06, DX
 	JZ           toBF16StreamAVX2_done
 
 toBF16StreamAVX2_loop:
-	VMOVDQU   (CX), Y7
-	VPAND     Y1, Y7, Y8
-	VPSRLD    $0x10, Y8, Y9
-	VPAND     Y2, Y9, Y9
-	VPADDD    Y3, Y8, Y10
-	VPADDD    Y9, Y10, Y10
-	VPSRLD    $0x10, Y10, Y10
-	VPMINUD   Y0, Y10, Y10
-	VPCMPGTD  Y4, Y8, Y8
-	VPBLENDVB Y8, Y5, Y10, Y10
-	VPSRLD    $0x10, Y7, Y7
-	VPAND     Y6, Y7, Y7
-	VPOR      Y7, Y10, Y10
-	VMOVDQU   32(CX), Y7
-	VPAND     Y1, Y7, Y8
-	VPSRLD    $0x10, Y8, Y9
-	VPAND     Y2, Y9, Y9
-	VPADDD    Y3, Y8, Y11
-	VPADDD    Y9, Y11, Y11
+	VMOVDQU   (CX), Y8
+	VPAND     Y2, Y8, Y9
+	VPMAXUD   Y9, Y0, Y0
+	VPSRLD    $0x10, Y9, Y10
+	VPAND     Y3, Y10, Y10
+	VPADDD    Y4, Y9, Y11
+	VPADDD    Y10, Y11, Y11
 	VPSRLD    $0x10, Y11, Y11
-	VPMINUD   Y0, Y11, Y11
-	VPCMPGTD  Y4, Y8, Y8
-	VPBLENDVB Y8, Y5, Y11, Y11
-	VPSRLD    $0x10, Y7, Y7
-	VPAND     Y6, Y7, Y7
-	VPOR      Y7, Y11, Y11
-	VPACKUSDW Y11, Y10, Y10
-	VPERMQ    $0xd8, Y10, Y10
-	VMOVNTDQ  Y10, (AX)
-	VMOVDQU   64(CX), Y7
-	VPAND     Y1, Y7, Y8
-	VPSRLD    $0x10, Y8, Y9
-	VPAND     Y2, Y9, Y9
-	VPADDD    Y3, Y8, Y10
-	VPADDD    Y9, Y10, Y10
-	VPSRLD    $0x10, Y10, Y10
-	VPMINUD   Y0, Y10, Y10
-	VPCMPGTD  Y4, Y8, Y8
-	VPBLENDVB Y8, Y5, Y10, Y10
-	VPSRLD    $0x10, Y7, Y7
-	VPAND     Y6, Y7, Y7
-	VPOR      Y7, Y10, Y10
-	VMOVDQU   96(CX), Y7
-	VPAND     Y1, Y7, Y8
-	VPSRLD    $0x10, Y8, Y9
-	VPAND     Y2, Y9, Y9
-	VPADDD    Y3, Y8, Y11
-	VPADDD    Y9, Y11, Y11
+	VPMINUD   Y1, Y11, Y11
+	VPCMPGTD  Y5, Y9, Y9
+	VPBLENDVB Y9, Y6, Y11, Y11
+	VPSRLD    $0x10, Y8, Y8
+	VPAND     Y7, Y8, Y8
+	VPOR      Y8, Y11, Y11
+	VMOVDQU   32(CX), Y8
+	VPAND     Y2, Y8, Y9
+	VPMAXUD   Y9, Y0, Y0
+	VPSRLD    $0x10, Y9, Y10
+	VPAND     Y3, Y10, Y10
+	VPADDD    Y4, Y9, Y12
+	VPADDD    Y10, Y12, Y12
+	VPSRLD    $0x10, Y12, Y12
+	VPMINUD   Y1, Y12, Y12
+	VPCMPGTD  Y5, Y9, Y9
+	VPBLENDVB Y9, Y6, Y12, Y12
+	VPSRLD    $0x10, Y8, Y8
+	VPAND     Y7, Y8, Y8
+	VPOR      Y8, Y12, Y12
+	VPACKUSDW Y12, Y11, Y11
+	VPERMQ    $0xd8, Y11, Y11
+	VMOVNTDQ  Y11, (AX)
+	VMOVDQU   64(CX), Y8
+	VPAND     Y2, Y8, Y9
+	VPMAXUD   Y9, Y0, Y0
+	VPSRLD    $0x10, Y9, Y10
+	VPAND     Y3, Y10, Y10
+	VPADDD    Y4, Y9, Y11
+	VPADDD    Y10, Y11, Y11
 	VPSRLD    $0x10, Y11, Y11
-	VPMINUD   Y0, Y11, Y11
-	VPCMPGTD  Y4, Y8, Y8
-	VPBLENDVB Y8, Y5, Y11, Y11
-	VPSRLD    $0x10, Y7, Y7
-	VPAND     Y6, Y7, Y7
-	VPOR      Y7, Y11, Y11
-	VPACKUSDW Y11, Y10, Y10
-	VPERMQ    $0xd8, Y10, Y10
-	VMOVNTDQ  Y10, 32(AX)
-	VMOVDQU   128(CX), Y7
-	VPAND     Y1, Y7, Y8
-	VPSRLD    $0x10, Y8, Y9
-	VPAND     Y2, Y9, Y9
-	VPADDD    Y3, Y8, Y10
-	VPADDD    Y9, Y10, Y10
-	VPSRLD    $0x10, Y10, Y10
-	VPMINUD   Y0, Y10, Y10
-	VPCMPGTD  Y4, Y8, Y8
-	VPBLENDVB Y8, Y5, Y10, Y10
-	VPSRLD    $0x10, Y7, Y7
-	VPAND     Y6, Y7, Y7
-	VPOR      Y7, Y10, Y10
-	VMOVDQU   160(CX), Y7
-	VPAND     Y1, Y7, Y8
-	VPSRLD    $0x10, Y8, Y9
-	VPAND     Y2, Y9, Y9
-	VPADDD    Y3, Y8, Y11
-	VPADDD    Y9, Y11, Y11
+	VPMINUD   Y1, Y11, Y11
+	VPCMPGTD  Y5, Y9, Y9
+	VPBLENDVB Y9, Y6, Y11, Y11
+	VPSRLD    $0x10, Y8, Y8
+	VPAND     Y7, Y8, Y8
+	VPOR      Y8, Y11, Y11
+	VMOVDQU   96(CX), Y8
+	VPAND     Y2, Y8, Y9
+	VPMAXUD   Y9, Y0, Y0
+	VPSRLD    $0x10, Y9, Y10
+	VPAND     Y3, Y10, Y10
+	VPADDD    Y4, Y9, Y12
+	VPADDD    Y10, Y12, Y12
+	VPSRLD    $0x10, Y12, Y12
+	VPMINUD   Y1, Y12, Y12
+	VPCMPGTD  Y5, Y9, Y9
+	VPBLENDVB Y9, Y6, Y12, Y12
+	VPSRLD    $0x10, Y8, Y8
+	VPAND     Y7, Y8, Y8
+	VPOR      Y8, Y12, Y12
+	VPACKUSDW Y12, Y11, Y11
+	VPERMQ    $0xd8, Y11, Y11
+	VMOVNTDQ  Y11, 32(AX)
+	VMOVDQU   128(CX), Y8
+	VPAND     Y2, Y8, Y9
+	VPMAXUD   Y9, Y0, Y0
+	VPSRLD    $0x10, Y9, Y10
+	VPAND     Y3, Y10, Y10
+	VPADDD    Y4, Y9, Y11
+	VPADDD    Y10, Y11, Y11
 	VPSRLD    $0x10, Y11, Y11
-	VPMINUD   Y0, Y11, Y11
-	VPCMPGTD  Y4, Y8, Y8
-	VPBLENDVB Y8, Y5, Y11, Y11
-	VPSRLD    $0x10, Y7, Y7
-	VPAND     Y6, Y7, Y7
-	VPOR      Y7, Y11, Y11
-	VPACKUSDW Y11, Y10, Y10
-	VPERMQ    $0xd8, Y10, Y10
-	VMOVNTDQ  Y10, 64(AX)
-	VMOVDQU   192(CX), Y7
-	VPAND     Y1, Y7, Y8
-	VPSRLD    $0x10, Y8, Y9
-	VPAND     Y2, Y9, Y9
-	VPADDD    Y3, Y8, Y10
-	VPADDD    Y9, Y10, Y10
-	VPSRLD    $0x10, Y10, Y10
-	VPMINUD   Y0, Y10, Y10
-	VPCMPGTD  Y4, Y8, Y8
-	VPBLENDVB Y8, Y5, Y10, Y10
-	VPSRLD    $0x10, Y7, Y7
-	VPAND     Y6, Y7, Y7
-	VPOR      Y7, Y10, Y10
-	VMOVDQU   224(CX), Y7
-	VPAND     Y1, Y7, Y8
-	VPSRLD    $0x10, Y8, Y9
-	VPAND     Y2, Y9, Y9
-	VPADDD    Y3, Y8, Y11
-	VPADDD    Y9, Y11, Y11
+	VPMINUD   Y1, Y11, Y11
+	VPCMPGTD  Y5, Y9, Y9
+	VPBLENDVB Y9, Y6, Y11, Y11
+	VPSRLD    $0x10, Y8, Y8
+	VPAND     Y7, Y8, Y8
+	VPOR      Y8, Y11, Y11
+	VMOVDQU   160(CX), Y8
+	VPAND     Y2, Y8, Y9
+	VPMAXUD   Y9, Y0, Y0
+	VPSRLD    $0x10, Y9, Y10
+	VPAND     Y3, Y10, Y10
+	VPADDD    Y4, Y9, Y12
+	VPADDD    Y10, Y12, Y12
+	VPSRLD    $0x10, Y12, Y12
+	VPMINUD   Y1, Y12, Y12
+	VPCMPGTD  Y5, Y9, Y9
+	VPBLENDVB Y9, Y6, Y12, Y12
+	VPSRLD    $0x10, Y8, Y8
+	VPAND     Y7, Y8, Y8
+	VPOR      Y8, Y12, Y12
+	VPACKUSDW Y12, Y11, Y11
+	VPERMQ    $0xd8, Y11, Y11
+	VMOVNTDQ  Y11, 64(AX)
+	VMOVDQU   192(CX), Y8
+	VPAND     Y2, Y8, Y9
+	VPMAXUD   Y9, Y0, Y0
+	VPSRLD    $0x10, Y9, Y10
+	VPAND     Y3, Y10, Y10
+	VPADDD    Y4, Y9, Y11
+	VPADDD    Y10, Y11, Y11
 	VPSRLD    $0x10, Y11, Y11
-	VPMINUD   Y0, Y11, Y11
-	VPCMPGTD  Y4, Y8, Y8
-	VPBLENDVB Y8, Y5, Y11, Y11
-	VPSRLD    $0x10, Y7, Y7
-	VPAND     Y6, Y7, Y7
-	VPOR      Y7, Y11, Y11
-	VPACKUSDW Y11, Y10, Y10
-	VPERMQ    $0xd8, Y10, Y10
-	VMOVNTDQ  Y10, 96(AX)
+	VPMINUD   Y1, Y11, Y11
+	VPCMPGTD  Y5, Y9, Y9
+	VPBLENDVB Y9, Y6, Y11, Y11
+	VPSRLD    $0x10, Y8, Y8
+	VPAND     Y7, Y8, Y8
+	VPOR      Y8, Y11, Y11
+	VMOVDQU   224(CX), Y8
+	VPAND     Y2, Y8, Y9
+	VPMAXUD   Y9, Y0, Y0
+	VPSRLD    $0x10, Y9, Y10
+	VPAND     Y3, Y10, Y10
+	VPADDD    Y4, Y9, Y12
+	VPADDD    Y10, Y12, Y12
+	VPSRLD    $0x10, Y12, Y12
+	VPMINUD   Y1, Y12, Y12
+	VPCMPGTD  Y5, Y9, Y9
+	VPBLENDVB Y9, Y6, Y12, Y12
+	VPSRLD    $0x10, Y8, Y8
+	VPAND     Y7, Y8, Y8
+	VPOR      Y8, Y12, Y12
+	VPACKUSDW Y12, Y11, Y11
+	VPERMQ    $0xd8, Y11, Y11
+	VMOVNTDQ  Y11, 96(AX)
 	ADDQ      $0x00000100, CX
 	ADDQ      $0x00000080, AX
 	DECQ      DX
 	JNZ       toBF16StreamAVX2_loop
 
 toBF16StreamAVX2_done:
+	VEXTRACTI128 $0x01, Y0, X1
+	VPMAXUD      X0, X1, X1
+	VPSHUFD      $0x4e, X1, X0
+	VPMAXUD      X0, X1, X1
+	VPSHUFD      $0xb1, X1, X0
+	VPMAXUD      X0, X1, X1
+	VMOVD        X1, AX
+	MOVL         AX, high+64(FP)
 	SFENCE
 	VZEROUPPER
 	RET
 
-// func toF16StreamAVX2(dst []byte, src []byte, n int, over uint32)
-// Requires: AVX, AVX2, F16C, MMX+
-TEXT ·toF16StreamAVX2(SB), NOSPLIT, $0-60
+// func toF16StreamAVX2(dst []byte, src []byte, n int, over uint32) (high uint32)
+// Requires: AVX, AVX2, CMOV, F16C, MMX+
+TEXT ·toF16StreamAVX2(SB), NOSPLIT, $0-68
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         src_base+24(FP), CX
 	MOVQ         n+48(FP), DX
+	VPXOR        Y0, Y0, Y0
 	MOVL         over+56(FP), BX
-	VMOVD        BX, X0
-	VPBROADCASTW X0, Y0
-	MOVL         $0x00007e00, BX
 	VMOVD        BX, X1
 	VPBROADCASTW X1, Y1
-	MOVL         $0x00007fff, BX
+	MOVL         $0x00007e00, BX
 	VMOVD        BX, X2
 	VPBROADCASTW X2, Y2
-	MOVL         $0x00008000, BX
+	MOVL         $0x00007fff, BX
 	VMOVD        BX, X3
 	VPBROADCASTW X3, Y3
-	MOVL         $0x00007c00, BX
+	MOVL         $0x00008000, BX
 	VMOVD        BX, X4
 	VPBROADCASTW X4, Y4
+	MOVL         $0x00007c00, BX
+	VMOVD        BX, X5
+	VPBROADCASTW X5, Y5
 	SHRQ         $0x06, DX
 	JZ           toF16StreamAVX2_done
 
 toF16StreamAVX2_loop:
-	VMOVDQU     (CX), Y6
-	VMOVDQU     32(CX), Y7
-	VCVTPS2PH   $0x00, Y6, X5
+	VMOVDQU     (CX), Y7
+	VMOVDQU     32(CX), Y8
 	VCVTPS2PH   $0x00, Y7, X6
-	VINSERTI128 $0x01, X6, Y5, Y5
-	VPAND       Y2, Y5, Y6
-	VPCMPGTW    Y4, Y6, Y7
-	VPMINUW     Y0, Y6, Y6
-	VPBLENDVB   Y7, Y1, Y6, Y6
-	VPAND       Y3, Y5, Y5
-	VPOR        Y5, Y6, Y6
-	VMOVNTDQ    Y6, (AX)
-	VMOVDQU     64(CX), Y6
-	VMOVDQU     96(CX), Y7
-	VCVTPS2PH   $0x00, Y6, X8
-	VCVTPS2PH   $0x00, Y7, X5
-	VINSERTI128 $0x01, X5, Y8, Y8
-	VPAND       Y2, Y8, Y6
-	VPCMPGTW    Y4, Y6, Y7
-	VPMINUW     Y0, Y6, Y6
-	VPBLENDVB   Y7, Y1, Y6, Y6
-	VPAND       Y3, Y8, Y8
-	VPOR        Y8, Y6, Y6
-	VMOVNTDQ    Y6, 32(AX)
-	VMOVDQU     128(CX), Y6
-	VMOVDQU     160(CX), Y7
-	VCVTPS2PH   $0x00, Y6, X9
-	VCVTPS2PH   $0x00, Y7, X5
-	VINSERTI128 $0x01, X5, Y9, Y9
-	VPAND       Y2, Y9, Y6
-	VPCMPGTW    Y4, Y6, Y7
-	VPMINUW     Y0, Y6, Y6
-	VPBLENDVB   Y7, Y1, Y6, Y6
-	VPAND       Y3, Y9, Y9
-	VPOR        Y9, Y6, Y6
-	VMOVNTDQ    Y6, 64(AX)
-	VMOVDQU     192(CX), Y6
-	VMOVDQU     224(CX), Y7
-	VCVTPS2PH   $0x00, Y6, X10
-	VCVTPS2PH   $0x00, Y7, X5
-	VINSERTI128 $0x01, X5, Y10, Y10
-	VPAND       Y2, Y10, Y6
-	VPCMPGTW    Y4, Y6, Y7
-	VPMINUW     Y0, Y6, Y6
-	VPBLENDVB   Y7, Y1, Y6, Y6
-	VPAND       Y3, Y10, Y10
-	VPOR        Y10, Y6, Y6
-	VMOVNTDQ    Y6, 96(AX)
+	VCVTPS2PH   $0x00, Y8, X7
+	VINSERTI128 $0x01, X7, Y6, Y6
+	VPAND       Y3, Y6, Y7
+	VPMAXUW     Y7, Y0, Y0
+	VPCMPGTW    Y5, Y7, Y8
+	VPMINUW     Y1, Y7, Y7
+	VPBLENDVB   Y8, Y2, Y7, Y7
+	VPAND       Y4, Y6, Y6
+	VPOR        Y6, Y7, Y7
+	VMOVNTDQ    Y7, (AX)
+	VMOVDQU     64(CX), Y7
+	VMOVDQU     96(CX), Y8
+	VCVTPS2PH   $0x00, Y7, X9
+	VCVTPS2PH   $0x00, Y8, X6
+	VINSERTI128 $0x01, X6, Y9, Y9
+	VPAND       Y3, Y9, Y7
+	VPMAXUW     Y7, Y0, Y0
+	VPCMPGTW    Y5, Y7, Y8
+	VPMINUW     Y1, Y7, Y7
+	VPBLENDVB   Y8, Y2, Y7, Y7
+	VPAND       Y4, Y9, Y9
+	VPOR        Y9, Y7, Y7
+	VMOVNTDQ    Y7, 32(AX)
+	VMOVDQU     128(CX), Y7
+	VMOVDQU     160(CX), Y8
+	VCVTPS2PH   $0x00, Y7, X10
+	VCVTPS2PH   $0x00, Y8, X6
+	VINSERTI128 $0x01, X6, Y10, Y10
+	VPAND       Y3, Y10, Y7
+	VPMAXUW     Y7, Y0, Y0
+	VPCMPGTW    Y5, Y7, Y8
+	VPMINUW     Y1, Y7, Y7
+	VPBLENDVB   Y8, Y2, Y7, Y7
+	VPAND       Y4, Y10, Y10
+	VPOR        Y10, Y7, Y7
+	VMOVNTDQ    Y7, 64(AX)
+	VMOVDQU     192(CX), Y7
+	VMOVDQU     224(CX), Y8
+	VCVTPS2PH   $0x00, Y7, X11
+	VCVTPS2PH   $0x00, Y8, X6
+	VINSERTI128 $0x01, X6, Y11, Y11
+	VPAND       Y3, Y11, Y7
+	VPMAXUW     Y7, Y0, Y0
+	VPCMPGTW    Y5, Y7, Y8
+	VPMINUW     Y1, Y7, Y7
+	VPBLENDVB   Y8, Y2, Y7, Y7
+	VPAND       Y4, Y11, Y11
+	VPOR        Y11, Y7, Y7
+	VMOVNTDQ    Y7, 96(AX)
 	ADDQ        $0x00000100, CX
 	ADDQ        $0x00000080, AX
 	DECQ        DX
 	JNZ         toF16StreamAVX2_loop
 
 toF16StreamAVX2_done:
+	VEXTRACTI128 $0x01, Y0, X1
+	VPMAXUW      X0, X1, X1
+	VPSHUFD      $0x4e, X1, X0
+	VPMAXUW      X0, X1, X1
+	VPSHUFD      $0xb1, X1, X0
+	VPMAXUW      X0, X1, X1
+	VMOVD        X1, AX
+	MOVL         AX, CX
+	SHRL         $0x10, CX
+	ANDL         $0x0000ffff, AX
+	CMPL         CX, AX
+	CMOVLHI      CX, AX
+	MOVL         AX, high+64(FP)
 	SFENCE
 	VZEROUPPER
 	RET
 
-// func toByteStreamAVX2(dst []byte, src []byte, n int, p *uint32) (nans uint32)
+// func toByteStreamAVX2(dst []byte, src []byte, n int, p *uint32) (high uint32)
 // Requires: AVX, AVX2, MMX+
 TEXT ·toByteStreamAVX2(SB), NOSPLIT, $0-68
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         src_base+24(FP), CX
 	MOVQ         n+48(FP), DX
+	VPXOR        Y0, Y0, Y0
 	MOVQ         p+56(FP), BX
-	VMOVD        (BX), X0
-	VMOVD        4(BX), X1
-	VPBROADCASTD 8(BX), Y2
+	VMOVD        (BX), X1
+	VMOVD        4(BX), X2
+	VPBROADCASTD 8(BX), Y3
 	MOVL         $0x7fffffff, SI
-	VMOVD        SI, X3
-	VPBROADCASTD X3, Y3
-	MOVL         $0x00000001, SI
 	VMOVD        SI, X4
 	VPBROADCASTD X4, Y4
-	VPXOR        Y5, Y5, Y5
+	MOVL         $0x00000001, SI
+	VMOVD        SI, X5
+	VPBROADCASTD X5, Y5
 	SHRQ         $0x06, DX
 	JZ           toByteStreamAVX2_done
 
 toByteStreamAVX2_loop:
 	VMOVDQU      (CX), Y6
-	VPAND        Y3, Y6, Y7
-	VPSRLD       X0, Y7, Y8
-	VPAND        Y4, Y8, Y8
-	VPADDD       Y2, Y7, Y9
+	VPAND        Y4, Y6, Y7
+	VPMAXUD      Y7, Y0, Y0
+	VPSRLD       X1, Y7, Y8
+	VPAND        Y5, Y8, Y8
+	VPADDD       Y3, Y7, Y9
 	VPADDD       Y8, Y9, Y9
-	VPSRLD       X0, Y9, Y9
+	VPSRLD       X1, Y9, Y9
 	VPBROADCASTD 16(BX), Y8
 	VADDPS       Y8, Y7, Y8
 	VPBROADCASTD 16(BX), Y10
@@ -2353,8 +2430,7 @@ toByteStreamAVX2_loop:
 	VPCMPGTD     Y8, Y7, Y10
 	VPBROADCASTD 24(BX), Y7
 	VPBLENDVB    Y10, Y7, Y9, Y9
-	VPOR         Y10, Y5, Y5
-	VPSRLD       X1, Y6, Y6
+	VPSRLD       X2, Y6, Y6
 	VPBROADCASTD 28(BX), Y7
 	VPAND        Y7, Y6, Y6
 	VPBROADCASTD 32(BX), Y7
@@ -2362,12 +2438,13 @@ toByteStreamAVX2_loop:
 	VPANDN       Y6, Y10, Y6
 	VPOR         Y6, Y9, Y9
 	VMOVDQU      32(CX), Y6
-	VPAND        Y3, Y6, Y7
-	VPSRLD       X0, Y7, Y8
-	VPAND        Y4, Y8, Y8
-	VPADDD       Y2, Y7, Y10
+	VPAND        Y4, Y6, Y7
+	VPMAXUD      Y7, Y0, Y0
+	VPSRLD       X1, Y7, Y8
+	VPAND        Y5, Y8, Y8
+	VPADDD       Y3, Y7, Y10
 	VPADDD       Y8, Y10, Y10
-	VPSRLD       X0, Y10, Y10
+	VPSRLD       X1, Y10, Y10
 	VPBROADCASTD 16(BX), Y8
 	VADDPS       Y8, Y7, Y8
 	VPBROADCASTD 16(BX), Y11
@@ -2381,8 +2458,7 @@ toByteStreamAVX2_loop:
 	VPCMPGTD     Y8, Y7, Y11
 	VPBROADCASTD 24(BX), Y7
 	VPBLENDVB    Y11, Y7, Y10, Y10
-	VPOR         Y11, Y5, Y5
-	VPSRLD       X1, Y6, Y6
+	VPSRLD       X2, Y6, Y6
 	VPBROADCASTD 28(BX), Y7
 	VPAND        Y7, Y6, Y6
 	VPBROADCASTD 32(BX), Y7
@@ -2391,12 +2467,13 @@ toByteStreamAVX2_loop:
 	VPOR         Y6, Y10, Y10
 	VPACKUSDW    Y10, Y9, Y9
 	VMOVDQU      64(CX), Y6
-	VPAND        Y3, Y6, Y7
-	VPSRLD       X0, Y7, Y8
-	VPAND        Y4, Y8, Y8
-	VPADDD       Y2, Y7, Y10
+	VPAND        Y4, Y6, Y7
+	VPMAXUD      Y7, Y0, Y0
+	VPSRLD       X1, Y7, Y8
+	VPAND        Y5, Y8, Y8
+	VPADDD       Y3, Y7, Y10
 	VPADDD       Y8, Y10, Y10
-	VPSRLD       X0, Y10, Y10
+	VPSRLD       X1, Y10, Y10
 	VPBROADCASTD 16(BX), Y8
 	VADDPS       Y8, Y7, Y8
 	VPBROADCASTD 16(BX), Y11
@@ -2410,8 +2487,7 @@ toByteStreamAVX2_loop:
 	VPCMPGTD     Y8, Y7, Y11
 	VPBROADCASTD 24(BX), Y7
 	VPBLENDVB    Y11, Y7, Y10, Y10
-	VPOR         Y11, Y5, Y5
-	VPSRLD       X1, Y6, Y6
+	VPSRLD       X2, Y6, Y6
 	VPBROADCASTD 28(BX), Y7
 	VPAND        Y7, Y6, Y6
 	VPBROADCASTD 32(BX), Y7
@@ -2419,12 +2495,13 @@ toByteStreamAVX2_loop:
 	VPANDN       Y6, Y11, Y6
 	VPOR         Y6, Y10, Y10
 	VMOVDQU      96(CX), Y6
-	VPAND        Y3, Y6, Y7
-	VPSRLD       X0, Y7, Y8
-	VPAND        Y4, Y8, Y8
-	VPADDD       Y2, Y7, Y11
+	VPAND        Y4, Y6, Y7
+	VPMAXUD      Y7, Y0, Y0
+	VPSRLD       X1, Y7, Y8
+	VPAND        Y5, Y8, Y8
+	VPADDD       Y3, Y7, Y11
 	VPADDD       Y8, Y11, Y11
-	VPSRLD       X0, Y11, Y11
+	VPSRLD       X1, Y11, Y11
 	VPBROADCASTD 16(BX), Y8
 	VADDPS       Y8, Y7, Y8
 	VPBROADCASTD 16(BX), Y12
@@ -2438,8 +2515,7 @@ toByteStreamAVX2_loop:
 	VPCMPGTD     Y8, Y7, Y12
 	VPBROADCASTD 24(BX), Y7
 	VPBLENDVB    Y12, Y7, Y11, Y11
-	VPOR         Y12, Y5, Y5
-	VPSRLD       X1, Y6, Y6
+	VPSRLD       X2, Y6, Y6
 	VPBROADCASTD 28(BX), Y7
 	VPAND        Y7, Y6, Y6
 	VPBROADCASTD 32(BX), Y7
@@ -2452,12 +2528,13 @@ toByteStreamAVX2_loop:
 	VPERMD       Y9, Y6, Y9
 	VMOVNTDQ     Y9, (AX)
 	VMOVDQU      128(CX), Y6
-	VPAND        Y3, Y6, Y7
-	VPSRLD       X0, Y7, Y8
-	VPAND        Y4, Y8, Y8
-	VPADDD       Y2, Y7, Y9
+	VPAND        Y4, Y6, Y7
+	VPMAXUD      Y7, Y0, Y0
+	VPSRLD       X1, Y7, Y8
+	VPAND        Y5, Y8, Y8
+	VPADDD       Y3, Y7, Y9
 	VPADDD       Y8, Y9, Y9
-	VPSRLD       X0, Y9, Y9
+	VPSRLD       X1, Y9, Y9
 	VPBROADCASTD 16(BX), Y8
 	VADDPS       Y8, Y7, Y8
 	VPBROADCASTD 16(BX), Y10
@@ -2471,8 +2548,7 @@ toByteStreamAVX2_loop:
 	VPCMPGTD     Y8, Y7, Y10
 	VPBROADCASTD 24(BX), Y7
 	VPBLENDVB    Y10, Y7, Y9, Y9
-	VPOR         Y10, Y5, Y5
-	VPSRLD       X1, Y6, Y6
+	VPSRLD       X2, Y6, Y6
 	VPBROADCASTD 28(BX), Y7
 	VPAND        Y7, Y6, Y6
 	VPBROADCASTD 32(BX), Y7
@@ -2480,12 +2556,13 @@ toByteStreamAVX2_loop:
 	VPANDN       Y6, Y10, Y6
 	VPOR         Y6, Y9, Y9
 	VMOVDQU      160(CX), Y6
-	VPAND        Y3, Y6, Y7
-	VPSRLD       X0, Y7, Y8
-	VPAND        Y4, Y8, Y8
-	VPADDD       Y2, Y7, Y10
+	VPAND        Y4, Y6, Y7
+	VPMAXUD      Y7, Y0, Y0
+	VPSRLD       X1, Y7, Y8
+	VPAND        Y5, Y8, Y8
+	VPADDD       Y3, Y7, Y10
 	VPADDD       Y8, Y10, Y10
-	VPSRLD       X0, Y10, Y10
+	VPSRLD       X1, Y10, Y10
 	VPBROADCASTD 16(BX), Y8
 	VADDPS       Y8, Y7, Y8
 	VPBROADCASTD 16(BX), Y11
@@ -2499,8 +2576,7 @@ toByteStreamAVX2_loop:
 	VPCMPGTD     Y8, Y7, Y11
 	VPBROADCASTD 24(BX), Y7
 	VPBLENDVB    Y11, Y7, Y10, Y10
-	VPOR         Y11, Y5, Y5
-	VPSRLD       X1, Y6, Y6
+	VPSRLD       X2, Y6, Y6
 	VPBROADCASTD 28(BX), Y7
 	VPAND        Y7, Y6, Y6
 	VPBROADCASTD 32(BX), Y7
@@ -2509,12 +2585,13 @@ toByteStreamAVX2_loop:
 	VPOR         Y6, Y10, Y10
 	VPACKUSDW    Y10, Y9, Y9
 	VMOVDQU      192(CX), Y6
-	VPAND        Y3, Y6, Y7
-	VPSRLD       X0, Y7, Y8
-	VPAND        Y4, Y8, Y8
-	VPADDD       Y2, Y7, Y10
+	VPAND        Y4, Y6, Y7
+	VPMAXUD      Y7, Y0, Y0
+	VPSRLD       X1, Y7, Y8
+	VPAND        Y5, Y8, Y8
+	VPADDD       Y3, Y7, Y10
 	VPADDD       Y8, Y10, Y10
-	VPSRLD       X0, Y10, Y10
+	VPSRLD       X1, Y10, Y10
 	VPBROADCASTD 16(BX), Y8
 	VADDPS       Y8, Y7, Y8
 	VPBROADCASTD 16(BX), Y11
@@ -2528,8 +2605,7 @@ toByteStreamAVX2_loop:
 	VPCMPGTD     Y8, Y7, Y11
 	VPBROADCASTD 24(BX), Y7
 	VPBLENDVB    Y11, Y7, Y10, Y10
-	VPOR         Y11, Y5, Y5
-	VPSRLD       X1, Y6, Y6
+	VPSRLD       X2, Y6, Y6
 	VPBROADCASTD 28(BX), Y7
 	VPAND        Y7, Y6, Y6
 	VPBROADCASTD 32(BX), Y7
@@ -2537,12 +2613,13 @@ toByteStreamAVX2_loop:
 	VPANDN       Y6, Y11, Y6
 	VPOR         Y6, Y10, Y10
 	VMOVDQU      224(CX), Y6
-	VPAND        Y3, Y6, Y7
-	VPSRLD       X0, Y7, Y8
-	VPAND        Y4, Y8, Y8
-	VPADDD       Y2, Y7, Y11
+	VPAND        Y4, Y6, Y7
+	VPMAXUD      Y7, Y0, Y0
+	VPSRLD       X1, Y7, Y8
+	VPAND        Y5, Y8, Y8
+	VPADDD       Y3, Y7, Y11
 	VPADDD       Y8, Y11, Y11
-	VPSRLD       X0, Y11, Y11
+	VPSRLD       X1, Y11, Y11
 	VPBROADCASTD 16(BX), Y8
 	VADDPS       Y8, Y7, Y8
 	VPBROADCASTD 16(BX), Y12
@@ -2556,8 +2633,7 @@ toByteStreamAVX2_loop:
 	VPCMPGTD     Y8, Y7, Y12
 	VPBROADCASTD 24(BX), Y7
 	VPBLENDVB    Y12, Y7, Y11, Y11
-	VPOR         Y12, Y5, Y5
-	VPSRLD       X1, Y6, Y6
+	VPSRLD       X2, Y6, Y6
 	VPBROADCASTD 28(BX), Y7
 	VPAND        Y7, Y6, Y6
 	VPBROADCASTD 32(BX), Y7
@@ -2575,8 +2651,14 @@ toByteStreamAVX2_loop:
 	JNZ          toByteStreamAVX2_loop
 
 toByteStreamAVX2_done:
-	VPMOVMSKB Y5, AX
-	MOVL      AX, nans+64(FP)
+	VEXTRACTI128 $0x01, Y0, X1
+	VPMAXUD      X0, X1, X1
+	VPSHUFD      $0x4e, X1, X0
+	VPMAXUD      X0, X1, X1
+	VPSHUFD      $0xb1, X1, X0
+	VPMAXUD      X0, X1, X1
+	VMOVD        X1, AX
+	MOVL         AX, high+64(FP)
 	SFENCE
 	VZEROUPPER
 	RET
@@ -3863,91 +3945,106 @@ pairsF16AVX512_done:
 	VZEROUPPER
 	RET
 
-// func toBF16AVX512(dst []byte, src []byte, n int, over uint32)
-// Requires: AVX, AVX512BW, AVX512F
-TEXT ·toBF16AVX512(SB), NOSPLIT, $0-60
+// func toBF16AVX512(dst []byte, src []byte, n int, over uint32) (high uint32)
+// Requires: AVX, AVX2, AVX512BW, AVX512F
+TEXT ·toBF16AVX512(SB), NOSPLIT, $0-68
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         src_base+24(FP), CX
 	MOVQ         n+48(FP), DX
+	VPXORD       Z0, Z0, Z0
 	MOVL         over+56(FP), BX
-	VPBROADCASTD BX, Z0
-	VMOVDQU32    quartersAVX512<>+0(SB), Z1
+	VPBROADCASTD BX, Z1
+	VMOVDQU32    quartersAVX512<>+0(SB), Z2
 	MOVL         $0x7fffffff, BX
-	VPBROADCASTD BX, Z2
-	MOVL         $0x00000001, BX
 	VPBROADCASTD BX, Z3
-	MOVL         $0x00007fff, BX
+	MOVL         $0x00000001, BX
 	VPBROADCASTD BX, Z4
-	MOVL         $0x7f800000, BX
+	MOVL         $0x00007fff, BX
 	VPBROADCASTD BX, Z5
-	MOVL         $0x00007fc0, BX
+	MOVL         $0x7f800000, BX
 	VPBROADCASTD BX, Z6
-	MOVL         $0x00008000, BX
+	MOVL         $0x00007fc0, BX
 	VPBROADCASTD BX, Z7
+	MOVL         $0x00008000, BX
+	VPBROADCASTD BX, Z8
 	SHRQ         $0x06, DX
 	JZ           toBF16AVX512_done
 
 toBF16AVX512_loop:
-	VMOVDQU32  (CX), Z8
-	VPANDD     Z2, Z8, Z9
-	VPSRLD     $0x10, Z9, Z10
-	VPANDD     Z3, Z10, Z10
-	VPADDD     Z4, Z9, Z11
-	VPADDD     Z10, Z11, Z11
-	VPSRLD     $0x10, Z11, Z11
-	VPMINUD    Z0, Z11, Z11
-	VPCMPUD    $0x06, Z5, Z9, K1
-	VMOVDQA32  Z6, K1, Z11
-	VPSRLD     $0x10, Z8, Z8
-	VPTERNLOGD $0xf8, Z7, Z8, Z11
-	VMOVDQU32  64(CX), Z8
-	VPANDD     Z2, Z8, Z9
-	VPSRLD     $0x10, Z9, Z10
-	VPANDD     Z3, Z10, Z10
-	VPADDD     Z4, Z9, Z12
-	VPADDD     Z10, Z12, Z12
+	VMOVDQU32  (CX), Z9
+	VPANDD     Z3, Z9, Z10
+	VPMAXUD    Z10, Z0, Z0
+	VPSRLD     $0x10, Z10, Z11
+	VPANDD     Z4, Z11, Z11
+	VPADDD     Z5, Z10, Z12
+	VPADDD     Z11, Z12, Z12
 	VPSRLD     $0x10, Z12, Z12
-	VPMINUD    Z0, Z12, Z12
-	VPCMPUD    $0x06, Z5, Z9, K1
-	VMOVDQA32  Z6, K1, Z12
-	VPSRLD     $0x10, Z8, Z8
-	VPTERNLOGD $0xf8, Z7, Z8, Z12
-	VPACKUSDW  Z12, Z11, Z11
-	VPERMQ     Z11, Z1, Z11
-	VMOVUPS    Z11, (AX)
-	VMOVDQU32  128(CX), Z8
-	VPANDD     Z2, Z8, Z9
-	VPSRLD     $0x10, Z9, Z10
-	VPANDD     Z3, Z10, Z10
-	VPADDD     Z4, Z9, Z11
-	VPADDD     Z10, Z11, Z11
-	VPSRLD     $0x10, Z11, Z11
-	VPMINUD    Z0, Z11, Z11
-	VPCMPUD    $0x06, Z5, Z9, K1
-	VMOVDQA32  Z6, K1, Z11
-	VPSRLD     $0x10, Z8, Z8
-	VPTERNLOGD $0xf8, Z7, Z8, Z11
-	VMOVDQU32  192(CX), Z8
-	VPANDD     Z2, Z8, Z9
-	VPSRLD     $0x10, Z9, Z10
-	VPANDD     Z3, Z10, Z10
-	VPADDD     Z4, Z9, Z12
-	VPADDD     Z10, Z12, Z12
+	VPMINUD    Z1, Z12, Z12
+	VPCMPUD    $0x06, Z6, Z10, K1
+	VMOVDQA32  Z7, K1, Z12
+	VPSRLD     $0x10, Z9, Z9
+	VPTERNLOGD $0xf8, Z8, Z9, Z12
+	VMOVDQU32  64(CX), Z9
+	VPANDD     Z3, Z9, Z10
+	VPMAXUD    Z10, Z0, Z0
+	VPSRLD     $0x10, Z10, Z11
+	VPANDD     Z4, Z11, Z11
+	VPADDD     Z5, Z10, Z13
+	VPADDD     Z11, Z13, Z13
+	VPSRLD     $0x10, Z13, Z13
+	VPMINUD    Z1, Z13, Z13
+	VPCMPUD    $0x06, Z6, Z10, K1
+	VMOVDQA32  Z7, K1, Z13
+	VPSRLD     $0x10, Z9, Z9
+	VPTERNLOGD $0xf8, Z8, Z9, Z13
+	VPACKUSDW  Z13, Z12, Z12
+	VPERMQ     Z12, Z2, Z12
+	VMOVUPS    Z12, (AX)
+	VMOVDQU32  128(CX), Z9
+	VPANDD     Z3, Z9, Z10
+	VPMAXUD    Z10, Z0, Z0
+	VPSRLD     $0x10, Z10, Z11
+	VPANDD     Z4, Z11, Z11
+	VPADDD     Z5, Z10, Z12
+	VPADDD     Z11, Z12, Z12
 	VPSRLD     $0x10, Z12, Z12
-	VPMINUD    Z0, Z12, Z12
-	VPCMPUD    $0x06, Z5, Z9, K1
-	VMOVDQA32  Z6, K1, Z12
-	VPSRLD     $0x10, Z8, Z8
-	VPTERNLOGD $0xf8, Z7, Z8, Z12
-	VPACKUSDW  Z12, Z11, Z11
-	VPERMQ     Z11, Z1, Z11
-	VMOVUPS    Z11, 64(AX)
+	VPMINUD    Z1, Z12, Z12
+	VPCMPUD    $0x06, Z6, Z10, K1
+	VMOVDQA32  Z7, K1, Z12
+	VPSRLD     $0x10, Z9, Z9
+	VPTERNLOGD $0xf8, Z8, Z9, Z12
+	VMOVDQU32  192(CX), Z9
+	VPANDD     Z3, Z9, Z10
+	VPMAXUD    Z10, Z0, Z0
+	VPSRLD     $0x10, Z10, Z11
+	VPANDD     Z4, Z11, Z11
+	VPADDD     Z5, Z10, Z13
+	VPADDD     Z11, Z13, Z13
+	VPSRLD     $0x10, Z13, Z13
+	VPMINUD    Z1, Z13, Z13
+	VPCMPUD    $0x06, Z6, Z10, K1
+	VMOVDQA32  Z7, K1, Z13
+	VPSRLD     $0x10, Z9, Z9
+	VPTERNLOGD $0xf8, Z8, Z9, Z13
+	VPACKUSDW  Z13, Z12, Z12
+	VPERMQ     Z12, Z2, Z12
+	VMOVUPS    Z12, 64(AX)
 	ADDQ       $0x00000100, CX
 	ADDQ       $0x00000080, AX
 	DECQ       DX
 	JNZ        toBF16AVX512_loop
 
 toBF16AVX512_done:
+	VEXTRACTI64X4 $0x01, Z0, Y1
+	VPMAXUD       Y0, Y1, Y1
+	VEXTRACTI128  $0x01, Y1, X0
+	VPMAXUD       X1, X0, X0
+	VPSHUFD       $0x4e, X0, X1
+	VPMAXUD       X1, X0, X0
+	VPSHUFD       $0xb1, X0, X1
+	VPMAXUD       X1, X0, X0
+	VMOVD         X0, AX
+	MOVL          AX, high+64(FP)
 	VZEROUPPER
 	RET
 
@@ -3969,178 +4066,204 @@ DATA quartersAVX512<>+56(SB)/4, $0x00000007
 DATA quartersAVX512<>+60(SB)/4, $0x00000000
 GLOBL quartersAVX512<>(SB), RODATA|NOPTR, $64
 
-// func toBF16FloatsAVX512(dst []byte, src []float32, n int, over uint32)
-TEXT ·toBF16FloatsAVX512(SB), NOSPLIT, $0-60
+// func toBF16FloatsAVX512(dst []byte, src []float32, n int, over uint32) (high uint32)
+TEXT ·toBF16FloatsAVX512(SB), NOSPLIT, $0-68
 	JMP ·toBF16AVX512(SB)
 
-// func toF16AVX512(dst []byte, src []byte, n int, over uint32)
-// Requires: AVX, AVX512BW, AVX512F
-TEXT ·toF16AVX512(SB), NOSPLIT, $0-60
+// func toF16AVX512(dst []byte, src []byte, n int, over uint32) (high uint32)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, CMOV
+TEXT ·toF16AVX512(SB), NOSPLIT, $0-68
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         src_base+24(FP), CX
 	MOVQ         n+48(FP), DX
+	VPXORD       Z0, Z0, Z0
 	MOVL         over+56(FP), BX
-	VPBROADCASTW BX, Z0
-	MOVL         $0x00007e00, BX
 	VPBROADCASTW BX, Z1
-	MOVL         $0x00007fff, BX
+	MOVL         $0x00007e00, BX
 	VPBROADCASTW BX, Z2
-	MOVL         $0x00008000, BX
+	MOVL         $0x00007fff, BX
 	VPBROADCASTW BX, Z3
-	MOVL         $0x00007c00, BX
+	MOVL         $0x00008000, BX
 	VPBROADCASTW BX, Z4
+	MOVL         $0x00007c00, BX
+	VPBROADCASTW BX, Z5
 	SHRQ         $0x06, DX
 	JZ           toF16AVX512_done
 
 toF16AVX512_loop:
-	VMOVDQU32    (CX), Z6
-	VMOVDQU32    64(CX), Z8
-	VCVTPS2PH    $0x00, Z6, Y5
-	VCVTPS2PH    $0x00, Z8, Y6
-	VINSERTI64X4 $0x01, Y6, Z5, Z5
-	VPANDD       Z2, Z5, Z6
-	VPCMPUW      $0x06, Z4, Z6, K1
-	VPMINUW      Z0, Z6, Z6
-	VMOVDQU16    Z1, K1, Z6
-	VPTERNLOGD   $0xf8, Z3, Z5, Z6
-	VMOVUPS      Z6, (AX)
-	VMOVDQU32    128(CX), Z6
-	VMOVDQU32    192(CX), Z8
-	VCVTPS2PH    $0x00, Z6, Y7
-	VCVTPS2PH    $0x00, Z8, Y5
-	VINSERTI64X4 $0x01, Y5, Z7, Z7
-	VPANDD       Z2, Z7, Z6
-	VPCMPUW      $0x06, Z4, Z6, K1
-	VPMINUW      Z0, Z6, Z6
-	VMOVDQU16    Z1, K1, Z6
-	VPTERNLOGD   $0xf8, Z3, Z7, Z6
-	VMOVUPS      Z6, 64(AX)
+	VMOVDQU32    (CX), Z7
+	VMOVDQU32    64(CX), Z9
+	VCVTPS2PH    $0x00, Z7, Y6
+	VCVTPS2PH    $0x00, Z9, Y7
+	VINSERTI64X4 $0x01, Y7, Z6, Z6
+	VPANDD       Z3, Z6, Z7
+	VPMAXUW      Z7, Z0, Z0
+	VPCMPUW      $0x06, Z5, Z7, K1
+	VPMINUW      Z1, Z7, Z7
+	VMOVDQU16    Z2, K1, Z7
+	VPTERNLOGD   $0xf8, Z4, Z6, Z7
+	VMOVUPS      Z7, (AX)
+	VMOVDQU32    128(CX), Z7
+	VMOVDQU32    192(CX), Z9
+	VCVTPS2PH    $0x00, Z7, Y8
+	VCVTPS2PH    $0x00, Z9, Y6
+	VINSERTI64X4 $0x01, Y6, Z8, Z8
+	VPANDD       Z3, Z8, Z7
+	VPMAXUW      Z7, Z0, Z0
+	VPCMPUW      $0x06, Z5, Z7, K1
+	VPMINUW      Z1, Z7, Z7
+	VMOVDQU16    Z2, K1, Z7
+	VPTERNLOGD   $0xf8, Z4, Z8, Z7
+	VMOVUPS      Z7, 64(AX)
 	ADDQ         $0x00000100, CX
 	ADDQ         $0x00000080, AX
 	DECQ         DX
 	JNZ          toF16AVX512_loop
 
 toF16AVX512_done:
+	VEXTRACTI64X4 $0x01, Z0, Y1
+	VPMAXUW       Y0, Y1, Y1
+	VEXTRACTI128  $0x01, Y1, X0
+	VPMAXUW       X1, X0, X0
+	VPSHUFD       $0x4e, X0, X1
+	VPMAXUW       X1, X0, X0
+	VPSHUFD       $0xb1, X0, X1
+	VPMAXUW       X1, X0, X0
+	VMOVD         X0, AX
+	MOVL          AX, CX
+	SHRL          $0x10, CX
+	ANDL          $0x0000ffff, AX
+	CMPL          CX, AX
+	CMOVLHI       CX, AX
+	MOVL          AX, high+64(FP)
 	VZEROUPPER
 	RET
 
-// func toF16FloatsAVX512(dst []byte, src []float32, n int, over uint32)
-TEXT ·toF16FloatsAVX512(SB), NOSPLIT, $0-60
+// func toF16FloatsAVX512(dst []byte, src []float32, n int, over uint32) (high uint32)
+TEXT ·toF16FloatsAVX512(SB), NOSPLIT, $0-68
 	JMP ·toF16AVX512(SB)
 
-// func toByteAVX512(dst []byte, src []byte, n int, p *uint32) (nans uint32)
-// Requires: AVX, AVX512BW, AVX512F
+// func toByteAVX512(dst []byte, src []byte, n int, p *uint32) (high uint32)
+// Requires: AVX, AVX2, AVX512BW, AVX512F
 TEXT ·toByteAVX512(SB), NOSPLIT, $0-68
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         src_base+24(FP), CX
 	MOVQ         n+48(FP), DX
+	VPXORD       Z0, Z0, Z0
 	MOVQ         p+56(FP), BX
-	VMOVD        (BX), X0
-	VMOVD        4(BX), X1
-	VPBROADCASTD 8(BX), Z2
-	VPBROADCASTD 12(BX), Z3
-	VPBROADCASTD 16(BX), Z4
-	VPBROADCASTD 20(BX), Z5
-	VPBROADCASTD 24(BX), Z6
-	VPBROADCASTD 28(BX), Z7
-	VPBROADCASTD 32(BX), Z8
+	VMOVD        (BX), X1
+	VMOVD        4(BX), X2
+	VPBROADCASTD 8(BX), Z3
+	VPBROADCASTD 12(BX), Z4
+	VPBROADCASTD 16(BX), Z5
+	VPBROADCASTD 20(BX), Z6
+	VPBROADCASTD 24(BX), Z7
+	VPBROADCASTD 28(BX), Z8
+	VPBROADCASTD 32(BX), Z9
 	MOVL         $0x7fffffff, BX
-	VPBROADCASTD BX, Z9
-	MOVL         $0x00000001, BX
 	VPBROADCASTD BX, Z10
-	MOVL         $0x7f800000, BX
+	MOVL         $0x00000001, BX
 	VPBROADCASTD BX, Z11
-	VMOVDQU32    foursAVX512<>+0(SB), Z12
-	KXORW        K1, K1, K1
+	MOVL         $0x7f800000, BX
+	VPBROADCASTD BX, Z12
+	VMOVDQU32    foursAVX512<>+0(SB), Z13
 	SHRQ         $0x06, DX
 	JZ           toByteAVX512_done
 
 toByteAVX512_loop:
-	VMOVDQU32 (CX), Z13
-	VPANDD    Z9, Z13, Z14
-	VPSRLD    X0, Z14, Z15
-	VPANDD    Z10, Z15, Z15
-	VPADDD    Z2, Z14, Z16
-	VPADDD    Z15, Z16, Z16
-	VPSRLD    X0, Z16, Z16
-	VADDPS    Z4, Z14, Z15
-	VPCMPUD   $0x01, Z3, Z14, K2
-	VPSUBD    Z4, Z15, K2, Z16
-	VPMINUD   Z5, Z16, Z16
-	VPCMPUD   $0x06, Z11, Z14, K2
-	VMOVDQA32 Z6, K2, Z16
-	KORW      K2, K1, K1
-	VPSRLD    X1, Z13, Z13
-	VPCMPUD   $0x05, Z8, Z16, K2
-	VPANDD    Z7, Z13, Z13
-	VPORD     Z13, Z16, K2, Z16
-	VMOVDQU32 64(CX), Z13
-	VPANDD    Z9, Z13, Z14
-	VPSRLD    X0, Z14, Z15
-	VPANDD    Z10, Z15, Z15
-	VPADDD    Z2, Z14, Z17
-	VPADDD    Z15, Z17, Z17
-	VPSRLD    X0, Z17, Z17
-	VADDPS    Z4, Z14, Z15
-	VPCMPUD   $0x01, Z3, Z14, K2
-	VPSUBD    Z4, Z15, K2, Z17
-	VPMINUD   Z5, Z17, Z17
-	VPCMPUD   $0x06, Z11, Z14, K2
-	VMOVDQA32 Z6, K2, Z17
-	KORW      K2, K1, K1
-	VPSRLD    X1, Z13, Z13
-	VPCMPUD   $0x05, Z8, Z17, K2
-	VPANDD    Z7, Z13, Z13
-	VPORD     Z13, Z17, K2, Z17
-	VPACKUSDW Z17, Z16, Z16
-	VMOVDQU32 128(CX), Z13
-	VPANDD    Z9, Z13, Z14
-	VPSRLD    X0, Z14, Z15
-	VPANDD    Z10, Z15, Z15
-	VPADDD    Z2, Z14, Z17
-	VPADDD    Z15, Z17, Z17
-	VPSRLD    X0, Z17, Z17
-	VADDPS    Z4, Z14, Z15
-	VPCMPUD   $0x01, Z3, Z14, K2
-	VPSUBD    Z4, Z15, K2, Z17
-	VPMINUD   Z5, Z17, Z17
-	VPCMPUD   $0x06, Z11, Z14, K2
-	VMOVDQA32 Z6, K2, Z17
-	KORW      K2, K1, K1
-	VPSRLD    X1, Z13, Z13
-	VPCMPUD   $0x05, Z8, Z17, K2
-	VPANDD    Z7, Z13, Z13
-	VPORD     Z13, Z17, K2, Z17
-	VMOVDQU32 192(CX), Z13
-	VPANDD    Z9, Z13, Z14
-	VPSRLD    X0, Z14, Z15
-	VPANDD    Z10, Z15, Z15
-	VPADDD    Z2, Z14, Z18
-	VPADDD    Z15, Z18, Z18
-	VPSRLD    X0, Z18, Z18
-	VADDPS    Z4, Z14, Z15
-	VPCMPUD   $0x01, Z3, Z14, K2
-	VPSUBD    Z4, Z15, K2, Z18
-	VPMINUD   Z5, Z18, Z18
-	VPCMPUD   $0x06, Z11, Z14, K2
-	VMOVDQA32 Z6, K2, Z18
-	KORW      K2, K1, K1
-	VPSRLD    X1, Z13, Z13
-	VPCMPUD   $0x05, Z8, Z18, K2
-	VPANDD    Z7, Z13, Z13
-	VPORD     Z13, Z18, K2, Z18
+	VMOVDQU32 (CX), Z14
+	VPANDD    Z10, Z14, Z15
+	VPMAXUD   Z15, Z0, Z0
+	VPSRLD    X1, Z15, Z16
+	VPANDD    Z11, Z16, Z16
+	VPADDD    Z3, Z15, Z17
+	VPADDD    Z16, Z17, Z17
+	VPSRLD    X1, Z17, Z17
+	VADDPS    Z5, Z15, Z16
+	VPCMPUD   $0x01, Z4, Z15, K1
+	VPSUBD    Z5, Z16, K1, Z17
+	VPMINUD   Z6, Z17, Z17
+	VPCMPUD   $0x06, Z12, Z15, K1
+	VMOVDQA32 Z7, K1, Z17
+	VPSRLD    X2, Z14, Z14
+	VPCMPUD   $0x05, Z9, Z17, K1
+	VPANDD    Z8, Z14, Z14
+	VPORD     Z14, Z17, K1, Z17
+	VMOVDQU32 64(CX), Z14
+	VPANDD    Z10, Z14, Z15
+	VPMAXUD   Z15, Z0, Z0
+	VPSRLD    X1, Z15, Z16
+	VPANDD    Z11, Z16, Z16
+	VPADDD    Z3, Z15, Z18
+	VPADDD    Z16, Z18, Z18
+	VPSRLD    X1, Z18, Z18
+	VADDPS    Z5, Z15, Z16
+	VPCMPUD   $0x01, Z4, Z15, K1
+	VPSUBD    Z5, Z16, K1, Z18
+	VPMINUD   Z6, Z18, Z18
+	VPCMPUD   $0x06, Z12, Z15, K1
+	VMOVDQA32 Z7, K1, Z18
+	VPSRLD    X2, Z14, Z14
+	VPCMPUD   $0x05, Z9, Z18, K1
+	VPANDD    Z8, Z14, Z14
+	VPORD     Z14, Z18, K1, Z18
 	VPACKUSDW Z18, Z17, Z17
-	VPACKUSWB Z17, Z16, Z16
-	VPERMD    Z16, Z12, Z16
-	VMOVUPS   Z16, (AX)
+	VMOVDQU32 128(CX), Z14
+	VPANDD    Z10, Z14, Z15
+	VPMAXUD   Z15, Z0, Z0
+	VPSRLD    X1, Z15, Z16
+	VPANDD    Z11, Z16, Z16
+	VPADDD    Z3, Z15, Z18
+	VPADDD    Z16, Z18, Z18
+	VPSRLD    X1, Z18, Z18
+	VADDPS    Z5, Z15, Z16
+	VPCMPUD   $0x01, Z4, Z15, K1
+	VPSUBD    Z5, Z16, K1, Z18
+	VPMINUD   Z6, Z18, Z18
+	VPCMPUD   $0x06, Z12, Z15, K1
+	VMOVDQA32 Z7, K1, Z18
+	VPSRLD    X2, Z14, Z14
+	VPCMPUD   $0x05, Z9, Z18, K1
+	VPANDD    Z8, Z14, Z14
+	VPORD     Z14, Z18, K1, Z18
+	VMOVDQU32 192(CX), Z14
+	VPANDD    Z10, Z14, Z15
+	VPMAXUD   Z15, Z0, Z0
+	VPSRLD    X1, Z15, Z16
+	VPANDD    Z11, Z16, Z16
+	VPADDD    Z3, Z15, Z19
+	VPADDD    Z16, Z19, Z19
+	VPSRLD    X1, Z19, Z19
+	VADDPS    Z5, Z15, Z16
+	VPCMPUD   $0x01, Z4, Z15, K1
+	VPSUBD    Z5, Z16, K1, Z19
+	VPMINUD   Z6, Z19, Z19
+	VPCMPUD   $0x06, Z12, Z15, K1
+	VMOVDQA32 Z7, K1, Z19
+	VPSRLD    X2, Z14, Z14
+	VPCMPUD   $0x05, Z9, Z19, K1
+	VPANDD    Z8, Z14, Z14
+	VPORD     Z14, Z19, K1, Z19
+	VPACKUSDW Z19, Z18, Z18
+	VPACKUSWB Z18, Z17, Z17
+	VPERMD    Z17, Z13, Z17
+	VMOVUPS   Z17, (AX)
 	ADDQ      $0x00000100, CX
 	ADDQ      $0x00000040, AX
 	DECQ      DX
 	JNZ       toByteAVX512_loop
 
 toByteAVX512_done:
-	KMOVW K1, AX
-	MOVL  AX, nans+64(FP)
+	VEXTRACTI64X4 $0x01, Z0, Y1
+	VPMAXUD       Y0, Y1, Y1
+	VEXTRACTI128  $0x01, Y1, X0
+	VPMAXUD       X1, X0, X0
+	VPSHUFD       $0x4e, X0, X1
+	VPMAXUD       X1, X0, X0
+	VPSHUFD       $0xb1, X0, X1
+	VPMAXUD       X1, X0, X0
+	VMOVD         X0, AX
+	MOVL          AX, high+64(FP)
 	VZEROUPPER
 	RET
 
@@ -4162,7 +4285,7 @@ DATA foursAVX512<>+56(SB)/4, $0x0000000b
 DATA foursAVX512<>+60(SB)/4, $0x0000000f
 GLOBL foursAVX512<>(SB), RODATA|NOPTR, $64
 
-// func toByteFloatsAVX512(dst []byte, src []float32, n int, p *uint32) (nans uint32)
+// func toByteFloatsAVX512(dst []byte, src []float32, n int, p *uint32) (high uint32)
 TEXT ·toByteFloatsAVX512(SB), NOSPLIT, $0-68
 	JMP ·toByteAVX512(SB)
 
@@ -4365,260 +4488,301 @@ fromByteAVX512_done:
 TEXT ·fromByteFloatsAVX512(SB), NOSPLIT, $0-64
 	JMP ·fromByteAVX512(SB)
 
-// func toBF16StreamAVX512(dst []byte, src []byte, n int, over uint32)
-// Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·toBF16StreamAVX512(SB), NOSPLIT, $0-60
+// func toBF16StreamAVX512(dst []byte, src []byte, n int, over uint32) (high uint32)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, MMX+
+TEXT ·toBF16StreamAVX512(SB), NOSPLIT, $0-68
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         src_base+24(FP), CX
 	MOVQ         n+48(FP), DX
+	VPXORD       Z0, Z0, Z0
 	MOVL         over+56(FP), BX
-	VPBROADCASTD BX, Z0
-	VMOVDQU32    quartersAVX512<>+0(SB), Z1
+	VPBROADCASTD BX, Z1
+	VMOVDQU32    quartersAVX512<>+0(SB), Z2
 	MOVL         $0x7fffffff, BX
-	VPBROADCASTD BX, Z2
-	MOVL         $0x00000001, BX
 	VPBROADCASTD BX, Z3
-	MOVL         $0x00007fff, BX
+	MOVL         $0x00000001, BX
 	VPBROADCASTD BX, Z4
-	MOVL         $0x7f800000, BX
+	MOVL         $0x00007fff, BX
 	VPBROADCASTD BX, Z5
-	MOVL         $0x00007fc0, BX
+	MOVL         $0x7f800000, BX
 	VPBROADCASTD BX, Z6
-	MOVL         $0x00008000, BX
+	MOVL         $0x00007fc0, BX
 	VPBROADCASTD BX, Z7
+	MOVL         $0x00008000, BX
+	VPBROADCASTD BX, Z8
 	SHRQ         $0x06, DX
 	JZ           toBF16StreamAVX512_done
 
 toBF16StreamAVX512_loop:
-	VMOVDQU32  (CX), Z8
-	VPANDD     Z2, Z8, Z9
-	VPSRLD     $0x10, Z9, Z10
-	VPANDD     Z3, Z10, Z10
-	VPADDD     Z4, Z9, Z11
-	VPADDD     Z10, Z11, Z11
-	VPSRLD     $0x10, Z11, Z11
-	VPMINUD    Z0, Z11, Z11
-	VPCMPUD    $0x06, Z5, Z9, K1
-	VMOVDQA32  Z6, K1, Z11
-	VPSRLD     $0x10, Z8, Z8
-	VPTERNLOGD $0xf8, Z7, Z8, Z11
-	VMOVDQU32  64(CX), Z8
-	VPANDD     Z2, Z8, Z9
-	VPSRLD     $0x10, Z9, Z10
-	VPANDD     Z3, Z10, Z10
-	VPADDD     Z4, Z9, Z12
-	VPADDD     Z10, Z12, Z12
+	VMOVDQU32  (CX), Z9
+	VPANDD     Z3, Z9, Z10
+	VPMAXUD    Z10, Z0, Z0
+	VPSRLD     $0x10, Z10, Z11
+	VPANDD     Z4, Z11, Z11
+	VPADDD     Z5, Z10, Z12
+	VPADDD     Z11, Z12, Z12
 	VPSRLD     $0x10, Z12, Z12
-	VPMINUD    Z0, Z12, Z12
-	VPCMPUD    $0x06, Z5, Z9, K1
-	VMOVDQA32  Z6, K1, Z12
-	VPSRLD     $0x10, Z8, Z8
-	VPTERNLOGD $0xf8, Z7, Z8, Z12
-	VPACKUSDW  Z12, Z11, Z11
-	VPERMQ     Z11, Z1, Z11
-	VMOVNTDQ   Z11, (AX)
-	VMOVDQU32  128(CX), Z8
-	VPANDD     Z2, Z8, Z9
-	VPSRLD     $0x10, Z9, Z10
-	VPANDD     Z3, Z10, Z10
-	VPADDD     Z4, Z9, Z11
-	VPADDD     Z10, Z11, Z11
-	VPSRLD     $0x10, Z11, Z11
-	VPMINUD    Z0, Z11, Z11
-	VPCMPUD    $0x06, Z5, Z9, K1
-	VMOVDQA32  Z6, K1, Z11
-	VPSRLD     $0x10, Z8, Z8
-	VPTERNLOGD $0xf8, Z7, Z8, Z11
-	VMOVDQU32  192(CX), Z8
-	VPANDD     Z2, Z8, Z9
-	VPSRLD     $0x10, Z9, Z10
-	VPANDD     Z3, Z10, Z10
-	VPADDD     Z4, Z9, Z12
-	VPADDD     Z10, Z12, Z12
+	VPMINUD    Z1, Z12, Z12
+	VPCMPUD    $0x06, Z6, Z10, K1
+	VMOVDQA32  Z7, K1, Z12
+	VPSRLD     $0x10, Z9, Z9
+	VPTERNLOGD $0xf8, Z8, Z9, Z12
+	VMOVDQU32  64(CX), Z9
+	VPANDD     Z3, Z9, Z10
+	VPMAXUD    Z10, Z0, Z0
+	VPSRLD     $0x10, Z10, Z11
+	VPANDD     Z4, Z11, Z11
+	VPADDD     Z5, Z10, Z13
+	VPADDD     Z11, Z13, Z13
+	VPSRLD     $0x10, Z13, Z13
+	VPMINUD    Z1, Z13, Z13
+	VPCMPUD    $0x06, Z6, Z10, K1
+	VMOVDQA32  Z7, K1, Z13
+	VPSRLD     $0x10, Z9, Z9
+	VPTERNLOGD $0xf8, Z8, Z9, Z13
+	VPACKUSDW  Z13, Z12, Z12
+	VPERMQ     Z12, Z2, Z12
+	VMOVNTDQ   Z12, (AX)
+	VMOVDQU32  128(CX), Z9
+	VPANDD     Z3, Z9, Z10
+	VPMAXUD    Z10, Z0, Z0
+	VPSRLD     $0x10, Z10, Z11
+	VPANDD     Z4, Z11, Z11
+	VPADDD     Z5, Z10, Z12
+	VPADDD     Z11, Z12, Z12
 	VPSRLD     $0x10, Z12, Z12
-	VPMINUD    Z0, Z12, Z12
-	VPCMPUD    $0x06, Z5, Z9, K1
-	VMOVDQA32  Z6, K1, Z12
-	VPSRLD     $0x10, Z8, Z8
-	VPTERNLOGD $0xf8, Z7, Z8, Z12
-	VPACKUSDW  Z12, Z11, Z11
-	VPERMQ     Z11, Z1, Z11
-	VMOVNTDQ   Z11, 64(AX)
+	VPMINUD    Z1, Z12, Z12
+	VPCMPUD    $0x06, Z6, Z10, K1
+	VMOVDQA32  Z7, K1, Z12
+	VPSRLD     $0x10, Z9, Z9
+	VPTERNLOGD $0xf8, Z8, Z9, Z12
+	VMOVDQU32  192(CX), Z9
+	VPANDD     Z3, Z9, Z10
+	VPMAXUD    Z10, Z0, Z0
+	VPSRLD     $0x10, Z10, Z11
+	VPANDD     Z4, Z11, Z11
+	VPADDD     Z5, Z10, Z13
+	VPADDD     Z11, Z13, Z13
+	VPSRLD     $0x10, Z13, Z13
+	VPMINUD    Z1, Z13, Z13
+	VPCMPUD    $0x06, Z6, Z10, K1
+	VMOVDQA32  Z7, K1, Z13
+	VPSRLD     $0x10, Z9, Z9
+	VPTERNLOGD $0xf8, Z8, Z9, Z13
+	VPACKUSDW  Z13, Z12, Z12
+	VPERMQ     Z12, Z2, Z12
+	VMOVNTDQ   Z12, 64(AX)
 	ADDQ       $0x00000100, CX
 	ADDQ       $0x00000080, AX
 	DECQ       DX
 	JNZ        toBF16StreamAVX512_loop
 
 toBF16StreamAVX512_done:
+	VEXTRACTI64X4 $0x01, Z0, Y1
+	VPMAXUD       Y0, Y1, Y1
+	VEXTRACTI128  $0x01, Y1, X0
+	VPMAXUD       X1, X0, X0
+	VPSHUFD       $0x4e, X0, X1
+	VPMAXUD       X1, X0, X0
+	VPSHUFD       $0xb1, X0, X1
+	VPMAXUD       X1, X0, X0
+	VMOVD         X0, AX
+	MOVL          AX, high+64(FP)
 	SFENCE
 	VZEROUPPER
 	RET
 
-// func toF16StreamAVX512(dst []byte, src []byte, n int, over uint32)
-// Requires: AVX, AVX512BW, AVX512F, MMX+
-TEXT ·toF16StreamAVX512(SB), NOSPLIT, $0-60
+// func toF16StreamAVX512(dst []byte, src []byte, n int, over uint32) (high uint32)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, CMOV, MMX+
+TEXT ·toF16StreamAVX512(SB), NOSPLIT, $0-68
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         src_base+24(FP), CX
 	MOVQ         n+48(FP), DX
+	VPXORD       Z0, Z0, Z0
 	MOVL         over+56(FP), BX
-	VPBROADCASTW BX, Z0
-	MOVL         $0x00007e00, BX
 	VPBROADCASTW BX, Z1
-	MOVL         $0x00007fff, BX
+	MOVL         $0x00007e00, BX
 	VPBROADCASTW BX, Z2
-	MOVL         $0x00008000, BX
+	MOVL         $0x00007fff, BX
 	VPBROADCASTW BX, Z3
-	MOVL         $0x00007c00, BX
+	MOVL         $0x00008000, BX
 	VPBROADCASTW BX, Z4
+	MOVL         $0x00007c00, BX
+	VPBROADCASTW BX, Z5
 	SHRQ         $0x06, DX
 	JZ           toF16StreamAVX512_done
 
 toF16StreamAVX512_loop:
-	VMOVDQU32    (CX), Z6
-	VMOVDQU32    64(CX), Z8
-	VCVTPS2PH    $0x00, Z6, Y5
-	VCVTPS2PH    $0x00, Z8, Y6
-	VINSERTI64X4 $0x01, Y6, Z5, Z5
-	VPANDD       Z2, Z5, Z6
-	VPCMPUW      $0x06, Z4, Z6, K1
-	VPMINUW      Z0, Z6, Z6
-	VMOVDQU16    Z1, K1, Z6
-	VPTERNLOGD   $0xf8, Z3, Z5, Z6
-	VMOVNTDQ     Z6, (AX)
-	VMOVDQU32    128(CX), Z6
-	VMOVDQU32    192(CX), Z8
-	VCVTPS2PH    $0x00, Z6, Y7
-	VCVTPS2PH    $0x00, Z8, Y5
-	VINSERTI64X4 $0x01, Y5, Z7, Z7
-	VPANDD       Z2, Z7, Z6
-	VPCMPUW      $0x06, Z4, Z6, K1
-	VPMINUW      Z0, Z6, Z6
-	VMOVDQU16    Z1, K1, Z6
-	VPTERNLOGD   $0xf8, Z3, Z7, Z6
-	VMOVNTDQ     Z6, 64(AX)
+	VMOVDQU32    (CX), Z7
+	VMOVDQU32    64(CX), Z9
+	VCVTPS2PH    $0x00, Z7, Y6
+	VCVTPS2PH    $0x00, Z9, Y7
+	VINSERTI64X4 $0x01, Y7, Z6, Z6
+	VPANDD       Z3, Z6, Z7
+	VPMAXUW      Z7, Z0, Z0
+	VPCMPUW      $0x06, Z5, Z7, K1
+	VPMINUW      Z1, Z7, Z7
+	VMOVDQU16    Z2, K1, Z7
+	VPTERNLOGD   $0xf8, Z4, Z6, Z7
+	VMOVNTDQ     Z7, (AX)
+	VMOVDQU32    128(CX), Z7
+	VMOVDQU32    192(CX), Z9
+	VCVTPS2PH    $0x00, Z7, Y8
+	VCVTPS2PH    $0x00, Z9, Y6
+	VINSERTI64X4 $0x01, Y6, Z8, Z8
+	VPANDD       Z3, Z8, Z7
+	VPMAXUW      Z7, Z0, Z0
+	VPCMPUW      $0x06, Z5, Z7, K1
+	VPMINUW      Z1, Z7, Z7
+	VMOVDQU16    Z2, K1, Z7
+	VPTERNLOGD   $0xf8, Z4, Z8, Z7
+	VMOVNTDQ     Z7, 64(AX)
 	ADDQ         $0x00000100, CX
 	ADDQ         $0x00000080, AX
 	DECQ         DX
 	JNZ          toF16StreamAVX512_loop
 
 toF16StreamAVX512_done:
+	VEXTRACTI64X4 $0x01, Z0, Y1
+	VPMAXUW       Y0, Y1, Y1
+	VEXTRACTI128  $0x01, Y1, X0
+	VPMAXUW       X1, X0, X0
+	VPSHUFD       $0x4e, X0, X1
+	VPMAXUW       X1, X0, X0
+	VPSHUFD       $0xb1, X0, X1
+	VPMAXUW       X1, X0, X0
+	VMOVD         X0, AX
+	MOVL          AX, CX
+	SHRL          $0x10, CX
+	ANDL          $0x0000ffff, AX
+	CMPL          CX, AX
+	CMOVLHI       CX, AX
+	MOVL          AX, high+64(FP)
 	SFENCE
 	VZEROUPPER
 	RET
 
-// func toByteStreamAVX512(dst []byte, src []byte, n int, p *uint32) (nans uint32)
-// Requires: AVX, AVX512BW, AVX512F, MMX+
+// func toByteStreamAVX512(dst []byte, src []byte, n int, p *uint32) (high uint32)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, MMX+
 TEXT ·toByteStreamAVX512(SB), NOSPLIT, $0-68
 	MOVQ         dst_base+0(FP), AX
 	MOVQ         src_base+24(FP), CX
 	MOVQ         n+48(FP), DX
+	VPXORD       Z0, Z0, Z0
 	MOVQ         p+56(FP), BX
-	VMOVD        (BX), X0
-	VMOVD        4(BX), X1
-	VPBROADCASTD 8(BX), Z2
-	VPBROADCASTD 12(BX), Z3
-	VPBROADCASTD 16(BX), Z4
-	VPBROADCASTD 20(BX), Z5
-	VPBROADCASTD 24(BX), Z6
-	VPBROADCASTD 28(BX), Z7
-	VPBROADCASTD 32(BX), Z8
+	VMOVD        (BX), X1
+	VMOVD        4(BX), X2
+	VPBROADCASTD 8(BX), Z3
+	VPBROADCASTD 12(BX), Z4
+	VPBROADCASTD 16(BX), Z5
+	VPBROADCASTD 20(BX), Z6
+	VPBROADCASTD 24(BX), Z7
+	VPBROADCASTD 28(BX), Z8
+	VPBROADCASTD 32(BX), Z9
 	MOVL         $0x7fffffff, BX
-	VPBROADCASTD BX, Z9
-	MOVL         $0x00000001, BX
 	VPBROADCASTD BX, Z10
-	MOVL         $0x7f800000, BX
+	MOVL         $0x00000001, BX
 	VPBROADCASTD BX, Z11
-	VMOVDQU32    foursAVX512<>+0(SB), Z12
-	KXORW        K1, K1, K1
+	MOVL         $0x7f800000, BX
+	VPBROADCASTD BX, Z12
+	VMOVDQU32    foursAVX512<>+0(SB), Z13
 	SHRQ         $0x06, DX
 	JZ           toByteStreamAVX512_done
 
 toByteStreamAVX512_loop:
-	VMOVDQU32 (CX), Z13
-	VPANDD    Z9, Z13, Z14
-	VPSRLD    X0, Z14, Z15
-	VPANDD    Z10, Z15, Z15
-	VPADDD    Z2, Z14, Z16
-	VPADDD    Z15, Z16, Z16
-	VPSRLD    X0, Z16, Z16
-	VADDPS    Z4, Z14, Z15
-	VPCMPUD   $0x01, Z3, Z14, K2
-	VPSUBD    Z4, Z15, K2, Z16
-	VPMINUD   Z5, Z16, Z16
-	VPCMPUD   $0x06, Z11, Z14, K2
-	VMOVDQA32 Z6, K2, Z16
-	KORW      K2, K1, K1
-	VPSRLD    X1, Z13, Z13
-	VPCMPUD   $0x05, Z8, Z16, K2
-	VPANDD    Z7, Z13, Z13
-	VPORD     Z13, Z16, K2, Z16
-	VMOVDQU32 64(CX), Z13
-	VPANDD    Z9, Z13, Z14
-	VPSRLD    X0, Z14, Z15
-	VPANDD    Z10, Z15, Z15
-	VPADDD    Z2, Z14, Z17
-	VPADDD    Z15, Z17, Z17
-	VPSRLD    X0, Z17, Z17
-	VADDPS    Z4, Z14, Z15
-	VPCMPUD   $0x01, Z3, Z14, K2
-	VPSUBD    Z4, Z15, K2, Z17
-	VPMINUD   Z5, Z17, Z17
-	VPCMPUD   $0x06, Z11, Z14, K2
-	VMOVDQA32 Z6, K2, Z17
-	KORW      K2, K1, K1
-	VPSRLD    X1, Z13, Z13
-	VPCMPUD   $0x05, Z8, Z17, K2
-	VPANDD    Z7, Z13, Z13
-	VPORD     Z13, Z17, K2, Z17
-	VPACKUSDW Z17, Z16, Z16
-	VMOVDQU32 128(CX), Z13
-	VPANDD    Z9, Z13, Z14
-	VPSRLD    X0, Z14, Z15
-	VPANDD    Z10, Z15, Z15
-	VPADDD    Z2, Z14, Z17
-	VPADDD    Z15, Z17, Z17
-	VPSRLD    X0, Z17, Z17
-	VADDPS    Z4, Z14, Z15
-	VPCMPUD   $0x01, Z3, Z14, K2
-	VPSUBD    Z4, Z15, K2, Z17
-	VPMINUD   Z5, Z17, Z17
-	VPCMPUD   $0x06, Z11, Z14, K2
-	VMOVDQA32 Z6, K2, Z17
-	KORW      K2, K1, K1
-	VPSRLD    X1, Z13, Z13
-	VPCMPUD   $0x05, Z8, Z17, K2
-	VPANDD    Z7, Z13, Z13
-	VPORD     Z13, Z17, K2, Z17
-	VMOVDQU32 192(CX), Z13
-	VPANDD    Z9, Z13, Z14
-	VPSRLD    X0, Z14, Z15
-	VPANDD    Z10, Z15, Z15
-	VPADDD    Z2, Z14, Z18
-	VPADDD    Z15, Z18, Z18
-	VPSRLD    X0, Z18, Z18
-	VADDPS    Z4, Z14, Z15
-	VPCMPUD   $0x01, Z3, Z14, K2
-	VPSUBD    Z4, Z15, K2, Z18
-	VPMINUD   Z5, Z18, Z18
-	VPCMPUD   $0x06, Z11, Z14, K2
-	VMOVDQA32 Z6, K2, Z18
-	KORW      K2, K1, K1
-	VPSRLD    X1, Z13, Z13
-	VPCMPUD   $0x05, Z8, Z18, K2
-	VPANDD    Z7, Z13, Z13
-	VPORD     Z13, Z18, K2, Z18
+	VMOVDQU32 (CX), Z14
+	VPANDD    Z10, Z14, Z15
+	VPMAXUD   Z15, Z0, Z0
+	VPSRLD    X1, Z15, Z16
+	VPANDD    Z11, Z16, Z16
+	VPADDD    Z3, Z15, Z17
+	VPADDD    Z16, Z17, Z17
+	VPSRLD    X1, Z17, Z17
+	VADDPS    Z5, Z15, Z16
+	VPCMPUD   $0x01, Z4, Z15, K1
+	VPSUBD    Z5, Z16, K1, Z17
+	VPMINUD   Z6, Z17, Z17
+	VPCMPUD   $0x06, Z12, Z15, K1
+	VMOVDQA32 Z7, K1, Z17
+	VPSRLD    X2, Z14, Z14
+	VPCMPUD   $0x05, Z9, Z17, K1
+	VPANDD    Z8, Z14, Z14
+	VPORD     Z14, Z17, K1, Z17
+	VMOVDQU32 64(CX), Z14
+	VPANDD    Z10, Z14, Z15
+	VPMAXUD   Z15, Z0, Z0
+	VPSRLD    X1, Z15, Z16
+	VPANDD    Z11, Z16, Z16
+	VPADDD    Z3, Z15, Z18
+	VPADDD    Z16, Z18, Z18
+	VPSRLD    X1, Z18, Z18
+	VADDPS    Z5, Z15, Z16
+	VPCMPUD   $0x01, Z4, Z15, K1
+	VPSUBD    Z5, Z16, K1, Z18
+	VPMINUD   Z6, Z18, Z18
+	VPCMPUD   $0x06, Z12, Z15, K1
+	VMOVDQA32 Z7, K1, Z18
+	VPSRLD    X2, Z14, Z14
+	VPCMPUD   $0x05, Z9, Z18, K1
+	VPANDD    Z8, Z14, Z14
+	VPORD     Z14, Z18, K1, Z18
 	VPACKUSDW Z18, Z17, Z17
-	VPACKUSWB Z17, Z16, Z16
-	VPERMD    Z16, Z12, Z16
-	VMOVNTDQ  Z16, (AX)
+	VMOVDQU32 128(CX), Z14
+	VPANDD    Z10, Z14, Z15
+	VPMAXUD   Z15, Z0, Z0
+	VPSRLD    X1, Z15, Z16
+	VPANDD    Z11, Z16, Z16
+	VPADDD    Z3, Z15, Z18
+	VPADDD    Z16, Z18, Z18
+	VPSRLD    X1, Z18, Z18
+	VADDPS    Z5, Z15, Z16
+	VPCMPUD   $0x01, Z4, Z15, K1
+	VPSUBD    Z5, Z16, K1, Z18
+	VPMINUD   Z6, Z18, Z18
+	VPCMPUD   $0x06, Z12, Z15, K1
+	VMOVDQA32 Z7, K1, Z18
+	VPSRLD    X2, Z14, Z14
+	VPCMPUD   $0x05, Z9, Z18, K1
+	VPANDD    Z8, Z14, Z14
+	VPORD     Z14, Z18, K1, Z18
+	VMOVDQU32 192(CX), Z14
+	VPANDD    Z10, Z14, Z15
+	VPMAXUD   Z15, Z0, Z0
+	VPSRLD    X1, Z15, Z16
+	VPANDD    Z11, Z16, Z16
+	VPADDD    Z3, Z15, Z19
+	VPADDD    Z16, Z19, Z19
+	VPSRLD    X1, Z19, Z19
+	VADDPS    Z5, Z15, Z16
+	VPCMPUD   $0x01, Z4, Z15, K1
+	VPSUBD    Z5, Z16, K1, Z19
+	VPMINUD   Z6, Z19, Z19
+	VPCMPUD   $0x06, Z12, Z15, K1
+	VMOVDQA32 Z7, K1, Z19
+	VPSRLD    X2, Z14, Z14
+	VPCMPUD   $0x05, Z9, Z19, K1
+	VPANDD    Z8, Z14, Z14
+	VPORD     Z14, Z19, K1, Z19
+	VPACKUSDW Z19, Z18, Z18
+	VPACKUSWB Z18, Z17, Z17
+	VPERMD    Z17, Z13, Z17
+	VMOVNTDQ  Z17, (AX)
 	ADDQ      $0x00000100, CX
 	ADDQ      $0x00000040, AX
 	DECQ      DX
 	JNZ       toByteStreamAVX512_loop
 
 toByteStreamAVX512_done:
-	KMOVW K1, AX
-	MOVL  AX, nans+64(FP)
+	VEXTRACTI64X4 $0x01, Z0, Y1
+	VPMAXUD       Y0, Y1, Y1
+	VEXTRACTI128  $0x01, Y1, X0
+	VPMAXUD       X1, X0, X0
+	VPSHUFD       $0x4e, X0, X1
+	VPMAXUD       X1, X0, X0
+	VPSHUFD       $0xb1, X0, X1
+	VPMAXUD       X1, X0, X0
+	VMOVD         X0, AX
+	MOVL          AX, high+64(FP)
 	SFENCE
 	VZEROUPPER
 	RET

@@ -63,27 +63,25 @@ const streams = false
 
 func skew([]byte) int { return 0 }
 
-func (v level) halvesOfFloats(dst []byte, d safetensors.DType, src []float32, n int, over uint32) {
+func (v level) halvesOfFloats(dst []byte, d safetensors.DType, src []float32, n int, over uint32) (high uint32) {
 	if d == safetensors.BF16 {
-		toBF16FloatsNEON(dst, src, n, over)
-	} else {
-		toF16FloatsNEON(dst, src, n, over)
+		return toBF16FloatsNEON(dst, src, n, over)
 	}
+	return toF16FloatsNEON(dst, src, n, over)
 }
 
-func (v level) halves(dst []byte, d safetensors.DType, src []byte, n int, over uint32, _ bool) {
+func (v level) halves(dst []byte, d safetensors.DType, src []byte, n int, over uint32, _ bool) (high uint32) {
 	if d == safetensors.BF16 {
-		toBF16NEON(dst, src, n, over)
-	} else {
-		toF16NEON(dst, src, n, over)
+		return toBF16NEON(dst, src, n, over)
 	}
+	return toF16NEON(dst, src, n, over)
 }
 
-func (v level) bytesOfFloats(dst []byte, src []float32, n int, p *narrowing) (nans uint32) {
+func (v level) bytesOfFloats(dst []byte, src []float32, n int, p *narrowing) (high uint32) {
 	return toByteFloatsNEON(dst, src, n, p)
 }
 
-func (v level) bytes(dst, src []byte, n int, p *narrowing, _ bool) (nans uint32) {
+func (v level) bytes(dst, src []byte, n int, p *narrowing, _ bool) (high uint32) {
 	return toByteNEON(dst, src, n, p)
 }
 
@@ -126,22 +124,22 @@ func (v level) beyondFloats(src []float32, n int, most uint32) uint64 {
 // and forget the rest. They do not check that slices are as long as n asks for.
 
 //go:noescape
-func toBF16NEON(dst, src []byte, n int, over uint32)
+func toBF16NEON(dst, src []byte, n int, over uint32) (high uint32)
 
 //go:noescape
-func toBF16FloatsNEON(dst []byte, src []float32, n int, over uint32)
+func toBF16FloatsNEON(dst []byte, src []float32, n int, over uint32) (high uint32)
 
 //go:noescape
-func toF16NEON(dst, src []byte, n int, over uint32)
+func toF16NEON(dst, src []byte, n int, over uint32) (high uint32)
 
 //go:noescape
-func toF16FloatsNEON(dst []byte, src []float32, n int, over uint32)
+func toF16FloatsNEON(dst []byte, src []float32, n int, over uint32) (high uint32)
 
 //go:noescape
-func toByteNEON(dst, src []byte, n int, p *narrowing) (nans uint32)
+func toByteNEON(dst, src []byte, n int, p *narrowing) (high uint32)
 
 //go:noescape
-func toByteFloatsNEON(dst []byte, src []float32, n int, p *narrowing) (nans uint32)
+func toByteFloatsNEON(dst []byte, src []float32, n int, p *narrowing) (high uint32)
 
 //go:noescape
 func fromBF16NEON(dst, src []byte, n int)

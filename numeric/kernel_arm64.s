@@ -4,8 +4,8 @@
 
 #include "textflag.h"
 
-// func(dst, src []byte, n int, over uint32)
-TEXT ·toBF16NEON(SB), NOSPLIT, $0-60
+// func(dst, src []byte, n int, over uint32) (high uint32)
+TEXT ·toBF16NEON(SB), NOSPLIT, $0-68
 	MOVD dst_base+0(FP), R0
 	MOVD src_base+24(FP), R1
 	MOVD n+48(FP), R2
@@ -13,6 +13,8 @@ TEXT ·toBF16NEON(SB), NOSPLIT, $0-60
 	CBZ R2, done
 	MOVWU over+56(FP), R9
 	WORD $0x4E040D30 // dup.4s 16 9
+	MOVW $0x0, R9
+	WORD $0x4E040D3F // dup.4s 31 9
 	MOVW $0x7FFFFFFF, R9
 	WORD $0x4E040D31 // dup.4s 17 9
 	MOVW $0x7FFF, R9
@@ -28,6 +30,7 @@ TEXT ·toBF16NEON(SB), NOSPLIT, $0-60
 loop:
 	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
 	WORD $0x4E311C06 // and.16b 6 0 17
+	WORD $0x6EA667FF // umax.4s 31 31 6
 	WORD $0x6F3004C7 // ushr.4s 7 6 16
 	WORD $0x4E331CE7 // and.16b 7 7 19
 	WORD $0x4EA684E7 // add.4s 7 7 6
@@ -40,6 +43,7 @@ loop:
 	WORD $0x4E361C00 // and.16b 0 0 22
 	WORD $0x4EA71C00 // orr.16b 0 0 7
 	WORD $0x4E311C26 // and.16b 6 1 17
+	WORD $0x6EA667FF // umax.4s 31 31 6
 	WORD $0x6F3004C7 // ushr.4s 7 6 16
 	WORD $0x4E331CE7 // and.16b 7 7 19
 	WORD $0x4EA684E7 // add.4s 7 7 6
@@ -52,6 +56,7 @@ loop:
 	WORD $0x4E361C21 // and.16b 1 1 22
 	WORD $0x4EA71C21 // orr.16b 1 1 7
 	WORD $0x4E311C46 // and.16b 6 2 17
+	WORD $0x6EA667FF // umax.4s 31 31 6
 	WORD $0x6F3004C7 // ushr.4s 7 6 16
 	WORD $0x4E331CE7 // and.16b 7 7 19
 	WORD $0x4EA684E7 // add.4s 7 7 6
@@ -64,6 +69,7 @@ loop:
 	WORD $0x4E361C42 // and.16b 2 2 22
 	WORD $0x4EA71C42 // orr.16b 2 2 7
 	WORD $0x4E311C66 // and.16b 6 3 17
+	WORD $0x6EA667FF // umax.4s 31 31 6
 	WORD $0x6F3004C7 // ushr.4s 7 6 16
 	WORD $0x4E331CE7 // and.16b 7 7 19
 	WORD $0x4EA684E7 // add.4s 7 7 6
@@ -83,10 +89,13 @@ loop:
 	SUB $1, R2, R2
 	CBNZ R2, loop
 done:
+	WORD $0x6EB0ABFF // umaxv.4s 31 31
+	WORD $0x1E2603E9 // fmov.s 9 31
+	MOVW R9, high+64(FP)
 	RET
 
-// func(dst, src []byte, n int, over uint32)
-TEXT ·toF16NEON(SB), NOSPLIT, $0-60
+// func(dst, src []byte, n int, over uint32) (high uint32)
+TEXT ·toF16NEON(SB), NOSPLIT, $0-68
 	MOVD dst_base+0(FP), R0
 	MOVD src_base+24(FP), R1
 	MOVD n+48(FP), R2
@@ -94,6 +103,8 @@ TEXT ·toF16NEON(SB), NOSPLIT, $0-60
 	CBZ R2, done
 	MOVWU over+56(FP), R9
 	WORD $0x4E040D30 // dup.4s 16 9
+	MOVW $0x0, R9
+	WORD $0x4E040D3F // dup.4s 31 9
 	MOVW $0x7FFF, R9
 	WORD $0x4E040D31 // dup.4s 17 9
 	MOVW $0x7C00, R9
@@ -107,6 +118,7 @@ loop:
 	WORD $0x0E216800 // fcvtn.4h 0 0
 	WORD $0x2F10A400 // ushll.4s 0 0 0
 	WORD $0x4E311C06 // and.16b 6 0 17
+	WORD $0x6EA667FF // umax.4s 31 31 6
 	WORD $0x6EB234C7 // cmhi.4s 7 6 18
 	WORD $0x6EB06CC6 // umin.4s 6 6 16
 	WORD $0x6EA71E66 // bit.16b 6 19 7
@@ -115,6 +127,7 @@ loop:
 	WORD $0x0E216821 // fcvtn.4h 1 1
 	WORD $0x2F10A421 // ushll.4s 1 1 0
 	WORD $0x4E311C26 // and.16b 6 1 17
+	WORD $0x6EA667FF // umax.4s 31 31 6
 	WORD $0x6EB234C7 // cmhi.4s 7 6 18
 	WORD $0x6EB06CC6 // umin.4s 6 6 16
 	WORD $0x6EA71E66 // bit.16b 6 19 7
@@ -123,6 +136,7 @@ loop:
 	WORD $0x0E216842 // fcvtn.4h 2 2
 	WORD $0x2F10A442 // ushll.4s 2 2 0
 	WORD $0x4E311C46 // and.16b 6 2 17
+	WORD $0x6EA667FF // umax.4s 31 31 6
 	WORD $0x6EB234C7 // cmhi.4s 7 6 18
 	WORD $0x6EB06CC6 // umin.4s 6 6 16
 	WORD $0x6EA71E66 // bit.16b 6 19 7
@@ -131,6 +145,7 @@ loop:
 	WORD $0x0E216863 // fcvtn.4h 3 3
 	WORD $0x2F10A463 // ushll.4s 3 3 0
 	WORD $0x4E311C66 // and.16b 6 3 17
+	WORD $0x6EA667FF // umax.4s 31 31 6
 	WORD $0x6EB234C7 // cmhi.4s 7 6 18
 	WORD $0x6EB06CC6 // umin.4s 6 6 16
 	WORD $0x6EA71E66 // bit.16b 6 19 7
@@ -144,9 +159,12 @@ loop:
 	SUB $1, R2, R2
 	CBNZ R2, loop
 done:
+	WORD $0x6EB0ABFF // umaxv.4s 31 31
+	WORD $0x1E2603E9 // fmov.s 9 31
+	MOVW R9, high+64(FP)
 	RET
 
-// func(dst, src []byte, n int, p *narrowing) (nans uint32)
+// func(dst, src []byte, n int, p *narrowing) (high uint32)
 TEXT ·toByteNEON(SB), NOSPLIT, $0-68
 	MOVD dst_base+0(FP), R0
 	MOVD src_base+24(FP), R1
@@ -171,9 +189,9 @@ TEXT ·toByteNEON(SB), NOSPLIT, $0-68
 	MOVWU 32(R3), R9
 	WORD $0x4E040D38 // dup.4s 24 9
 	MOVW $0x0, R9
-	WORD $0x4E040D3C // dup.4s 28 9
-	WORD $0x6EB08790 // sub.4s 16 28 16
-	WORD $0x6EB18791 // sub.4s 17 28 17
+	WORD $0x4E040D3F // dup.4s 31 9
+	WORD $0x6EB087F0 // sub.4s 16 31 16
+	WORD $0x6EB187F1 // sub.4s 17 31 17
 	MOVW $0x7FFFFFFF, R9
 	WORD $0x4E040D39 // dup.4s 25 9
 	MOVW $0x1, R9
@@ -185,6 +203,7 @@ TEXT ·toByteNEON(SB), NOSPLIT, $0-68
 loop:
 	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
 	WORD $0x4E391C06 // and.16b 6 0 25
+	WORD $0x6EA667FF // umax.4s 31 31 6
 	WORD $0x6EB044C7 // ushl.4s 7 6 16
 	WORD $0x4E3A1CE7 // and.16b 7 7 26
 	WORD $0x4EA684E7 // add.4s 7 7 6
@@ -197,13 +216,13 @@ loop:
 	WORD $0x6EB56CE7 // umin.4s 7 7 21
 	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
 	WORD $0x6EA91EC7 // bit.16b 7 22 9
-	WORD $0x4EA91F9C // orr.16b 28 28 9
 	WORD $0x6EB14400 // ushl.4s 0 0 17
 	WORD $0x4E371C00 // and.16b 0 0 23
 	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
 	WORD $0x4E291C00 // and.16b 0 0 9
 	WORD $0x4EA71C00 // orr.16b 0 0 7
 	WORD $0x4E391C26 // and.16b 6 1 25
+	WORD $0x6EA667FF // umax.4s 31 31 6
 	WORD $0x6EB044C7 // ushl.4s 7 6 16
 	WORD $0x4E3A1CE7 // and.16b 7 7 26
 	WORD $0x4EA684E7 // add.4s 7 7 6
@@ -216,13 +235,13 @@ loop:
 	WORD $0x6EB56CE7 // umin.4s 7 7 21
 	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
 	WORD $0x6EA91EC7 // bit.16b 7 22 9
-	WORD $0x4EA91F9C // orr.16b 28 28 9
 	WORD $0x6EB14421 // ushl.4s 1 1 17
 	WORD $0x4E371C21 // and.16b 1 1 23
 	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
 	WORD $0x4E291C21 // and.16b 1 1 9
 	WORD $0x4EA71C21 // orr.16b 1 1 7
 	WORD $0x4E391C46 // and.16b 6 2 25
+	WORD $0x6EA667FF // umax.4s 31 31 6
 	WORD $0x6EB044C7 // ushl.4s 7 6 16
 	WORD $0x4E3A1CE7 // and.16b 7 7 26
 	WORD $0x4EA684E7 // add.4s 7 7 6
@@ -235,13 +254,13 @@ loop:
 	WORD $0x6EB56CE7 // umin.4s 7 7 21
 	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
 	WORD $0x6EA91EC7 // bit.16b 7 22 9
-	WORD $0x4EA91F9C // orr.16b 28 28 9
 	WORD $0x6EB14442 // ushl.4s 2 2 17
 	WORD $0x4E371C42 // and.16b 2 2 23
 	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
 	WORD $0x4E291C42 // and.16b 2 2 9
 	WORD $0x4EA71C42 // orr.16b 2 2 7
 	WORD $0x4E391C66 // and.16b 6 3 25
+	WORD $0x6EA667FF // umax.4s 31 31 6
 	WORD $0x6EB044C7 // ushl.4s 7 6 16
 	WORD $0x4E3A1CE7 // and.16b 7 7 26
 	WORD $0x4EA684E7 // add.4s 7 7 6
@@ -254,7 +273,6 @@ loop:
 	WORD $0x6EB56CE7 // umin.4s 7 7 21
 	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
 	WORD $0x6EA91EC7 // bit.16b 7 22 9
-	WORD $0x4EA91F9C // orr.16b 28 28 9
 	WORD $0x6EB14463 // ushl.4s 3 3 17
 	WORD $0x4E371C63 // and.16b 3 3 23
 	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
@@ -270,9 +288,9 @@ loop:
 	SUB $1, R2, R2
 	CBNZ R2, loop
 done:
-	WORD $0x6EB0AB9C // umaxv.4s 28 28
-	WORD $0x1E260389 // fmov.s 9 28
-	MOVW R9, nans+64(FP)
+	WORD $0x6EB0ABFF // umaxv.4s 31 31
+	WORD $0x1E2603E9 // fmov.s 9 31
+	MOVW R9, high+64(FP)
 	RET
 
 // func(dst, src []byte, n int)
@@ -492,8 +510,8 @@ done:
 	MOVD R9, count+40(FP)
 	RET
 
-// func(dst []byte, src []float32, n int, over uint32)
-TEXT ·toBF16FloatsNEON(SB), NOSPLIT, $0-60
+// func(dst []byte, src []float32, n int, over uint32) (high uint32)
+TEXT ·toBF16FloatsNEON(SB), NOSPLIT, $0-68
 	MOVD dst_base+0(FP), R0
 	MOVD src_base+24(FP), R1
 	MOVD n+48(FP), R2
@@ -501,6 +519,8 @@ TEXT ·toBF16FloatsNEON(SB), NOSPLIT, $0-60
 	CBZ R2, done
 	MOVWU over+56(FP), R9
 	WORD $0x4E040D30 // dup.4s 16 9
+	MOVW $0x0, R9
+	WORD $0x4E040D3F // dup.4s 31 9
 	MOVW $0x7FFFFFFF, R9
 	WORD $0x4E040D31 // dup.4s 17 9
 	MOVW $0x7FFF, R9
@@ -516,6 +536,7 @@ TEXT ·toBF16FloatsNEON(SB), NOSPLIT, $0-60
 loop:
 	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
 	WORD $0x4E311C06 // and.16b 6 0 17
+	WORD $0x6EA667FF // umax.4s 31 31 6
 	WORD $0x6F3004C7 // ushr.4s 7 6 16
 	WORD $0x4E331CE7 // and.16b 7 7 19
 	WORD $0x4EA684E7 // add.4s 7 7 6
@@ -528,6 +549,7 @@ loop:
 	WORD $0x4E361C00 // and.16b 0 0 22
 	WORD $0x4EA71C00 // orr.16b 0 0 7
 	WORD $0x4E311C26 // and.16b 6 1 17
+	WORD $0x6EA667FF // umax.4s 31 31 6
 	WORD $0x6F3004C7 // ushr.4s 7 6 16
 	WORD $0x4E331CE7 // and.16b 7 7 19
 	WORD $0x4EA684E7 // add.4s 7 7 6
@@ -540,6 +562,7 @@ loop:
 	WORD $0x4E361C21 // and.16b 1 1 22
 	WORD $0x4EA71C21 // orr.16b 1 1 7
 	WORD $0x4E311C46 // and.16b 6 2 17
+	WORD $0x6EA667FF // umax.4s 31 31 6
 	WORD $0x6F3004C7 // ushr.4s 7 6 16
 	WORD $0x4E331CE7 // and.16b 7 7 19
 	WORD $0x4EA684E7 // add.4s 7 7 6
@@ -552,6 +575,7 @@ loop:
 	WORD $0x4E361C42 // and.16b 2 2 22
 	WORD $0x4EA71C42 // orr.16b 2 2 7
 	WORD $0x4E311C66 // and.16b 6 3 17
+	WORD $0x6EA667FF // umax.4s 31 31 6
 	WORD $0x6F3004C7 // ushr.4s 7 6 16
 	WORD $0x4E331CE7 // and.16b 7 7 19
 	WORD $0x4EA684E7 // add.4s 7 7 6
@@ -571,10 +595,13 @@ loop:
 	SUB $1, R2, R2
 	CBNZ R2, loop
 done:
+	WORD $0x6EB0ABFF // umaxv.4s 31 31
+	WORD $0x1E2603E9 // fmov.s 9 31
+	MOVW R9, high+64(FP)
 	RET
 
-// func(dst []byte, src []float32, n int, over uint32)
-TEXT ·toF16FloatsNEON(SB), NOSPLIT, $0-60
+// func(dst []byte, src []float32, n int, over uint32) (high uint32)
+TEXT ·toF16FloatsNEON(SB), NOSPLIT, $0-68
 	MOVD dst_base+0(FP), R0
 	MOVD src_base+24(FP), R1
 	MOVD n+48(FP), R2
@@ -582,6 +609,8 @@ TEXT ·toF16FloatsNEON(SB), NOSPLIT, $0-60
 	CBZ R2, done
 	MOVWU over+56(FP), R9
 	WORD $0x4E040D30 // dup.4s 16 9
+	MOVW $0x0, R9
+	WORD $0x4E040D3F // dup.4s 31 9
 	MOVW $0x7FFF, R9
 	WORD $0x4E040D31 // dup.4s 17 9
 	MOVW $0x7C00, R9
@@ -595,6 +624,7 @@ loop:
 	WORD $0x0E216800 // fcvtn.4h 0 0
 	WORD $0x2F10A400 // ushll.4s 0 0 0
 	WORD $0x4E311C06 // and.16b 6 0 17
+	WORD $0x6EA667FF // umax.4s 31 31 6
 	WORD $0x6EB234C7 // cmhi.4s 7 6 18
 	WORD $0x6EB06CC6 // umin.4s 6 6 16
 	WORD $0x6EA71E66 // bit.16b 6 19 7
@@ -603,6 +633,7 @@ loop:
 	WORD $0x0E216821 // fcvtn.4h 1 1
 	WORD $0x2F10A421 // ushll.4s 1 1 0
 	WORD $0x4E311C26 // and.16b 6 1 17
+	WORD $0x6EA667FF // umax.4s 31 31 6
 	WORD $0x6EB234C7 // cmhi.4s 7 6 18
 	WORD $0x6EB06CC6 // umin.4s 6 6 16
 	WORD $0x6EA71E66 // bit.16b 6 19 7
@@ -611,6 +642,7 @@ loop:
 	WORD $0x0E216842 // fcvtn.4h 2 2
 	WORD $0x2F10A442 // ushll.4s 2 2 0
 	WORD $0x4E311C46 // and.16b 6 2 17
+	WORD $0x6EA667FF // umax.4s 31 31 6
 	WORD $0x6EB234C7 // cmhi.4s 7 6 18
 	WORD $0x6EB06CC6 // umin.4s 6 6 16
 	WORD $0x6EA71E66 // bit.16b 6 19 7
@@ -619,6 +651,7 @@ loop:
 	WORD $0x0E216863 // fcvtn.4h 3 3
 	WORD $0x2F10A463 // ushll.4s 3 3 0
 	WORD $0x4E311C66 // and.16b 6 3 17
+	WORD $0x6EA667FF // umax.4s 31 31 6
 	WORD $0x6EB234C7 // cmhi.4s 7 6 18
 	WORD $0x6EB06CC6 // umin.4s 6 6 16
 	WORD $0x6EA71E66 // bit.16b 6 19 7
@@ -632,9 +665,12 @@ loop:
 	SUB $1, R2, R2
 	CBNZ R2, loop
 done:
+	WORD $0x6EB0ABFF // umaxv.4s 31 31
+	WORD $0x1E2603E9 // fmov.s 9 31
+	MOVW R9, high+64(FP)
 	RET
 
-// func(dst []byte, src []float32, n int, p *narrowing) (nans uint32)
+// func(dst []byte, src []float32, n int, p *narrowing) (high uint32)
 TEXT ·toByteFloatsNEON(SB), NOSPLIT, $0-68
 	MOVD dst_base+0(FP), R0
 	MOVD src_base+24(FP), R1
@@ -659,9 +695,9 @@ TEXT ·toByteFloatsNEON(SB), NOSPLIT, $0-68
 	MOVWU 32(R3), R9
 	WORD $0x4E040D38 // dup.4s 24 9
 	MOVW $0x0, R9
-	WORD $0x4E040D3C // dup.4s 28 9
-	WORD $0x6EB08790 // sub.4s 16 28 16
-	WORD $0x6EB18791 // sub.4s 17 28 17
+	WORD $0x4E040D3F // dup.4s 31 9
+	WORD $0x6EB087F0 // sub.4s 16 31 16
+	WORD $0x6EB187F1 // sub.4s 17 31 17
 	MOVW $0x7FFFFFFF, R9
 	WORD $0x4E040D39 // dup.4s 25 9
 	MOVW $0x1, R9
@@ -673,6 +709,7 @@ TEXT ·toByteFloatsNEON(SB), NOSPLIT, $0-68
 loop:
 	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
 	WORD $0x4E391C06 // and.16b 6 0 25
+	WORD $0x6EA667FF // umax.4s 31 31 6
 	WORD $0x6EB044C7 // ushl.4s 7 6 16
 	WORD $0x4E3A1CE7 // and.16b 7 7 26
 	WORD $0x4EA684E7 // add.4s 7 7 6
@@ -685,13 +722,13 @@ loop:
 	WORD $0x6EB56CE7 // umin.4s 7 7 21
 	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
 	WORD $0x6EA91EC7 // bit.16b 7 22 9
-	WORD $0x4EA91F9C // orr.16b 28 28 9
 	WORD $0x6EB14400 // ushl.4s 0 0 17
 	WORD $0x4E371C00 // and.16b 0 0 23
 	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
 	WORD $0x4E291C00 // and.16b 0 0 9
 	WORD $0x4EA71C00 // orr.16b 0 0 7
 	WORD $0x4E391C26 // and.16b 6 1 25
+	WORD $0x6EA667FF // umax.4s 31 31 6
 	WORD $0x6EB044C7 // ushl.4s 7 6 16
 	WORD $0x4E3A1CE7 // and.16b 7 7 26
 	WORD $0x4EA684E7 // add.4s 7 7 6
@@ -704,13 +741,13 @@ loop:
 	WORD $0x6EB56CE7 // umin.4s 7 7 21
 	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
 	WORD $0x6EA91EC7 // bit.16b 7 22 9
-	WORD $0x4EA91F9C // orr.16b 28 28 9
 	WORD $0x6EB14421 // ushl.4s 1 1 17
 	WORD $0x4E371C21 // and.16b 1 1 23
 	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
 	WORD $0x4E291C21 // and.16b 1 1 9
 	WORD $0x4EA71C21 // orr.16b 1 1 7
 	WORD $0x4E391C46 // and.16b 6 2 25
+	WORD $0x6EA667FF // umax.4s 31 31 6
 	WORD $0x6EB044C7 // ushl.4s 7 6 16
 	WORD $0x4E3A1CE7 // and.16b 7 7 26
 	WORD $0x4EA684E7 // add.4s 7 7 6
@@ -723,13 +760,13 @@ loop:
 	WORD $0x6EB56CE7 // umin.4s 7 7 21
 	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
 	WORD $0x6EA91EC7 // bit.16b 7 22 9
-	WORD $0x4EA91F9C // orr.16b 28 28 9
 	WORD $0x6EB14442 // ushl.4s 2 2 17
 	WORD $0x4E371C42 // and.16b 2 2 23
 	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
 	WORD $0x4E291C42 // and.16b 2 2 9
 	WORD $0x4EA71C42 // orr.16b 2 2 7
 	WORD $0x4E391C66 // and.16b 6 3 25
+	WORD $0x6EA667FF // umax.4s 31 31 6
 	WORD $0x6EB044C7 // ushl.4s 7 6 16
 	WORD $0x4E3A1CE7 // and.16b 7 7 26
 	WORD $0x4EA684E7 // add.4s 7 7 6
@@ -742,7 +779,6 @@ loop:
 	WORD $0x6EB56CE7 // umin.4s 7 7 21
 	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
 	WORD $0x6EA91EC7 // bit.16b 7 22 9
-	WORD $0x4EA91F9C // orr.16b 28 28 9
 	WORD $0x6EB14463 // ushl.4s 3 3 17
 	WORD $0x4E371C63 // and.16b 3 3 23
 	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
@@ -758,9 +794,9 @@ loop:
 	SUB $1, R2, R2
 	CBNZ R2, loop
 done:
-	WORD $0x6EB0AB9C // umaxv.4s 28 28
-	WORD $0x1E260389 // fmov.s 9 28
-	MOVW R9, nans+64(FP)
+	WORD $0x6EB0ABFF // umaxv.4s 31 31
+	WORD $0x1E2603E9 // fmov.s 9 31
+	MOVW R9, high+64(FP)
 	RET
 
 // func(dst []float32, src []byte, n int)

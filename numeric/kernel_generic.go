@@ -19,10 +19,12 @@ func (l *wideLanes) kernelBytes(safetensors.DType, []byte) int { return 0 }
 func (p *pairs) kernelBytes(d safetensors.DType, a, b []byte) int { return 0 }
 func (p *pairs) kernel(a, b []float32) int                        { return 0 }
 
-func encodeKernel([]byte, safetensors.DType, []float32, Overflow) int         { return 0 }
-func encodeKernelBytes([]byte, safetensors.DType, []byte, Overflow, bool) int { return 0 }
-func decodeKernel([]float32, safetensors.DType, []byte) int                   { return 0 }
-func decodeKernelBytes([]byte, safetensors.DType, []byte, bool) int           { return 0 }
+func encodeKernel([]byte, safetensors.DType, []float32, Overflow) int { return 0 }
+func encodeKernelBytes([]byte, safetensors.DType, []byte, Overflow, bool) (done int, over bool) {
+	return 0, false
+}
+func decodeKernel([]float32, safetensors.DType, []byte) int         { return 0 }
+func decodeKernelBytes([]byte, safetensors.DType, []byte, bool) int { return 0 }
 
 func beyondBytes([]byte, uint32) (count uint64, seen int)     { return 0, 0 }
 func beyondKernel([]float32, uint32) (count uint64, seen int) { return 0, 0 }

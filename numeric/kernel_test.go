@@ -54,9 +54,9 @@ func checkEncode(t *testing.T, v level, src []byte) {
 			}
 			packed := pack(d, want)
 			for way, kernel := range []func(dst []byte) int{
-				func(dst []byte) int { return v.encodeBytes(dst, d, src, mode, false) },
+				func(dst []byte) int { return v.encodeChecked(t, dst, d, src, mode, false) },
 				func(dst []byte) int { return v.encodeFloats(dst, d, values, mode) },
-				func(dst []byte) int { return v.encodeBytes(dst, d, src, mode, true) },
+				func(dst []byte) int { return v.encodeChecked(t, dst, d, src, mode, true) },
 			} {
 				// One byte before and many behind must stay as they are.
 				whole := bytes.Repeat([]byte{0xA5}, len(packed)+130)
@@ -83,6 +83,17 @@ func checkEncode(t *testing.T, v level, src []byte) {
 			}
 		}
 	}
+}
+
+// encodeChecked holds that a kernel does not overlook a number beyond the largest.
+func (v level) encodeChecked(t *testing.T, dst []byte, d safetensors.DType, src []byte, mode Overflow, stream bool) int {
+	t.Helper()
+	done, over := v.encodeBytes(dst, d, src, mode, stream)
+	limits, _ := LimitsOf(d)
+	if want := beyondFloats(floatsIn(src[:4*done]), float32(limits.Max)); want > 0 && !over {
+		t.Fatalf("%s level %d: %d beyond, and nothing said", d, v, want)
+	}
+	return done
 }
 
 // checkDecode does so for those that widen.

@@ -44,11 +44,10 @@ func main() {
 
 // A kind is an instruction set.
 type kind struct {
-	name    string
-	wide    bool
-	nans    OpmaskVirtual // of a kernel that tells whether it has met a NaN
-	nanBits VecVirtual    // the same in AVX2
-	order   map[string]Mem
+	name  string
+	wide  bool
+	high  VecVirtual // of the kernel that is being written: highest magnitudes
+	order map[string]Mem
 }
 
 var (
@@ -193,23 +192,41 @@ func (k *kind) count(p Register, offset int) VecVirtual {
 	return x
 }
 
-// seen begins to look for NaNs, and any returns whether there were some: not 0.
-func (k *kind) seen() {
+func (k *kind) zero(v VecVirtual) {
 	if k.wide {
-		k.nans = K()
-		KXORW(k.nans, k.nans, k.nans)
-		return
+		VPXORD(v, v, v)
+	} else {
+		VPXOR(v, v, v)
 	}
-	k.nanBits = YMM()
-	VPXOR(k.nanBits, k.nanBits, k.nanBits)
 }
 
-func (k *kind) any() GPVirtual {
-	r := GP32()
+// highest returns the highest of the numbers in k.high, of 16 or 32 bits.
+func (k *kind) highest(words bool) GPVirtual {
+	most := func(a, b, c Op) { VPMAXUD(a, b, c) }
+	if words {
+		most = func(a, b, c Op) { VPMAXUW(a, b, c) }
+	}
+	y, x, other := k.high, XMM(), XMM()
 	if k.wide {
-		KMOVW(k.nans, r)
-	} else {
-		VPMOVMSKB(k.nanBits, r)
+		y = YMM()
+		VEXTRACTI64X4(Imm(1), k.high, y)
+		most(k.high.AsY(), y, y)
+	}
+	VEXTRACTI128(Imm(1), y, x)
+	most(y.AsX(), x, x)
+	VPSHUFD(Imm(0x4E), x, other)
+	most(other, x, x)
+	VPSHUFD(Imm(0xB1), x, other)
+	most(other, x, x)
+	r := GP32()
+	VMOVD(x, r)
+	if words {
+		upper := GP32()
+		MOVL(r, upper)
+		SHRL(Imm(16), upper)
+		ANDL(U32(0xFFFF), r)
+		CMPL(upper, r)
+		CMOVLHI(upper, r)
 	}
 	return r
 }

@@ -24,18 +24,20 @@ const (
 )
 
 // narrow writes the kernels that round float32, by the arithmetic of numeric's
-// rounder: to BF16, to F16, and to a code a byte of any smaller type.
+// rounder: to BF16, to F16, and to a code a byte of any smaller type. They return
+// the highest magnitude that there was: of what they were given, or for F16 of
+// what they made of it.
 func (k *kind) narrow(stream bool) {
-	over := "func(dst, src []byte, n int, over uint32)"
+	over := "func(dst, src []byte, n int, over uint32) (high uint32)"
 	for _, f := range []struct {
 		name, signature, floats string
 		size                    int
 		step                    func(dst, src Register, stream bool) func()
 	}{
-		{"toBF16", over, "func(dst []byte, src []float32, n int, over uint32)", 2, k.roundBF16},
-		{"toF16", over, "func(dst []byte, src []float32, n int, over uint32)", 2, k.roundF16},
-		{"toByte", "func(dst, src []byte, n int, p *uint32) (nans uint32)",
-			"func(dst []byte, src []float32, n int, p *uint32) (nans uint32)", 1, k.roundByte},
+		{"toBF16", over, "func(dst []byte, src []float32, n int, over uint32) (high uint32)", 2, k.roundBF16},
+		{"toF16", over, "func(dst []byte, src []float32, n int, over uint32) (high uint32)", 2, k.roundF16},
+		{"toByte", "func(dst, src []byte, n int, p *uint32) (high uint32)",
+			"func(dst []byte, src []float32, n int, p *uint32) (high uint32)", 1, k.roundByte},
 	} {
 		name := f.name
 		if stream {
@@ -44,15 +46,15 @@ func (k *kind) narrow(stream bool) {
 		TEXT(name+k.name, NOSPLIT, f.signature)
 		dst, src := Load(Param("dst").Base(), GP64()), Load(Param("src").Base(), GP64())
 		n := Load(Param("n"), GP64()).(GPVirtual)
+		k.high = k.vector()
+		k.zero(k.high)
 		step := f.step(dst, src, stream)
 		loop(name+k.name, n, castStep, func() {
 			step()
 			ADDQ(U32(4*castStep), src)
 			ADDQ(U32(uint32(castStep*f.size)), dst)
 		})
-		if f.name == "toByte" {
-			Store(k.any(), ReturnIndex(0))
-		}
+		Store(k.highest(f.name == "toF16"), ReturnIndex(0))
 		k.end(stream)
 		if !stream {
 			k.alias(f.name, f.name+"Floats", f.floats)
@@ -93,6 +95,7 @@ func (k *kind) roundBF16(dst, src Register, stream bool) func() {
 		x, a, odd, code := k.vector(), k.vector(), k.vector(), k.vector()
 		k.load32(at(src, offset), x)
 		k.and(magnitude, x, a)
+		VPMAXUD(a, k.high, k.high)
 		VPSRLD(Imm(16), a, odd)
 		k.and(one, odd, odd)
 		VPADDD(half, a, code)
@@ -135,6 +138,7 @@ func (k *kind) roundF16(dst, src Register, stream bool) func() {
 				VINSERTI128(Imm(1), upper, h, h)
 			}
 			k.and(magnitude, h, code)
+			VPMAXUW(code, k.high, k.high)
 			if k.wide {
 				isNaN := K()
 				VPCMPUW(Imm(6), top, code, isNaN)
@@ -165,11 +169,11 @@ func (k *kind) roundByte(dst, src Register, stream bool) func() {
 		v := k.fours()
 		order = func() VecVirtual { return v }
 	}
-	k.seen()
 	round := func(offset int) VecVirtual {
 		x, a, t, code := k.vector(), k.vector(), k.vector(), k.vector()
 		k.load32(at(src, offset), x)
 		k.and(magnitude, x, a)
+		VPMAXUD(a, k.high, k.high)
 		VPSRLD(shift, a, t)
 		k.and(one, t, t)
 		VPADDD(half, a, code)
@@ -184,7 +188,6 @@ func (k *kind) roundByte(dst, src Register, stream bool) func() {
 			VPMINUD(over(), code, code)
 			VPCMPUD(Imm(6), top(), a, is)
 			VMOVDQA32(nan(), is, code)
-			KORW(is, k.nans, k.nans)
 			VPSRLD(toSign, x, x)
 			VPCMPUD(Imm(5), least(), code, is)
 			VPANDD(sign(), x, x)
@@ -198,7 +201,6 @@ func (k *kind) roundByte(dst, src Register, stream bool) func() {
 		VPMINUD(over(), code, code)
 		VPCMPGTD(top(), a, is)
 		VPBLENDVB(is, nan(), code, code)
-		VPOR(is, k.nanBits, k.nanBits)
 		VPSRLD(toSign, x, x)
 		VPAND(sign(), x, x)
 		VPCMPGTD(code, least(), is)

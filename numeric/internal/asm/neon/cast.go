@@ -8,10 +8,11 @@ func (a *assembler) narrowHalf(name string, floats bool, round func(a *assembler
 	if floats {
 		of, slice = "Floats", "dst []byte, src []float32"
 	}
-	a.begin(name+of+"NEON", "func("+slice+", n int, over uint32)", 60,
+	a.begin(name+of+"NEON", "func("+slice+", n int, over uint32) (high uint32)", 68,
 		"dst_base+0", "R0", "src_base+24", "R1", "n+48", "R2")
 	a.line("\tMOVWU over+56(FP), R9")
 	a.op("dup.4s", 16, 9)
+	a.fill(high, 0)
 	round(a, true, 0)
 	a.loop(func() {
 		a.load("R1", 0, 1, 2, 3)
@@ -24,6 +25,16 @@ func (a *assembler) narrowHalf(name string, floats bool, round func(a *assembler
 		}
 		a.store("R0", 4, 5)
 	})
+	a.highest()
+}
+
+// high is the register of the highest magnitudes, which highest returns.
+const high = 31
+
+func (a *assembler) highest() {
+	a.op("umaxv.4s", high, high)
+	a.op("fmov.s", 9, high)
+	a.line("\tMOVW R9, high+64(FP)")
 	a.line("\tRET")
 }
 
@@ -40,6 +51,7 @@ func (a *assembler) roundBF16(constants bool, v uint32) {
 	}
 	const m, t, is = 6, 7, 8
 	a.op("and.16b", m, v, magnitude)
+	a.op("umax.4s", high, high, m)
 	a.op("ushr.4s", t, m, 16)
 	a.op("and.16b", t, t, one)
 	a.op("add.4s", t, t, m)
@@ -68,6 +80,7 @@ func (a *assembler) roundF16(constants bool, v uint32) {
 	a.op("fcvtn.4h", v, v)
 	a.op("ushll.4s", v, v, 0)
 	a.op("and.16b", m, v, magnitude)
+	a.op("umax.4s", high, high, m)
 	a.op("cmhi.4s", is, m, top)
 	a.op("umin.4s", m, m, over)
 	a.op("bit.16b", m, nan, is)
@@ -79,12 +92,12 @@ func (a *assembler) roundF16(constants bool, v uint32) {
 // narrowing.
 func (a *assembler) narrowByte(floats bool) {
 	const shift, toSign, half, normal, magic, over, nan, sign, least = 16, 17, 18, 19, 20, 21, 22, 23, 24
-	const magnitude, one, top, nans = 25, 26, 27, 28
+	const magnitude, one, top = 25, 26, 27
 	of, slice := "", "dst, src []byte"
 	if floats {
 		of, slice = "Floats", "dst []byte, src []float32"
 	}
-	a.line("\n// func(%s, n int, p *narrowing) (nans uint32)", slice)
+	a.line("\n// func(%s, n int, p *narrowing) (high uint32)", slice)
 	a.line("TEXT ·toByte%sNEON(SB), NOSPLIT, $0-68", of)
 	a.line("\tMOVD dst_base+0(FP), R0")
 	a.line("\tMOVD src_base+24(FP), R1")
@@ -93,9 +106,9 @@ func (a *assembler) narrowByte(floats bool) {
 	for i := range uint32(9) {
 		a.field(shift+i, "R3", 4*int(i))
 	}
-	a.fill(nans, 0)
-	a.op("sub.4s", shift, nans, shift) // to the right
-	a.op("sub.4s", toSign, nans, toSign)
+	a.fill(high, 0)
+	a.op("sub.4s", shift, high, shift) // to the right
+	a.op("sub.4s", toSign, high, toSign)
 	a.fill(magnitude, 0x7FFFFFFF)
 	a.fill(one, 1)
 	a.fill(top, 0x7F800000)
@@ -106,6 +119,7 @@ func (a *assembler) narrowByte(floats bool) {
 		for v := range uint32(4) {
 			const m, t, small, is = 6, 7, 8, 9
 			a.op("and.16b", m, v, magnitude)
+			a.op("umax.4s", high, high, m)
 			a.op("ushl.4s", t, m, shift)
 			a.op("and.16b", t, t, one)
 			a.op("add.4s", t, t, m)
@@ -118,7 +132,6 @@ func (a *assembler) narrowByte(floats bool) {
 			a.op("umin.4s", t, t, over)
 			a.op("cmhi.4s", is, m, top)
 			a.op("bit.16b", t, nan, is)
-			a.op("orr.16b", nans, nans, is)
 			a.op("ushl.4s", v, v, toSign)
 			a.op("and.16b", v, v, sign)
 			a.op("cmhs.4s", is, t, least)
@@ -133,10 +146,7 @@ func (a *assembler) narrowByte(floats bool) {
 		a.op("xtn2.16b", 6, 5)
 		a.store("R0", 6)
 	})
-	a.op("umaxv.4s", nans, nans)
-	a.op("fmov.s", 9, nans)
-	a.line("\tMOVW R9, nans+64(FP)")
-	a.line("\tRET")
+	a.highest()
 }
 
 // widenHalf makes float32 of 16 bits: of those in register 0, numbers in 4 and 5.
