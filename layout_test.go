@@ -91,6 +91,7 @@ var guarded = []struct {
 	{"syscall", map[string]string{
 		"safetensors":  "mmap, and fallocate before the workers of an output begin",
 		"cmd/tensmith": "signals",
+		"conformance":  "a graded program ends with what it has started",
 	}},
 	{"golang.org/x/sys", map[string]string{
 		"cmd/tensmith":    "width and kind of the terminal",

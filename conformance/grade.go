@@ -30,8 +30,9 @@ type Grader struct {
 	// path of the file; there must be one. No shell has a part in it.
 	Args []string
 
-	// Timeout is for one vector; zero means 10 seconds. A program that started
-	// others is given up, but they may live on.
+	// Timeout is for one vector; zero means 10 seconds. What a program has
+	// started ends with it; but on systems without process groups, such as
+	// Windows, the others may live on.
 	Timeout time.Duration
 
 	// Large adds [LargeVectors], which need time, disk and memory.
@@ -131,8 +132,10 @@ func (g Grader) one(ctx context.Context, dir string, v Vector) (Result, error) {
 	cmd.Stdout, cmd.Stderr = &output, &output
 	// A child of the program may hold its output open; it is not waited for.
 	cmd.WaitDelay = time.Second
+	kill := group(cmd)
 	start := time.Now()
 	err := cmd.Run()
+	kill() // what a program that has answered has left behind
 	result := Result{Vector: v, Elapsed: time.Since(start), Output: string(output.kept)}
 	if ctx.Err() != nil {
 		return Result{}, ctx.Err()

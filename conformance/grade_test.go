@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -35,6 +36,21 @@ func play(part, file string) {
 	case "panic":
 		panic("as a reader does")
 	case "hang":
+		time.Sleep(time.Minute)
+	case "spam":
+		for {
+			fmt.Println(strings.Repeat("x", 1000))
+		}
+	case "brood", "orphan": // starts another that holds the output open
+		child := exec.Command(os.Args[0], "play-hang", file)
+		child.Stdout = os.Stdout
+		if err := child.Start(); err != nil {
+			os.Exit(3)
+		}
+		fmt.Println(child.Process.Pid)
+		if part == "orphan" {
+			os.Exit(1)
+		}
 		time.Sleep(time.Minute)
 	case "know": // answers by the vector's name, as no program could
 		got, err := os.ReadFile(file)
@@ -114,10 +130,11 @@ func TestGradeCrash(t *testing.T) {
 		{"crash", "exit status 2"},
 		{"panic", "exit status 2"},
 		{"hang", "no answer in 500ms"},
+		{"spam", "no answer in 500ms"},
 	} {
 		t.Run(tt.part, func(t *testing.T) {
 			g := grader(t, tt.part)
-			if tt.part == "hang" {
+			if strings.HasPrefix(tt.exit, "no answer") {
 				g.Timeout = 500 * time.Millisecond
 			}
 			ctx, cancel := context.WithCancel(t.Context())

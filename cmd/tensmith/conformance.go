@@ -30,7 +30,9 @@ func conformanceCommand(a *app) *cobra.Command {
 		Long: `Run a program over a few hundred small files, each with one feature or one
 failure of the format, and compare its verdicts with those of the reference
 implementation. The program gets the path of a file for {} and answers by its
-exit status: 0 it reads the file, 1 it refuses it. No shell takes part.
+exit status: 0 it reads the file, 1 it refuses it. No shell takes part. One that
+gives no answer in time is ended, with what it has started; of its output 4 KiB
+are kept.
 
 Without --exec the reader of this program is graded, to the bytes it reads.
 Exit status: 0 conforms, 1 does not, 2 the program could not be run.`,
@@ -64,7 +66,14 @@ Exit status: 0 conforms, 1 does not, 2 the program could not be run.`,
 				}
 				return hinted{simplify(words[0], err), "--exec runs a program, not a line of shell: sh -c '…' is one"}
 			}
+			n := 0
+			for range vectors(false) {
+				n++ // making the large ones takes long
+			}
+			m := a.counter("grading", n)
+			grader.Each = func(conformance.Result) { m.add(1) }
 			report, err := grader.Grade(cmd.Context())
+			m.end()
 			return a.printGrades(command, report, err)
 		},
 	}

@@ -14,6 +14,7 @@ type meter struct {
 	what  string
 	total int64
 	kind  string // bar, plain, json or none
+	size  func(int64) string
 
 	mu    sync.Mutex
 	start time.Time
@@ -24,7 +25,7 @@ type meter struct {
 
 // meter returns a meter of total bytes.
 func (a *app) meter(what string, total int64) *meter {
-	m := &meter{a: a, what: what, total: total, kind: a.progress, start: time.Now()}
+	m := &meter{a: a, what: what, total: total, kind: a.progress, size: size, start: time.Now()}
 	if m.kind == "auto" {
 		m.kind = "none"
 		if _, ok := terminal(a.stderr); ok && !a.quiet {
@@ -35,7 +36,14 @@ func (a *app) meter(what string, total int64) *meter {
 	return m
 }
 
-// set tells how many bytes are done in all.
+// counter returns a meter of things.
+func (a *app) counter(what string, total int) *meter {
+	m := a.meter(what, int64(total))
+	m.size = group
+	return m
+}
+
+// set tells how much is done in all.
 func (m *meter) set(done int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -77,10 +85,10 @@ func (m *meter) draw() {
 	case "json":
 		fmt.Fprintf(m.a.stderr, `{"schema":"tensmith.progress/1","what":%q,"done":%d,"total":%d,"seconds":%.1f}`+"\n", m.what, m.done, m.total, elapsed)
 	case "plain":
-		fmt.Fprintf(m.a.stderr, "%s: %3.0f%%  %s of %s  %s/s  %s left\n", m.what, 100*share, size(m.done), size(m.total), size(int64(rate)), left)
+		fmt.Fprintf(m.a.stderr, "%s: %3.0f%%  %s of %s  %s/s  %s left\n", m.what, 100*share, m.size(m.done), m.size(m.total), m.size(int64(rate)), left)
 	case "bar":
 		width, _ := terminal(m.a.stderr)
-		words := fmt.Sprintf(" %3.0f%%  %s/s  %s left ", 100*share, size(int64(rate)), left)
+		words := fmt.Sprintf(" %3.0f%%  %s/s  %s left ", 100*share, m.size(int64(rate)), left)
 		room := max(5, min(40, width-len(words)-len(m.what)-4))
 		full := int(share * float64(room))
 		line := m.what + " " + strings.Repeat("█", full) + strings.Repeat("░", room-full) + words
