@@ -29,10 +29,10 @@
 // The schemes are those of package describe, which recognises them. FP8 and
 // INT8 with scales for a tensor, its rows or its blocks; MXFP4 and NVFP4 of the
 // OCP Microscaling Formats Specification v1.0 and of NVIDIA; GPTQ
-// (arXiv 2210.17323), AWQ (arXiv 2306.00978), pack-quantized of
+// (arXiv 2210.17323), AWQ (arXiv 2306.00978), AQLM (arXiv 2401.06118), pack-quantized of
 // compressed-tensors; NF4 (arXiv 2305.14314), FP4 and LLM.int8()
 // (arXiv 2208.07339) of bitsandbytes; MLX, Quanto, torchao and BitNet
-// (arXiv 2402.17764). EXL2, EXL3, AQLM, SVDQuant and integers of unknown layout
+// (arXiv 2402.17764). EXL2, EXL3, SVDQuant, four-bit torchao and integers of unknown layout
 // are an [ErrScheme].
 //
 // # Security

@@ -122,7 +122,10 @@ func TestRefused(t *testing.T) {
 		{"pack-quantized with a group index out of range", "", []safetensors.Entry{entry("a.weight_packed", i32, 1, 1), entry("a.weight_scale", f16, 1, 2), holds("a.weight_shape", safetensors.I64, int64s(1, 8), 2), holds("a.weight_g_idx", i32, int32s(0, 0, 0, 0, 1, 1, 1, 9), 8)}, "a.weight_g_idx", quant.ErrValue, "element 7 is group 9 of 2"},
 		{"pack-quantized with zero points of another shape", "", []safetensors.Entry{entry("a.weight_packed", i32, 8, 1), entry("a.weight_scale", f16, 8, 1), entry("a.weight_zero_point", i32, 8, 1)}, "a.weight_zero_point", quant.ErrShape, ""},
 		{"BitNet with a scale a row", `{"quantization_config":{"quant_method":"bitnet"}}`, []safetensors.Entry{entry("a.weight", u8, 4, 4), entry("a.weight_scale", f16, 16)}, "a.weight_scale", quant.ErrShape, "16 numbers"},
-		{"a scheme that nothing here reads", "", []safetensors.Entry{entry("a.codes", i8, 2, 3, 1), entry("a.codebooks", f16, 1, 256, 1, 8)}, "a.codes", quant.ErrScheme, "AQLM"},
+		{"AQLM of too many vectors", "", []safetensors.Entry{entry("a.codes", i8, 2, 3, 1), entry("a.codebooks", f16, 1, 512, 1, 8)}, "a.codebooks", quant.ErrShape, "512 vectors for codes of 8 bits"},
+		{"AQLM of vectors that no bits count", "", []safetensors.Entry{entry("a.codes", i8, 2, 3, 1), entry("a.codebooks", f16, 1, 200, 1, 8)}, "a.codebooks", quant.ErrScheme, "200 vectors"},
+		{"AQLM without vectors", "", []safetensors.Entry{entry("a.codes", i8, 2, 3, 0), entry("a.codebooks", f16, 0, 256, 1, 8)}, "a.codebooks", quant.ErrShape, ""},
+		{"a scheme that nothing here reads", "", []safetensors.Entry{entry("a.trellis", safetensors.I16, 2, 2, 64), entry("a.svh", f16, 32), entry("a.suh", f16, 32)}, "a.trellis", quant.ErrScheme, "EXL3"},
 		{"what is not packed", "", []safetensors.Entry{entry("a.weight", f32, 2, 2)}, "a.weight", quant.ErrScheme, ""},
 	}
 	for _, test := range tests {

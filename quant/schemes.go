@@ -27,6 +27,7 @@ var makers = map[describe.Scheme]maker{
 	describe.NF4:       newFourBit,
 	describe.FP4:       newFourBit,
 	describe.BitNet:    newBitNet,
+	describe.AQLM:      newAQLM,
 }
 
 // newScaled is a scheme of elements that have a type of their own: FP8, INT8,

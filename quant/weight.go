@@ -47,6 +47,7 @@ const maxStep = 1 << 19
 // buffers are what one reader works in.
 type buffers struct {
 	values, scale, zero, bias, lead []float32
+	books                           []float32 // code books, of readers that keep them
 	raw, scratch, band              []byte
 	index                           []int32
 }

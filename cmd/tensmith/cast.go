@@ -283,7 +283,7 @@ func (a *app) cast(ctx context.Context, c *casting, address string) error {
 		r.Config = c.config
 	}
 	r.writeReport = w.report
-	slices.SortStableFunc(r.Cast, worse)
+	slices.SortStableFunc(r.Cast, r.worse)
 	return a.printCast(c, r, w)
 }
 
@@ -329,10 +329,11 @@ func (a *app) measure(ctx context.Context, c *casting, address string, made []*q
 	})
 }
 
-// worse puts first what has lost numbers, and then what has most noise.
-func worse(x, y castTensor) int {
+// worse puts first what has most noise. Numbers that have become infinite or
+// NaN are in no noise, and count before it.
+func (r *castReport) worse(x, y castTensor) int {
 	if x.SQNR == nil || y.SQNR == nil {
-		return 0
+		return natural(x.Name, y.Name)
 	}
 	// NaN, of a tensor without finite numbers, goes last.
 	noise := func(t castTensor) float64 {
@@ -341,7 +342,11 @@ func worse(x, y castTensor) int {
 		}
 		return float64(*t.SQNR)
 	}
-	return cmp.Or(cmp.Compare(*y.Overflow, *x.Overflow), cmp.Compare(noise(x), noise(y)), natural(x.Name, y.Name))
+	lost := 0
+	if r.Overflow == "special" {
+		lost = cmp.Compare(*y.Overflow, *x.Overflow)
+	}
+	return cmp.Or(lost, cmp.Compare(noise(x), noise(y)), natural(x.Name, y.Name))
 }
 
 func (a *app) printCast(c *casting, r *castReport, w *writing) error {

@@ -37,8 +37,9 @@ else stays as it is.
 
 It reads FP8 and INT8 with scales, MXFP4, NVFP4, GPTQ, AWQ, pack-quantized of
 compressed-tensors, NF4, FP4 and INT8 of bitsandbytes, MLX, Quanto, torchao's
-FP8 and INT8, and BitNet, as names, shapes and config.json show them. For each
-the numbers are, bit by bit, those of its own library; see docs/quantised.md.
+FP8 and INT8, AQLM and BitNet, as names, shapes and config.json show them. For
+each the numbers are, bit by bit, those of its own library; docs/quantised.md
+tells which.
 
 --to auto is the type that scales have, or that their settings name, and BF16
 where they name none. The metadata gets the key dequantized_from.

@@ -4,7 +4,7 @@
 Needs torch, safetensors and, for what is asked for by name:
 
     compressed-tensors, bitsandbytes, transformers, torchao, optimum-quanto, mlx (its CPU build),
-    gptqmodel (importable), autoawq's awq/utils/packing_utils.py as $AWQ_PACKING
+    gptqmodel (importable), aqlm, autoawq's awq/utils/packing_utils.py as $AWQ_PACKING
 
     python3 make.py [NAME...]
 
@@ -383,6 +383,21 @@ def torchao():
         packed |= flat
         want[name + ".weight"] = layer[0].weight.dequantize()
     return packed, want, {"quantization_config": {"quant_method": "torchao"}}, version("torchao"), "dequantize"
+
+
+@model
+def aqlm():
+    # Not in bfloat16: there PyTorch's kernel for processors rounds halves away from zero, as no other does.
+    from aqlm.utils import _dequantize_weight, unpack_int_data
+    packed, want = {}, {}
+    for name, books, bits, high, wide, dtype, kind in (("one", 1, 10, 1, 8, torch.float16, torch.int16), ("two", 2, 8, 1, 8, torch.float32, torch.int8),
+                                                      ("tiles", 3, 6, 4, 4, torch.float16, torch.int8)):
+        codes = integers(-2 ** (bits - 1), 2 ** (bits - 1), 12 // high, 64 // wide, books, seed=70, dtype=kind)
+        book = noise(books, 2 ** bits, high, wide, seed=71, dtype=dtype)
+        scales = noise(12 // high, 1, 1, 1, seed=72, dtype=dtype)
+        packed |= {name + ".codes": codes, name + ".codebooks": book, name + ".scales": scales}
+        want[name + ".weight"] = _dequantize_weight(unpack_int_data(codes, bits), book, scales)
+    return packed, want, {"quantization_config": {"quant_method": "aqlm"}}, version("aqlm"), "_dequantize_weight"
 
 
 @model
