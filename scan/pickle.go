@@ -79,6 +79,7 @@ func (t *trace) pickle(b blob, off int64, at place, r *reading) (pickle.Value, i
 	w.finish(v)
 	t.spent.opcodes -= w.opcodes(d.Offset() - off)
 	if err == nil {
+		t.memo(b, off, d.Offset(), at)
 		return v, d.Offset(), nil
 	}
 	e, ok := errors.AsType[*pickle.Error](err)
@@ -509,6 +510,26 @@ func parts(v pickle.Value) []pickle.Value {
 		return pairs(list, v.Pairs())
 	}
 	return nil
+}
+
+// memo looks for keys of the memo that make Python take memory for all keys
+// below them, too.
+func (t *trace) memo(b blob, off, end int64, at place) {
+	const searched, most = 1 << 20, 1 << 20
+	if end-off > searched {
+		return
+	}
+	for in, err := range pickle.Disassemble(b, off, end, pickle.Limits{String: maxText}) {
+		if err != nil {
+			return
+		}
+		if op := in.Op.String(); op != "LONG_BINPUT" && op != "PUT" {
+			continue
+		}
+		if key, ok := in.Arg.(int64); ok && key > most {
+			t.add(Finding{ID: "ST332", File: at.file, Offset: in.Offset, Op: in.Op.String(), Message: fmt.Sprintf("the memo's key %d, for which Python takes memory for as many", key)})
+		}
+	}
 }
 
 // sweep lists the names behind the place where a bound was met. Without the

@@ -74,9 +74,9 @@ func (t *trace) add(f Finding) {
 	}
 	if f.Severity == "" {
 		f.Severity = rule.Severity
-		if f.ID < "ST2" && f.Severity == Error {
-			f.Severity = Suspicious
-		}
+	}
+	if f.ID < "ST2" && f.Severity == Error {
+		f.Severity = Suspicious // what a format forbids was read, and is not trouble
 	}
 	f.Name = clip(f.Name, 200)
 	f.Message = clip(f.Message, 500)
