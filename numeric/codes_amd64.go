@@ -26,24 +26,29 @@ type codeTables struct {
 }
 
 // powersOf returns how many powers of 256 numbers and squares have: 0 if no
-// kernel knows the type.
-func powersOf(d safetensors.DType) (numbers, squares int) {
+// kernel knows the type. E5M2 has half as many if all is less than 2, or less
+// than 1 with FNUZ, as weights are.
+func powersOf(d safetensors.DType, short bool) (numbers, squares int) {
 	switch d {
 	case safetensors.F8E4M3, safetensors.F8E4M3FNUZ:
 		return 2, 4
 	case safetensors.F8E5M2, safetensors.F8E5M2FNUZ:
+		if short {
+			return 2, 4
+		}
 		return 4, 8
 	}
 	return 0, 0
 }
 
-func newCodeTables(d safetensors.DType) *codeTables {
+func newCodeTables(d safetensors.DType, short bool) *codeTables {
 	t := new(codeTables)
-	numbers, _ := powersOf(d)
+	numbers, _ := powersOf(d, short)
+	l, _ := layoutOf(d)
 	for i := range 64 {
 		last := i & 7
 		normal, small, shift := 8+last, last, max(i&15, 1)-1
-		if numbers == 4 {
+		if l.exp == 5 {
 			normal, small, shift = (4+last&3)<<(last>>2), 2*(last&3), 2*(i&15)
 		}
 		t.normalSquares[i], t.smallSquares[i] = uint8(normal*normal), uint8(small*small)
@@ -51,8 +56,10 @@ func newCodeTables(d safetensors.DType) *codeTables {
 			normal, small = -normal, -small
 		}
 		t.normal[i], t.small[i] = int8(normal), int8(small)
-		t.powers[shift/8][i] = 1 << (shift % 8)
-		t.powers[numbers+2*shift/8][i] = 1 << (2 * shift % 8)
+		if shift < 8*numbers {
+			t.powers[shift/8][i] = 1 << (shift % 8)
+			t.powers[numbers+2*shift/8][i] = 1 << (2 * shift % 8)
+		}
 	}
 	return t
 }
@@ -68,15 +75,22 @@ func (c *counter) addCodes(src []byte) int {
 		return 0
 	}
 	part := src[:min(len(src), codesPiece)&^63]
-	switch numbers, _ := powersOf(c.dtype); {
-	case len(part) == 0:
-		return 0
-	case c.dtype == safetensors.Bool || c.dtype == safetensors.U8 || c.dtype == safetensors.I8:
-		c.addWholes(part)
-	case numbers == 0 || !c.addFloats(part):
+	if len(part) == 0 {
 		return 0
 	}
-	return len(part)
+	switch c.dtype {
+	case safetensors.Bool, safetensors.U8, safetensors.I8:
+		c.addWholes(part)
+		return len(part)
+	}
+	if numbers, _ := powersOf(c.dtype, true); numbers == 0 {
+		return 0
+	}
+	long := c.long
+	if c.addFloats(part) || !long && c.long && c.addFloats(part) {
+		return len(part)
+	}
+	return 0
 }
 
 // newCodeSums returns sums of nothing.
@@ -107,10 +121,13 @@ func (s *codeSums) digit(i int) float64 {
 	return float64(total)
 }
 
-// addFloats returns false, and has done nothing, if a number is not finite.
+// addFloats returns false, and has done nothing, if a number is not finite, or too
+// large for the short tables: then it takes the long ones from now on, for so is
+// what follows, most likely.
 func (c *counter) addFloats(src []byte) bool {
+	short := !c.long
 	if c.tables == nil {
-		c.tables = newCodeTables(c.dtype)
+		c.tables = newCodeTables(c.dtype, short)
 	}
 	l, _ := layoutOf(c.dtype)
 	s := newCodeSums()
@@ -118,14 +135,20 @@ func (c *counter) addFloats(src []byte) bool {
 	if l.special == fnuz {
 		s.zero, s.nan = 0xFF, 0x80
 	}
-	numbers, squares := powersOf(c.dtype)
+	numbers, squares := powersOf(c.dtype, short)
 	if numbers == 4 {
-		codesE5M2VNNI(&s, src, len(src), c.tables)
+		codesLongVNNI(&s, src, len(src), c.tables)
 	} else {
-		codesE4M3VNNI(&s, src, len(src), c.tables)
+		codesShortVNNI(&s, src, len(src), c.tables)
 	}
 	low, high, positive := s.extremes()
 	top := int(l.top())
+	if short && l.exp == 5 {
+		if top = 0x3F; int(high&0x7F) > top && high>>7 != 0 || int(positive) > top {
+			c.long, c.tables = true, nil
+			return false
+		}
+	}
 	if s.lone != 0 || high>>7 != 0 && int(high&0x7F) > top || int(positive) > top {
 		return false
 	}
@@ -141,7 +164,7 @@ func (c *counter) addFloats(src []byte) bool {
 		least: l.value(uint32(least)) + 0, greatest: l.value(uint32(greatest)) + 0,
 	})
 	unit := l.value(1)
-	if numbers == 4 {
+	if l.exp == 5 {
 		unit /= 2
 	}
 	for i, place := 0, unit; i < numbers; i, place = i+1, place*256 {

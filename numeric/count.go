@@ -15,6 +15,7 @@ type counter struct {
 	stats   Stats
 	codes   *tally      // of a type of at most eight bits; its numbers are in codes or in stats
 	tables  *codeTables // a kernel's
+	long    bool        // of tables
 	narrow  []float32
 	wide    []float64
 	counts  *words

@@ -219,10 +219,10 @@ func lanesBF16AVX512(l *lanes, src []byte, n int)
 func lanesF16AVX512(l *lanes, src []byte, n int)
 
 //go:noescape
-func codesE4M3VNNI(s *codeSums, src []byte, n int, tables *codeTables)
+func codesShortVNNI(s *codeSums, src []byte, n int, tables *codeTables)
 
 //go:noescape
-func codesE5M2VNNI(s *codeSums, src []byte, n int, tables *codeTables)
+func codesLongVNNI(s *codeSums, src []byte, n int, tables *codeTables)
 
 //go:noescape
 func wholeBytesVNNI(s *codeSums, src []byte, n int, flip uint32)

@@ -5061,9 +5061,9 @@ beyondAVX512_done:
 TEXT ·beyondFloatsAVX512(SB), NOSPLIT, $0-48
 	JMP ·beyondAVX512(SB)
 
-// func codesE4M3VNNI(s *byte, src []byte, n int, tables *byte)
+// func codesShortVNNI(s *byte, src []byte, n int, tables *byte)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, GFNI, POPCNT
-TEXT ·codesE4M3VNNI(SB), NOSPLIT, $0-48
+TEXT ·codesShortVNNI(SB), NOSPLIT, $0-48
 	MOVQ         s+0(FP), AX
 	MOVQ         src_base+8(FP), CX
 	MOVQ         tables+40(FP), DX
@@ -5086,9 +5086,9 @@ TEXT ·codesE4M3VNNI(SB), NOSPLIT, $0-48
 	XORQ         DI, DI
 	XORQ         R8, R8
 	SHRQ         $0x06, BX
-	JZ           codesE4M3VNNI_done
+	JZ           codesShortVNNI_done
 
-codesE4M3VNNI_loop:
+codesShortVNNI_loop:
 	VMOVDQU32      (CX), Z14
 	VGF2P8AFFINEQB $0x00, Z12, Z14, Z15
 	VGF2P8AFFINEQB $0x00, Z13, Z14, Z16
@@ -5134,9 +5134,9 @@ codesE4M3VNNI_loop:
 	ORQ            R9, R8
 	ADDQ           $0x40, CX
 	DECQ           BX
-	JNZ            codesE4M3VNNI_loop
+	JNZ            codesShortVNNI_loop
 
-codesE4M3VNNI_done:
+codesShortVNNI_done:
 	VMOVDQU32 Z0, (AX)
 	VMOVDQU32 Z1, 64(AX)
 	VMOVDQU32 Z2, 128(AX)
@@ -5188,9 +5188,9 @@ DATA restAVX512<>+56(SB)/4, $0x00000000
 DATA restAVX512<>+60(SB)/4, $0x01020480
 GLOBL restAVX512<>(SB), RODATA|NOPTR, $64
 
-// func codesE5M2VNNI(s *byte, src []byte, n int, tables *byte)
+// func codesLongVNNI(s *byte, src []byte, n int, tables *byte)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, GFNI, POPCNT
-TEXT ·codesE5M2VNNI(SB), NOSPLIT, $0-48
+TEXT ·codesLongVNNI(SB), NOSPLIT, $0-48
 	MOVQ         s+0(FP), AX
 	MOVQ         src_base+8(FP), CX
 	MOVQ         tables+40(FP), DX
@@ -5219,9 +5219,9 @@ TEXT ·codesE5M2VNNI(SB), NOSPLIT, $0-48
 	XORQ         DI, DI
 	XORQ         R8, R8
 	SHRQ         $0x06, BX
-	JZ           codesE5M2VNNI_done
+	JZ           codesLongVNNI_done
 
-codesE5M2VNNI_loop:
+codesLongVNNI_loop:
 	VMOVDQU32      (CX), Z20
 	VGF2P8AFFINEQB $0x00, Z18, Z20, Z21
 	VGF2P8AFFINEQB $0x00, Z19, Z20, Z22
@@ -5285,9 +5285,9 @@ codesE5M2VNNI_loop:
 	ORQ            R9, R8
 	ADDQ           $0x40, CX
 	DECQ           BX
-	JNZ            codesE5M2VNNI_loop
+	JNZ            codesLongVNNI_loop
 
-codesE5M2VNNI_done:
+codesLongVNNI_done:
 	VMOVDQU32 Z0, (AX)
 	VMOVDQU32 Z1, 64(AX)
 	VMOVDQU32 Z2, 128(AX)

@@ -120,6 +120,10 @@ func TestKernelSums(t *testing.T) {
 		}
 		checkCodes(t, src)
 	}
+	for i := range src {
+		src[i] &= 0xBF // small numbers, of which E5M2 has short sums
+	}
+	checkCodes(t, append(src, bytes.Repeat([]byte{0x7B}, 64)...))
 	for code := range 256 {
 		checkCodes(t, bytes.Repeat([]byte{byte(code)}, codesPiece))
 	}

@@ -35,8 +35,8 @@ func main() {
 		k.copyF32()
 		k.beyond()
 	}
-	codes("codesE4M3", 2, 4)
-	codes("codesE5M2", 4, 8)
+	codes("codesShort", 2, 4)
+	codes("codesLong", 4, 8)
 	wholeBytes()
 	wide()
 	Generate()
