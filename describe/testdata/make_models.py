@@ -90,6 +90,11 @@ def packed(bits):
     return f
 
 
+def dense(bits):  # since words are filled to the last bit
+    return lambda n, o, i: [[n + ".weight_packed", "I32", [o, -(-i * bits // 32)]], [n + ".weight_scale", "BF16", [o, i // 128]],
+                            [n + ".weight_shape", "I64", [2], [o, i]]]
+
+
 def mlx(bits, group):
     return lambda n, o, i: [[n + ".weight", "U32", [o, i * bits // 32]], [n + ".scales", "BF16", [o, i // group]],
                             [n + ".biases", "BF16", [o, i // group]]]
@@ -198,7 +203,8 @@ def small():
     for name, lin, packing in (("gptq", gptq(), "GPTQ 4-bit"), ("awq", awq, "AWQ 4-bit"), ("nf4", nf4, "bitsandbytes nf4"),
                                ("bnb8", bnb8, "bitsandbytes int8"), ("fp8", fp8_block, "FP8 with 128×128 block scales"),
                                ("nvfp4", nvfp4, "NVFP4"), ("ct-w4", packed(4), "compressed-tensors pack-quantized 4-bit"),
-                               ("ct-w3", packed(3), "compressed-tensors pack-quantized 3-bit"), ("mlx", mlx(4, 64), "MLX 4-bit"),
+                               ("ct-w3", packed(3), "compressed-tensors pack-quantized 3-bit"),
+                               ("ct-w3 dense", dense(3), "compressed-tensors pack-quantized 3-bit"), ("mlx", mlx(4, 64), "MLX 4-bit"),
                                ("torchao", torchao_int4, "torchao 4-bit"), ("plain", plain(), "")):
         model("small " + name, llama_tensors(*size, lin=lin), llama_params(*size), DEC, packing, 2)
 

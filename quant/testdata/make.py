@@ -215,6 +215,22 @@ def pack_quantized():
     return packed, want, {"quantization_config": {"quant_method": "compressed-tensors", "format": "pack-quantized", "config_groups": groups}}, version("compressed-tensors"), "PackedQuantizationCompressor"
 
 
+@model
+def pack_quantized_old():
+    """As before words were filled to the last bit. Only with compressed-tensors 0.9.4 in $OLD_COMPRESSED_TENSORS, in a run of its own."""
+    sys.path.insert(0, os.environ["OLD_COMPRESSED_TENSORS"])
+    from compressed_tensors.compressors.quantized_compressors.pack_quantized import pack_to_int32, unpack_from_int32
+    packed, want, groups = {}, {}, {}
+    for bits in (3, 5, 6):
+        q = integers(-2 ** (bits - 1), 2 ** (bits - 1), 10, 96, seed=bits, dtype=torch.int8)
+        s = noise(10, 3, seed=80 + bits).abs().to(torch.bfloat16)
+        p = pack_to_int32(q, bits)
+        name, groups[str(bits)] = f"w{bits}", {"weights": {"num_bits": bits}}
+        packed |= {name + ".weight_packed": p, name + ".weight_scale": s, name + ".weight_shape": torch.tensor([10, 96])}
+        want[name + ".weight"] = (unpack_from_int32(p, bits, torch.Size([10, 96])).to(torch.bfloat16).view(10, 3, 32) * s[:, :, None]).view(10, 96)
+    return packed, want, {"quantization_config": {"quant_method": "compressed-tensors", "config_groups": groups}}, "compressed-tensors 0.9.4", "unpack_from_int32, times the scale"
+
+
 def gptq(bits, v2, desc_act, rows=32, cols=64, group=32):
     from gptqmodel.nn_modules.qlinear.torch import TorchLinear
     layer = TorchLinear(bits=bits, group_size=group, sym=False, desc_act=desc_act, in_features=cols, out_features=rows, bias=False, register_buffers=True)
@@ -431,7 +447,7 @@ def write(name, made):
 
 if __name__ == "__main__":
     failed = 0
-    for name in sys.argv[1:] or MODELS:
+    for name in sys.argv[1:] or [m for m in MODELS if m != "pack-quantized-old"]:
         try:
             write(name, MODELS[name]())
         except Exception as e:
