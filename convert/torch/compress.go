@@ -21,10 +21,11 @@ var compressions = []struct {
 }{
 	{"gzip", "\x1f\x8b", func(r io.Reader) (io.Reader, error) { return gzip.NewReader(r) }},
 	{"bzip2", "BZh", func(r io.Reader) (io.Reader, error) { return bzip2.NewReader(r), nil }},
-	// The dictionary is memory: 64 MiB is what xz -9 asks for, and 16 is room
-	// for what joblib and xz -6 write.
+	// The window is memory: 64 MiB is what xz -9 asks for, and 16 is room for
+	// what joblib and xz -7 write. For xz the setting is the least that the
+	// library takes, and xzWindow has seen to the most.
 	{"xz", "\xfd7zXZ\x00", func(r io.Reader) (io.Reader, error) {
-		return xz.ReaderConfig{DictCap: maxDictionary}.NewReader(r)
+		return xz.ReaderConfig{DictCap: lzma.MinDictCap}.NewReader(r)
 	}},
 	{"lzma", "\x5d\x00\x00", func(r io.Reader) (io.Reader, error) {
 		return lzma.ReaderConfig{DictCap: maxDictionary}.NewReader(r)
@@ -75,6 +76,18 @@ func (r *reader) inflate(src span, head []byte, at place) (span, error) {
 	for _, c := range compressions {
 		if !bytes.HasPrefix(head, []byte(c.magic)) {
 			continue
+		}
+		if c.name == "xz" {
+			switch err := xzWindow(src); err {
+			case errWindow:
+				e := at.fail(ErrLimit, "window", "%s: %v", c.name, err)
+				e.Hint = "unpack it first: xz -d"
+				return span{}, e
+			case errXZ:
+				return span{}, at.malformed("compressed", "%s: %v", c.name, err)
+			case io.ErrUnexpectedEOF:
+				return span{}, at.malformed("truncated", "%s: %v", c.name, err)
+			}
 		}
 		room := r.inflateRoom(src.size)
 		in, err := c.open(io.NewSectionReader(src, 0, src.size))

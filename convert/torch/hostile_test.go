@@ -7,6 +7,7 @@ import (
 	"compress/gzip"
 	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
@@ -73,6 +74,24 @@ func lz4Of(t *testing.T, data []byte) []byte {
 	return b.Bytes()
 }
 
+// xzOf returns a file of the suite whose window is as large as the format has
+// it: 4 GiB.
+func xzOf(t *testing.T) (good, huge []byte) {
+	t.Helper()
+	good, err := os.ReadFile("testdata/torch215/wrapped_zip.pt.xz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	huge = bytes.Clone(good)
+	header := huge[12 : 12+4*(int(huge[12])+1)]
+	if header[2] != 0x21 {
+		t.Fatalf("block header %x", header)
+	}
+	header[4] = 40
+	binary.LittleEndian.PutUint32(header[len(header)-4:], crc32.ChecksumIEEE(header[:len(header)-4]))
+	return good, huge
+}
+
 // central changes the 16 bits at offset at of the n-th entry of the directory.
 func central(data []byte, n, at int, value uint16) []byte {
 	i := 0
@@ -110,6 +129,7 @@ func TestHostile(t *testing.T) {
 	for range 8 {
 		nested = gzipOf(t, nested)
 	}
+	good, huge := xzOf(t)
 	for name, tt := range map[string]struct {
 		data   []byte
 		cause  error
@@ -121,6 +141,9 @@ func TestHostile(t *testing.T) {
 		"method":      {central(zipOf(t, "a/data.pkl", empty), 0, 10, 99), ErrUnsupported, "method"},
 		"bomb":        {zipOf(t, "a/data.pkl=", strings.Repeat("\x80\x02", 100<<20)), ErrLimit, "inflate"},
 		"gzip bomb":   {gzipOf(t, make([]byte, 300<<20)), ErrLimit, "inflate"},
+		"xz window":   {huge, ErrLimit, "window"},
+		"xz windows":  {append(bytes.Clone(good), huge...), ErrLimit, "window"},
+		"xz cut":      {good[:len(good)-9], ErrMalformed, "truncated"},
 		"zstd bomb":   {zstdOf(t, make([]byte, 300<<20)), ErrLimit, "inflate"},
 		"zstd window": {[]byte("\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00"), ErrMalformed, "compressed"}, // of 2 GiB
 		"zstd cut":    {zstdOf(t, []byte(empty))[:8], ErrMalformed, "truncated"},

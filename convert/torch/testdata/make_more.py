@@ -4,7 +4,7 @@
 What make_new.py came to lack: zstd and lz4 around files, the sparse layouts other than COO and CSR, and a .pt2 with an
 object among its constants. With an older torch, `python make_more.py pt2` writes torchNNN/exported.pt2 alone.
 """
-import io, sys
+import io, lzma, subprocess, sys
 
 import numpy as np
 import torch
@@ -31,6 +31,12 @@ def wrapped(s):
     packer = zstandard.ZstdCompressor(level=3, write_checksum=True, write_content_size=False)
     put(s, "wrapped_frames.pt.zst", packer.compress(data[:2000]) + packer.compress(data[2000:]))
     s.expect("wrapped_frames.pt.zst", "torch-zip", torch.load(io.BytesIO(data)), wrap="zstd", note="two frames")
+    # xz of several blocks, and of several streams with padding between them, by the program itself.
+    blocks = subprocess.run(["xz", "-6", "--block-size=1500"], input=data, stdout=subprocess.PIPE, check=True).stdout
+    put(s, "wrapped_blocks.pt.xz", blocks)
+    s.expect("wrapped_blocks.pt.xz", "torch-zip", torch.load(io.BytesIO(data)), wrap="xz", note="several blocks")
+    put(s, "wrapped_streams.pt.xz", lzma.compress(data[:2000]) + b"\0" * 8 + lzma.compress(data[2000:], check=lzma.CHECK_SHA256))
+    s.expect("wrapped_streams.pt.xz", "torch-zip", torch.load(io.BytesIO(data)), wrap="xz", note="two streams")
     arrays = {"w": np.arange(12, dtype=np.float32).reshape(3, 4), "f": np.asfortranarray(np.arange(6.0).reshape(2, 3))}
     joblib.dump(arrays, s.path("joblib_lz4.joblib"), compress=("lz4", 3))
     s.expect("joblib_lz4.joblib", "joblib", joblib.load(s.path("joblib_lz4.joblib")), alias=False, wrap="lz4")
