@@ -148,7 +148,7 @@ func (a *app) convert(ctx context.Context, address string, c *conversion) error 
 			if m != nil {
 				m.end()
 			}
-			stage, m = now, a.meter(now, total)
+			stage, m = now, a.meter(stages[now], total)
 		}
 		m.set(done)
 	}
@@ -172,6 +172,9 @@ func (a *app) convert(ctx context.Context, address string, c *conversion) error 
 	}
 	return nil
 }
+
+// stages are what people call the parts of a conversion.
+var stages = map[string]string{"write": "writing", "verify": "verifying"}
 
 // besides returns the name of the output beside an input.
 func besides(address string) string {

@@ -265,7 +265,7 @@ func (a *app) unknownVerb(cmd *cobra.Command, word string) error {
 	if near := cmd.SuggestionsFor(word); len(near) > 0 {
 		return hinted{err, "did you mean " + strings.Join(near, " or ") + "?"}
 	}
-	return err
+	return hinted{err, "`tensmith --help` lists the verbs"}
 }
 
 // settle checks the global flags and works out what auto means.
