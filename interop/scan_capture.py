@@ -18,10 +18,10 @@ import shutil
 
 OUT = os.environ.get("CAPTURE", "capture")
 RANK = ("clean", "flagged", "dangerous")
-labels, failed, current = {}, set(), ""
+labels, failed, current, depth = {}, set(), "", 0
 
 
-def keep(name, content, label):
+def keep(name, content, label, why):
     """Copies a file, a directory or bytes, each content once."""
     if isinstance(content, bytes):
         digest = hashlib.sha256(content).hexdigest()[:12]
@@ -46,12 +46,13 @@ def keep(name, content, label):
             shutil.copytree(content, target, symlinks=True, dirs_exist_ok=True)
         else:
             shutil.copyfile(content, target)
-        labels[key] = {"label": label, "test": current}
-    labels[key]["label"] = max(labels[key]["label"], label, key=RANK.index)
+        labels[key] = {"label": label, "test": current, "why": why}
+    if RANK.index(label) > RANK.index(labels[key]["label"]):
+        labels[key].update(label=label, why=why)
 
 
 def wrap(module, name, label, content=lambda args, kwargs: args[0], called=lambda args, kwargs: os.fspath(args[0])):
-    """Makes name of module keep what it is called with."""
+    """Makes name of module keep what it is called with, if no other does."""
     try:
         owner = importlib.import_module(module)
     except ImportError:
@@ -65,17 +66,27 @@ def wrap(module, name, label, content=lambda args, kwargs: args[0], called=lambd
 
     @functools.wraps(original)
     def wrapper(*args, **kwargs):
-        before = content(args, kwargs)
-        result = original(*args, **kwargs)
+        global depth
+        before = content(args, kwargs) if depth == 0 else None
+        depth += 1
+        try:
+            result = original(*args, **kwargs)
+        finally:
+            depth -= 1
         try:
             verdict = label(result, args)
-            if verdict:
-                keep(called(args, kwargs), before, verdict)
+            if verdict and depth == 0 and not kwargs.get("strict"):  # which calls what is unknown dangerous
+                keep(called(args, kwargs), before, verdict, reasons(result))
         except (OSError, AttributeError, TypeError, ValueError):
             pass  # not a file that can be kept
         return result
 
     setattr(owner, last, wrapper)
+
+
+def reasons(result):
+    """What modelaudit objects to, to tell apart what runs and what reads ill."""
+    return sorted({i.message[:120] for i in getattr(result, "issues", ()) if "critical" in str(i.severity).lower()})[:4]
 
 
 def of_bytes(args, kwargs):
@@ -84,6 +95,30 @@ def of_bytes(args, kwargs):
     data = stream.read()
     stream.seek(at)
     return data
+
+
+def remember(module, name):
+    """Makes what the class loads from bytes carry them: its dumps repairs frames."""
+    try:
+        owner = getattr(importlib.import_module(module), name)
+    except ImportError:
+        return
+    original = owner.load
+
+    def load(pickled, *args, **kwargs):
+        parsed = original(pickled, *args, **kwargs)
+        if isinstance(pickled, bytes):
+            parsed.captured = parsed.dumps(), pickled
+        return parsed
+
+    owner.load = staticmethod(load)
+
+
+def unrepaired(parsed):
+    """The bytes that were loaded, if nothing was changed since."""
+    now = parsed.dumps()
+    before, loaded = getattr(parsed, "captured", (None, None))
+    return loaded if now == before else now
 
 
 def picklescan_label(result, args):
@@ -112,7 +147,8 @@ def pytest_configure(config):
     wrap("picklescan.scanner", "scan_file_path", picklescan_label)
     second = lambda args, kwargs: os.fspath(args[1])
     wrap("modelscan.modelscan", "ModelScan.scan", modelscan_label, second, second)
-    dumped = lambda args, kwargs: args[0].dumps()
+    remember("fickling.fickle", "Pickled")
+    dumped = lambda args, kwargs: unrepaired(args[0])
     wrap("fickling.analysis", "check_safety", fickling_label, dumped, lambda args, kwargs: "x.pkl")
     wrap("fickling", "is_likely_safe", lambda result, args: "clean" if result else "flagged")
     wrap("modelaudit.core", "scan_model_directory_or_file", modelaudit_label)

@@ -3,6 +3,7 @@ package scan
 import (
 	"fmt"
 	"io"
+	"path"
 	"strings"
 )
 
@@ -115,6 +116,10 @@ func (t *trace) protobuf(b blob, at place, head []byte) string {
 		return "sentencepiece" // pieces and the settings of a trainer: data
 	case whole && seen[1] > 0 && wires[1] == 2 && (strings.HasSuffix(at.name, ".pb") || seen[4] == 1 && wires[4] == 2):
 		format = "tf-graph"
+		if m.kerasMetadata(b); m.nodes > 0 {
+			format = "keras-metadata"
+			break
+		}
 		m.graph(b)
 		if m.nodes == 0 {
 			return ""
@@ -232,7 +237,7 @@ func (m *message) onnxTensor(b blob, offset int64) {
 		})
 		switch key {
 		case "location":
-			if leaves(value) {
+			if value == "" || leaves(path.Clean(value)) {
 				m.t.note("ST370", m.at, offset, clip(value, 80), fmt.Sprintf("data outside of the model's directory: %+q", clip(value, 80)))
 			}
 		case "offset", "length", "checksum", "basepath":
@@ -278,6 +283,30 @@ func (m *message) graph(b blob) {
 				return true
 			})
 		}
+		return true
+	})
+}
+
+// kerasMetadata reads a SavedMetadata of Keras 2: nodes = 1, of which
+// identifier = 4 and metadata = 5, the settings of a layer as JSON.
+func (m *message) kerasMetadata(b blob) {
+	m.t.fields(b, func(f field) bool {
+		if f.number != 1 || f.wire != 2 {
+			return true
+		}
+		own := false
+		m.t.fields(f.data, func(g field) bool {
+			switch {
+			case g.number == 4 && g.wire == 2:
+				own = strings.HasPrefix(g.str(), "_tf_keras_")
+			case g.number == 5 && g.wire == 2 && own && g.data.size <= maxJSON:
+				m.nodes++
+				if text, err := g.data.at(0, g.data.size); err == nil {
+					m.t.jsonText(text, m.at)
+				}
+			}
+			return true
+		})
 		return true
 	})
 }

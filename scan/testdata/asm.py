@@ -257,3 +257,13 @@ def safetensors(header, data=b"", pad=True):
 
 def hexed(raw):
     return binascii.hexlify(raw).decode()
+
+
+def message(*fields):
+    """A message of protocol buffers, of (number, bytes or int)."""
+    def varint(n):
+        out = b""
+        while n > 127:
+            out, n = out + bytes([n & 127 | 128]), n >> 7
+        return out + bytes([n])
+    return b"".join(varint(k << 3) + varint(v) if isinstance(v, int) else varint(k << 3 | 2) + varint(len(v)) + v for k, v in fields)

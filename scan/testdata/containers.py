@@ -97,6 +97,20 @@ def nested():
     module = p2(g("__torch__", "Net") + b")\x81}" + x("training") + b"\x88sb")
     yield case("D/script.pt", "TorchScript: code", "suspicious", "script", torch_zip(module, ("constants.pkl", p2(b")")), ("code/__torch__.py", script)), False)
     yield bad("script-file.pt", "TorchScript: code that reads a file", torch_zip(module, ("constants.pkl", p2(b")")), ("code/__torch__.py", io)), "script")
+    def node(op):
+        return (1, message((1, b"node"), (2, op)))
+    def saved(*ops):
+        return message((1, 1), (2, message((1, message((2, b"serve"))), (2, message(*[node(op) for op in ops])))))
+    def layer(settings):
+        return message((1, message((2, 1), (3, b"root.layer"), (4, b"_tf_keras_layer"), (5, settings))))
+    def external(location):
+        tensor = message((1, 4), (2, 1), (8, b"w"), (13, message((1, b"location"), (2, location))), (14, 1))
+        return message((1, 8), (7, message((1, message((1, b"w"), (2, b"y"), (4, b"Identity"))), (2, b"g"), (5, tensor))), (8, message((1, b""), (2, 17))))
+    yield bad("saved-model-write", "TensorFlow: a graph that writes a file", {"saved_model.pb": saved(b"Const", b"WriteFile")}, "graph")
+    yield bad("keras-lambda", "Keras 2: a Lambda layer beside a SavedModel", {"saved_model.pb": saved(b"Const"), "keras_metadata.pb": layer(b'{"class_name": "Lambda", "config": {"name": "lambda"}}')}, "lambda")
+    yield bad("external.onnx", "ONNX: data outside of the directory", external(b"../../../etc/passwd"), "external", False)
+    yield case("D/plain-saved-model", "TensorFlow: a graph that computes", "clean", "", {"saved_model.pb": saved(b"Const", b"MatMul"), "keras_metadata.pb": layer(b'{"class_name": "Dense", "config": {"name": "dense"}}')}, False)
+    yield case("D/plain-external.onnx", "ONNX: data in the directory, by a detour", "not dangerous", "", external(b"data/../weights.bin"), False)
     package = zipped(("p/.data/extern_modules", b"os\n"), ("p/.data/version", b"6\n"), ("p/net.py", b"import os\nos.system('true')\n"),
                      ("p/model/model.pkl", p2(g("net", "Net") + b")\x81")), ("p/byteorder", b"little"))
     yield case("D/package.pt", "torch.package: a program", "not clean", "", package, False)
