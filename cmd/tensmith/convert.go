@@ -189,7 +189,7 @@ func besides(address string) string {
 		}
 		return filepath.Join(dir, base+".safetensors")
 	}
-	for _, packed := range []string{".gz", ".bz2", ".xz", ".zlib"} {
+	for _, packed := range []string{".gz", ".bz2", ".xz", ".lzma", ".zlib", ".zst", ".lz4"} {
 		base = strings.TrimSuffix(base, packed)
 	}
 	if ext := filepath.Ext(base); ext != base {

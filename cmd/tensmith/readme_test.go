@@ -11,15 +11,36 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestReadme runs what the README shows and compares what it prints: a picture
-// of output that no program prints any more is worse than none. Lines that end
-// in a backslash, pipes and the shell's own commands are not for this test; the
-// one file that the README cuts is cut here.
+// TestReadme runs what the README shows.
 func TestReadme(t *testing.T) {
 	text, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
+	runShown(t, text)
+	// The table of verbs is complete.
+	for _, cmd := range (&app{}).root().Commands() {
+		if !bytes.Contains(text, []byte("`"+cmd.Name()+"`")) && !bytes.Contains(text, []byte("`tensmith "+cmd.Name()+"`")) {
+			t.Errorf("the README does not mention the verb %s", cmd.Name())
+		}
+	}
+}
+
+// TestConvertPage runs what docs/convert.md shows.
+func TestConvertPage(t *testing.T) {
+	text, err := os.ReadFile("../../docs/convert.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	runShown(t, text)
+}
+
+// runShown runs the commands of a page and compares what they print: a picture
+// of output that no program prints any more is worse than none. Lines that end
+// in a backslash, pipes and the shell's own commands are not for this test; the
+// one file that the README cuts is cut here.
+func runShown(t *testing.T, text []byte) {
+	t.Helper()
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
@@ -59,18 +80,12 @@ func TestReadme(t *testing.T) {
 				fmt.Fprintln(&out, code)
 			}
 			if diff := cmp.Diff(strings.TrimSpace(want), strings.TrimSpace(out.String())); diff != "" {
-				t.Errorf("tensmith %s (-README +real):\n%s", line, diff)
+				t.Errorf("tensmith %s (-page +real):\n%s", line, diff)
 			}
 			ran++
 		}
 	}
 	if ran < 3 {
-		t.Errorf("only %d commands of the README were run", ran)
-	}
-	// The table of verbs is complete.
-	for _, cmd := range (&app{}).root().Commands() {
-		if !bytes.Contains(text, []byte("`"+cmd.Name()+"`")) && !bytes.Contains(text, []byte("`tensmith "+cmd.Name()+"`")) {
-			t.Errorf("the README does not mention the verb %s", cmd.Name())
-		}
+		t.Errorf("only %d commands of the page were run", ran)
 	}
 }
