@@ -12,6 +12,7 @@ import (
 func (t *trace) safetensors(b blob, at place) string {
 	report, err := CheckBytes(b, b.size, at.file)
 	for _, f := range report.Findings {
+		f.File = at.file
 		t.add(f)
 	}
 	t.dropped += report.Dropped

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -14,10 +13,15 @@ import (
 
 func policyCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "policy",
+		Use:   "policy check [flags] PATH…",
 		Short: "say what a policy decides about findings",
-		Args:  args(0, 0, ""),
-		RunE:  func(cmd *cobra.Command, args []string) error { return cmd.Help() },
+		Long: `Policies are texts in TOML that allow formats and names, change severities and
+say what fails; the verb scan takes one with --policy.
+
+Exit status: 0 for this text; that of tensmith scan for policy check.`,
+		Example: "  tensmith policy check --policy gate.toml upload/",
+		Args:    args(0, 0, ""),
+		RunE:    func(cmd *cobra.Command, args []string) error { return cmd.Help() },
 	}
 	var flags scanFlags
 	check := &cobra.Command{
@@ -74,7 +78,7 @@ func (a *app) policyCheck(ctx context.Context, addresses []string, flags scanFla
 		return err
 	}
 	if policy == nil {
-		return hinted{usagef("no policy is named"), "--policy FILE names it, or $TENSMITH_POLICY"}
+		policy = &scan.Policy{Mode: "enforce"} // nothing but defaults
 	}
 	threshold, err := thresholdOf(flags.failOn, policy)
 	if err != nil {
@@ -87,10 +91,7 @@ func (a *app) policyCheck(ctx context.Context, addresses []string, flags scanFla
 	if err := a.printDecisions(policy, result); err != nil {
 		return err
 	}
-	if err := a.scanExit(result, threshold); !errors.Is(err, errNo) || policy.Mode == "enforce" {
-		return err
-	}
-	return nil
+	return a.scanExit(result, threshold, policy)
 }
 
 // A decisionJSON is a decision in the JSON of policy check.
@@ -123,10 +124,11 @@ func (a *app) printDecisions(policy *scan.Policy, result *scanned) error {
 			Decisions []decisionJSON `json:"decisions"`
 		}{"tensmith.policy/1", policy.Name, policy.Mode, result.verdict, list})
 	case "tsv":
+		s := a.sheet("id", "default", "severity", "place", "by", "message")
 		for _, j := range list {
-			fmt.Fprintf(a.stdout, "%s\t%s\t%s\t%s\t%s\n", j.ID, j.Default, j.Severity, safe(j.Place), safe(j.By))
+			s.row(j.ID, j.Default, j.Severity, j.Place, j.By, j.Message)
 		}
-		return nil
+		return s.flush()
 	}
 	for _, j := range list {
 		change := string(j.Default)
@@ -135,6 +137,10 @@ func (a *app) printDecisions(policy *scan.Policy, result *scanned) error {
 		}
 		fmt.Fprintf(a.stdout, "%s  %s: %s\n       %s\n       by %s\n", j.ID, harmless(j.Place), harmless(change), harmless(j.Message), harmless(j.By))
 	}
-	fmt.Fprintf(a.stdout, "%s: %s, %s\n", harmless(policy.Name), plural(len(list), "finding"), result.verdict)
+	name := policy.Name
+	if name == "" {
+		name = "no policy"
+	}
+	fmt.Fprintf(a.stdout, "%s: %s, %s\n", harmless(name), plural(len(list), "finding"), result.verdict)
 	return nil
 }

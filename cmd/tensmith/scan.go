@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -92,11 +93,7 @@ func (a *app) scan(ctx context.Context, addresses []string, flags scanFlags) err
 			return err
 		}
 	}
-	if err := a.scanExit(result, threshold); !errors.Is(err, errNo) || policy == nil || policy.Mode == "enforce" {
-		return err
-	}
-	a.words("the mode of %s is %s: findings do not fail", policy.Name, policy.Mode)
-	return nil
+	return a.scanExit(result, threshold, policy)
 }
 
 // thresholdOf is what --fail-on says, or else the policy, or else that what is
@@ -151,15 +148,22 @@ func (a *app) scanAll(ctx context.Context, addresses []string, policy *scan.Poli
 			result.trouble = true
 			continue
 		}
+		// As the user names them.
+		prefix := ""
+		if len(found.Files) > 0 {
+			prefix = strings.TrimSuffix(filepath.ToSlash(p.path(found.Files[0].Path)), found.Files[0].Path)
+		}
 		if policy != nil {
-			result.decisions = append(result.decisions, policy.Apply(found, time.Now())...)
+			for _, d := range policy.Apply(found, time.Now()) {
+				d.Finding.File = prefix + d.Finding.File
+				result.decisions = append(result.decisions, d)
+			}
 		}
 		for _, f := range found.Files {
-			name := filepath.ToSlash(p.path(f.Path))
+			f.Path = prefix + f.Path
 			for i := range f.Findings {
-				f.Findings[i].File = name + f.Findings[i].File[min(len(f.Path), len(f.Findings[i].File)):]
+				f.Findings[i].File = prefix + f.Findings[i].File
 			}
-			f.Path = name
 			result.files = append(result.files, f)
 			result.verdict = result.verdict.Worse(f.Verdict)
 		}
@@ -196,13 +200,20 @@ func (a *app) scanOne(ctx context.Context, address string, opts scan.Options) (*
 	return found, p, err
 }
 
-// scanExit is the answer in the exit status.
-func (a *app) scanExit(result *scanned, threshold scan.Severity) error {
-	unread := 0
+// scanExit is the answer in the exit status. Where a policy does not enforce,
+// findings do not fail, and trouble still does.
+func (a *app) scanExit(result *scanned, threshold scan.Severity, policy *scan.Policy) error {
+	unread, told := 0, policy == nil || policy.Mode == "enforce"
 	for _, f := range result.files {
 		for _, finding := range f.Findings {
 			if finding.Severity.AtLeast(threshold) {
-				return errNo
+				if policy == nil || policy.Mode == "enforce" {
+					return errNo
+				}
+				if !told {
+					a.words("the mode of %s is %s: findings do not fail", policy.Name, policy.Mode)
+					told = true
+				}
 			}
 			if finding.Severity == scan.Error {
 				unread++
