@@ -41,8 +41,8 @@ var documented = map[string][][]string{
 	"pickle": {{torchDir + "torch215/lightning.pt"}, {"2", torchDir + "hand/evil_legacy_second.pt"}},
 	"check": {{realDir + "numpy.safetensors"}, {realDir + "mlx_like.safetensors", realDir + "sharded"},
 		{"HOSTILE"}, {"1", torchDir + "hand/bad_html.pt"}, {"1", "HOSTILE", torchDir + "hand/bad_html.pt"}},
-	"stats":       {{realDir + "numpy.safetensors"}, {"HOSTILE"}, {realDir + "sharded", "--by", "layer"}},
-	"hist":        {{realDir + "sharded", "lm_head.weight"}, {"HOSTILE", "*"}},
+	"stats":       {{realDir + "numpy.safetensors"}, {"HOSTILE"}, {realDir + "sharded", "--by", "layer"}, {"1", "HOSTILE", "nothing"}},
+	"hist":        {{realDir + "sharded", "lm_head.weight"}, {"HOSTILE", "*"}, {"1", "HOSTILE", "no*"}},
 	"export":      {{"HOSTILE", "two\nlines", "--npy", "-o", "DIR/out.npy", "--force"}},
 	"scan":        {{realDir + "numpy.safetensors"}, {"1", torchDir + "hand/evil_zip.pt", realDir + "numpy.safetensors"}, {"1", "HOSTILE"}},
 	"policy":      {{"check", realDir + "numpy.safetensors", "--policy", "POLICY"}, {"1", "check", torchDir + "hand/evil_zip.pt", "--policy", "POLICY"}},
@@ -178,7 +178,7 @@ func TestJSONLines(t *testing.T) {
 	eachDocumented(t, []string{"--format", "jsonl"}, func(t *testing.T, verb string, args []string, out []byte) {
 		text, ok := bytes.CutSuffix(out, []byte("\n"))
 		if !ok {
-			if len(out) == 0 && verb == "ls" {
+			if len(out) == 0 && (verb == "ls" || verb == "stats" || verb == "hist") {
 				return // no tensor, no line
 			}
 			t.Fatalf("the output does not end in a line end: %q", out)

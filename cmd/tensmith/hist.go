@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -217,8 +218,10 @@ func (a *app) hist(ctx context.Context, r *histRequest, address string, patterns
 			_, err := c.Tensor(patterns[0])
 			return unknown(address, patterns[0], c, err)
 		}
-		a.words("no tensor matches")
-		return errNo
+		if a.words("no tensor matches"); a.format == "human" {
+			return errNo
+		}
+		return cmp.Or(a.printHist(address, []histogram{}), errNo)
 	}
 	parts := rolesOf(c, p)
 	list := make([]histogram, len(tensors))

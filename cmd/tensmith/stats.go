@@ -344,9 +344,11 @@ func (a *app) stats(ctx context.Context, r *statsRequest, address string, patter
 		return err
 	}
 	tensors, bytes := matching(c, match)
-	if len(tensors) == 0 && len(patterns) > 0 {
-		a.words("no tensor matches")
-		return errNo
+	none := len(tensors) == 0 && len(patterns) > 0
+	if none {
+		if a.words("no tensor matches"); a.format == "human" {
+			return errNo
+		}
 	}
 	units := r.units(tensors, rolesOf(c, p))
 	m := a.meter("reading", bytes)
@@ -384,7 +386,10 @@ func (a *app) stats(ctx context.Context, r *statsRequest, address string, patter
 		report.Rows[i] = u.row
 	}
 	r.sort(report.Rows)
-	return a.printStats(r, report)
+	if err := a.printStats(r, report); err != nil || !none {
+		return err
+	}
+	return errNo // with its document
 }
 
 // matching returns the tensors that match, as they lie, and their size.
