@@ -160,6 +160,31 @@ func TestTwice(t *testing.T) {
 	}
 }
 
+// TestOrphans holds that a weight whose companions are gone is not passed on as
+// plain integers.
+func TestOrphans(t *testing.T) {
+	for _, test := range []struct {
+		orphan safetensors.Entry
+		whole  []safetensors.Entry
+	}{
+		{entry("b.qweight", i32, 4, 8), []safetensors.Entry{entry("a.qweight", i32, 4, 8), entry("a.scales", f16, 2, 8)}},
+		{entry("b.weight", e4m3, 4, 8), []safetensors.Entry{entry("a.weight", e4m3, 4, 8), entry("a.weight_scale", f32, 4, 1)}},
+		{entry("b.weight_packed", i32, 4, 8), []safetensors.Entry{entry("a.weight_packed", i32, 4, 8), entry("a.weight_scale", f16, 4, 1)}},
+		{entry("x.1.up_proj", e4m3, 2, 4, 8), []safetensors.Entry{entry("x.0.up_proj", e4m3, 2, 4, 8), entry("x.0.up_proj_scale", f32, 2, 4, 1)}},
+		{entry("b.down_blocks", u8, 1, 2, 2, 16), []safetensors.Entry{entry("a.down_blocks", u8, 1, 2, 2, 16), entry("a.down_scales", u8, 1, 2, 2)}},
+	} {
+		m := quant.Open(append(test.whole, test.orphan), nil, nil)
+		_, err := m.Unpacked(f32, nil)
+		if e, ok := errors.AsType[*quant.Error](err); !ok || e.Tensor != test.orphan.Name || !errors.Is(err, quant.ErrMissing) {
+			t.Errorf("%s: %v", test.orphan.Name, err)
+		}
+		list, err := m.Unpacked(f32, func(name string) bool { return name == test.orphan.Name })
+		if err != nil || len(list) != 2 {
+			t.Errorf("%s: %d tensors, %v", test.orphan.Name, len(list), err)
+		}
+	}
+}
+
 // TestBroken holds that a reader's own error comes through, with the tensor.
 func TestBroken(t *testing.T) {
 	broken := errors.New("the disk is gone")

@@ -80,9 +80,10 @@ func (m *Model) Weight(name string, to safetensors.DType) (*Weight, error) {
 
 // Unpacked returns the tensors of the model with every packed weight as floats
 // of type to, as in [Model.Weight], and without the companions and marks of
-// those. What keep returns true for stays packed; nil keeps nothing. It fails
-// if a weight cannot be unpacked, and if an unpacked weight has the name of
-// another tensor.
+// those. What keep returns true for stays as it is; nil keeps nothing. It fails
+// if a weight cannot be unpacked, if one has the name of another tensor then,
+// and if a tensor is named and typed like packed ones and has no companions:
+// it would be taken for plain integers.
 func (m *Model) Unpacked(to safetensors.DType, keep func(name string) bool) ([]safetensors.Entry, error) {
 	if keep == nil {
 		keep = func(string) bool { return false }
@@ -93,9 +94,19 @@ func (m *Model) Unpacked(to safetensors.DType, keep func(name string) bool) ([]s
 	for _, t := range m.Summary.Tensors {
 		kept = kept || t.Role == describe.Packed && keep(t.Name)
 	}
+	kinds := map[kind]string{} // of packed tensors, with the first of each
+	for i := range m.Summary.Tensors {
+		t := &m.Summary.Tensors[i]
+		if k := kindOf(t); t.Role == describe.Packed && !keep(t.Name) && kinds[k] == "" {
+			kinds[k] = t.Name
+		}
+	}
 	for i := range m.Summary.Tensors {
 		t := &m.Summary.Tensors[i]
 		e := m.entries[t.Name]
+		if like := kinds[kindOf(t)]; t.Role == describe.Plain && like != "" && !keep(t.Name) {
+			return nil, fault(t.Name, ErrMissing, "it is %s like %q, and has no scales", t.DType, like)
+		}
 		switch {
 		case t.Role == describe.Companion && !keep(t.Of), !kept && isMark(t):
 			continue
@@ -113,6 +124,19 @@ func (m *Model) Unpacked(to safetensors.DType, keep func(name string) bool) ([]s
 		list = append(list, e)
 	}
 	return list, nil
+}
+
+// A kind is how a tensor is named, by the end of its name, and typed.
+type kind struct {
+	end   string
+	dtype safetensors.DType
+}
+
+func kindOf(t *describe.Tensor) kind {
+	if strings.HasSuffix(t.Name, "_blocks") {
+		return kind{"_blocks", t.DType}
+	}
+	return kind{t.Name[strings.LastIndexByte(t.Name, '.')+1:], t.DType}
 }
 
 // isMark tells whether a tensor does no more than say that others are packed.

@@ -289,8 +289,8 @@ func (a *app) cast(ctx context.Context, c *casting, address string) error {
 
 // castHint says what can be done about a NaN that a type has no code for.
 func castHint(err error) error {
-	if v, ok := errors.AsType[*numeric.ValueError](err); ok && errors.Is(v, numeric.ErrNaN) {
-		return hinted{err, "--keep NAME leaves a tensor as it is"}
+	if e, ok := errors.AsType[*quant.Error](err); ok && errors.Is(e, numeric.ErrNaN) {
+		return hinted{err, "--keep '" + e.Tensor + "' leaves it as it is"}
 	}
 	return err
 }

@@ -146,7 +146,7 @@ func (a *app) dequantize(ctx context.Context, d *dequantizing, address string) e
 	case len(kept) > 0 && d.config != "":
 		return hinted{usagef("--config is for a model that is plain, and --keep leaves %s packed", plural(len(kept), "weight")), "write config.json by hand"}
 	}
-	w.entries, err = m.Unpacked(d.dtype, func(name string) bool { return kept[name] })
+	w.entries, err = m.Unpacked(d.dtype, func(name string) bool { return kept[name] || len(d.keep) > 0 && d.kept.match(name) })
 	if err != nil {
 		return d.explain(address, err)
 	}
@@ -212,7 +212,7 @@ func (d *dequantizing) explain(address string, err error) error {
 	err = fmt.Errorf("%s: %w", address, e) // it is not about the output, which the encoder names
 	switch {
 	case errors.Is(e, quant.ErrScheme), errors.Is(e, quant.ErrMissing), errors.Is(e, quant.ErrShape), errors.Is(e, quant.ErrDType):
-		return hinted{err, "--keep '" + e.Tensor + "' leaves it packed"}
+		return hinted{err, "--keep '" + e.Tensor + "' leaves it as it is"}
 	}
 	return err
 }
