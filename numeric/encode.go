@@ -109,6 +109,8 @@ func encodeF32[T float32 | float64](dst []byte, src []T, mode Overflow) {
 // encodePacked encodes F4 and F6.
 func encodePacked[T float32 | float64](dst []byte, d safetensors.DType, src []T) error {
 	l, _ := layoutOf(d)
+	r := newRounder(l, Saturate)
+	_, narrow := any(T(0)).(float32)
 	group, width := 4, 6
 	if d == safetensors.F4 {
 		group, width = 2, 4
@@ -120,7 +122,13 @@ func encodePacked[T float32 | float64](dst []byte, d safetensors.DType, src []T)
 			if v != v {
 				return &ValueError{Index: i + j, DType: d, Value: "NaN", Err: ErrNaN}
 			}
-			packed |= l.code(float64(v), Saturate) << (j * width)
+			var code uint32
+			if narrow {
+				code = r.round(float32(v))
+			} else {
+				code = l.code(float64(v), Saturate)
+			}
+			packed |= code << (j * width)
 		}
 		for j := range size {
 			dst[j] = byte(packed >> (8 * j))

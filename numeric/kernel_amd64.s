@@ -162,12 +162,12 @@ pairsAVX2_loop:
 	VPAND        Y0, Y6, Y6
 	VPAND        Y0, Y4, Y4
 	VPAND        Y0, Y5, Y5
+	VMAXPD       Y4, Y5, Y4
 	VMOVUPD      512(AX), Y7
 	VMAXPD       Y6, Y7, Y7
 	VMOVUPD      Y7, 512(AX)
 	VMULPD       Y1, Y5, Y7
 	VADDPD       Y2, Y7, Y7
-	VMAXPD       Y4, Y5, Y4
 	VMULPD       Y3, Y4, Y5
 	VPXOR        Y8, Y8, Y8
 	VCMPPD       $0x04, Y8, Y6, Y8
@@ -213,12 +213,12 @@ pairsAVX2_skip0:
 	VPAND        Y0, Y6, Y6
 	VPAND        Y0, Y4, Y4
 	VPAND        Y0, Y5, Y5
+	VMAXPD       Y4, Y5, Y4
 	VMOVUPD      544(AX), Y7
 	VMAXPD       Y6, Y7, Y7
 	VMOVUPD      Y7, 544(AX)
 	VMULPD       Y1, Y5, Y7
 	VADDPD       Y2, Y7, Y7
-	VMAXPD       Y4, Y5, Y4
 	VMULPD       Y3, Y4, Y5
 	VPXOR        Y8, Y8, Y8
 	VCMPPD       $0x04, Y8, Y6, Y8
@@ -264,12 +264,12 @@ pairsAVX2_skip1:
 	VPAND        Y0, Y6, Y6
 	VPAND        Y0, Y4, Y4
 	VPAND        Y0, Y5, Y5
+	VMAXPD       Y4, Y5, Y4
 	VMOVUPD      576(AX), Y7
 	VMAXPD       Y6, Y7, Y7
 	VMOVUPD      Y7, 576(AX)
 	VMULPD       Y1, Y5, Y7
 	VADDPD       Y2, Y7, Y7
-	VMAXPD       Y4, Y5, Y4
 	VMULPD       Y3, Y4, Y5
 	VPXOR        Y8, Y8, Y8
 	VCMPPD       $0x04, Y8, Y6, Y8
@@ -315,12 +315,12 @@ pairsAVX2_skip2:
 	VPAND        Y0, Y6, Y6
 	VPAND        Y0, Y4, Y4
 	VPAND        Y0, Y5, Y5
+	VMAXPD       Y4, Y5, Y4
 	VMOVUPD      608(AX), Y7
 	VMAXPD       Y6, Y7, Y7
 	VMOVUPD      Y7, 608(AX)
 	VMULPD       Y1, Y5, Y7
 	VADDPD       Y2, Y7, Y7
-	VMAXPD       Y4, Y5, Y4
 	VMULPD       Y3, Y4, Y5
 	VPXOR        Y8, Y8, Y8
 	VCMPPD       $0x04, Y8, Y6, Y8
@@ -538,12 +538,12 @@ pairsBF16AVX2_loop:
 	VPAND        Y0, Y6, Y6
 	VPAND        Y0, Y4, Y4
 	VPAND        Y0, Y5, Y5
+	VMAXPD       Y4, Y5, Y4
 	VMOVUPD      512(AX), Y7
 	VMAXPD       Y6, Y7, Y7
 	VMOVUPD      Y7, 512(AX)
 	VMULPD       Y1, Y5, Y7
 	VADDPD       Y2, Y7, Y7
-	VMAXPD       Y4, Y5, Y4
 	VMULPD       Y3, Y4, Y5
 	VPXOR        Y8, Y8, Y8
 	VCMPPD       $0x04, Y8, Y6, Y8
@@ -593,12 +593,12 @@ pairsBF16AVX2_skip0:
 	VPAND        Y0, Y6, Y6
 	VPAND        Y0, Y4, Y4
 	VPAND        Y0, Y5, Y5
+	VMAXPD       Y4, Y5, Y4
 	VMOVUPD      544(AX), Y7
 	VMAXPD       Y6, Y7, Y7
 	VMOVUPD      Y7, 544(AX)
 	VMULPD       Y1, Y5, Y7
 	VADDPD       Y2, Y7, Y7
-	VMAXPD       Y4, Y5, Y4
 	VMULPD       Y3, Y4, Y5
 	VPXOR        Y8, Y8, Y8
 	VCMPPD       $0x04, Y8, Y6, Y8
@@ -648,12 +648,12 @@ pairsBF16AVX2_skip1:
 	VPAND        Y0, Y6, Y6
 	VPAND        Y0, Y4, Y4
 	VPAND        Y0, Y5, Y5
+	VMAXPD       Y4, Y5, Y4
 	VMOVUPD      576(AX), Y7
 	VMAXPD       Y6, Y7, Y7
 	VMOVUPD      Y7, 576(AX)
 	VMULPD       Y1, Y5, Y7
 	VADDPD       Y2, Y7, Y7
-	VMAXPD       Y4, Y5, Y4
 	VMULPD       Y3, Y4, Y5
 	VPXOR        Y8, Y8, Y8
 	VCMPPD       $0x04, Y8, Y6, Y8
@@ -703,12 +703,12 @@ pairsBF16AVX2_skip2:
 	VPAND        Y0, Y6, Y6
 	VPAND        Y0, Y4, Y4
 	VPAND        Y0, Y5, Y5
+	VMAXPD       Y4, Y5, Y4
 	VMOVUPD      608(AX), Y7
 	VMAXPD       Y6, Y7, Y7
 	VMOVUPD      Y7, 608(AX)
 	VMULPD       Y1, Y5, Y7
 	VADDPD       Y2, Y7, Y7
-	VMAXPD       Y4, Y5, Y4
 	VMULPD       Y3, Y4, Y5
 	VPXOR        Y8, Y8, Y8
 	VCMPPD       $0x04, Y8, Y6, Y8
@@ -908,12 +908,12 @@ pairsF16AVX2_loop:
 	VPAND        Y0, Y6, Y6
 	VPAND        Y0, Y4, Y4
 	VPAND        Y0, Y5, Y5
+	VMAXPD       Y4, Y5, Y4
 	VMOVUPD      512(AX), Y7
 	VMAXPD       Y6, Y7, Y7
 	VMOVUPD      Y7, 512(AX)
 	VMULPD       Y1, Y5, Y7
 	VADDPD       Y2, Y7, Y7
-	VMAXPD       Y4, Y5, Y4
 	VMULPD       Y3, Y4, Y5
 	VPXOR        Y8, Y8, Y8
 	VCMPPD       $0x04, Y8, Y6, Y8
@@ -961,12 +961,12 @@ pairsF16AVX2_skip0:
 	VPAND        Y0, Y6, Y6
 	VPAND        Y0, Y4, Y4
 	VPAND        Y0, Y5, Y5
+	VMAXPD       Y4, Y5, Y4
 	VMOVUPD      544(AX), Y7
 	VMAXPD       Y6, Y7, Y7
 	VMOVUPD      Y7, 544(AX)
 	VMULPD       Y1, Y5, Y7
 	VADDPD       Y2, Y7, Y7
-	VMAXPD       Y4, Y5, Y4
 	VMULPD       Y3, Y4, Y5
 	VPXOR        Y8, Y8, Y8
 	VCMPPD       $0x04, Y8, Y6, Y8
@@ -1014,12 +1014,12 @@ pairsF16AVX2_skip1:
 	VPAND        Y0, Y6, Y6
 	VPAND        Y0, Y4, Y4
 	VPAND        Y0, Y5, Y5
+	VMAXPD       Y4, Y5, Y4
 	VMOVUPD      576(AX), Y7
 	VMAXPD       Y6, Y7, Y7
 	VMOVUPD      Y7, 576(AX)
 	VMULPD       Y1, Y5, Y7
 	VADDPD       Y2, Y7, Y7
-	VMAXPD       Y4, Y5, Y4
 	VMULPD       Y3, Y4, Y5
 	VPXOR        Y8, Y8, Y8
 	VCMPPD       $0x04, Y8, Y6, Y8
@@ -1067,12 +1067,12 @@ pairsF16AVX2_skip2:
 	VPAND        Y0, Y6, Y6
 	VPAND        Y0, Y4, Y4
 	VPAND        Y0, Y5, Y5
+	VMAXPD       Y4, Y5, Y4
 	VMOVUPD      608(AX), Y7
 	VMAXPD       Y6, Y7, Y7
 	VMOVUPD      Y7, 608(AX)
 	VMULPD       Y1, Y5, Y7
 	VADDPD       Y2, Y7, Y7
-	VMAXPD       Y4, Y5, Y4
 	VMULPD       Y3, Y4, Y5
 	VPXOR        Y8, Y8, Y8
 	VCMPPD       $0x04, Y8, Y6, Y8
@@ -3219,7 +3219,7 @@ lanesAVX512_done:
 	RET
 
 // func pairsAVX512(p *byte, a []byte, b []byte, n int) (special uint32)
-// Requires: AVX, AVX512F, POPCNT
+// Requires: AVX, AVX512DQ, AVX512F, POPCNT
 TEXT ·pairsAVX512(SB), NOSPLIT, $0-68
 	MOVQ         p+0(FP), AX
 	MOVQ         a_base+8(FP), CX
@@ -3257,12 +3257,11 @@ pairsAVX512_loop:
 	VMULPD       Z18, Z18, Z19
 	VADDPD       Z19, Z0, Z0
 	VPANDQ       Z12, Z18, Z18
-	VPANDQ       Z12, Z16, Z16
+	VRANGEPD     $0x0b, Z16, Z17, Z16
 	VPANDQ       Z12, Z17, Z17
 	VMAXPD       Z18, Z8, Z8
 	VMULPD       Z13, Z17, Z19
 	VADDPD       Z14, Z19, Z19
-	VMAXPD       Z16, Z17, Z16
 	VMULPD       Z15, Z16, Z17
 	VPTESTMQ     Z18, Z18, K1
 	VCMPPD       $0x06, Z19, Z18, K1, K2
@@ -3288,12 +3287,11 @@ pairsAVX512_skip0:
 	VMULPD       Z18, Z18, Z19
 	VADDPD       Z19, Z1, Z1
 	VPANDQ       Z12, Z18, Z18
-	VPANDQ       Z12, Z16, Z16
+	VRANGEPD     $0x0b, Z16, Z17, Z16
 	VPANDQ       Z12, Z17, Z17
 	VMAXPD       Z18, Z9, Z9
 	VMULPD       Z13, Z17, Z19
 	VADDPD       Z14, Z19, Z19
-	VMAXPD       Z16, Z17, Z16
 	VMULPD       Z15, Z16, Z17
 	VPTESTMQ     Z18, Z18, K3
 	VCMPPD       $0x06, Z19, Z18, K3, K4
@@ -3572,7 +3570,7 @@ DATA upperAVX512<>+60(SB)/4, $0x00000000
 GLOBL upperAVX512<>(SB), RODATA|NOPTR, $64
 
 // func pairsBF16AVX512(p *byte, a []byte, b []byte, n int) (special uint32)
-// Requires: AVX, AVX2, AVX512F, POPCNT
+// Requires: AVX, AVX2, AVX512DQ, AVX512F, POPCNT
 TEXT ·pairsBF16AVX512(SB), NOSPLIT, $0-68
 	MOVQ         p+0(FP), AX
 	MOVQ         a_base+8(FP), CX
@@ -3614,12 +3612,11 @@ pairsBF16AVX512_loop:
 	VMULPD       Z18, Z18, Z19
 	VADDPD       Z19, Z0, Z0
 	VPANDQ       Z12, Z18, Z18
-	VPANDQ       Z12, Z16, Z16
+	VRANGEPD     $0x0b, Z16, Z17, Z16
 	VPANDQ       Z12, Z17, Z17
 	VMAXPD       Z18, Z8, Z8
 	VMULPD       Z13, Z17, Z19
 	VADDPD       Z14, Z19, Z19
-	VMAXPD       Z16, Z17, Z16
 	VMULPD       Z15, Z16, Z17
 	VPTESTMQ     Z18, Z18, K1
 	VCMPPD       $0x06, Z19, Z18, K1, K2
@@ -3649,12 +3646,11 @@ pairsBF16AVX512_skip0:
 	VMULPD       Z18, Z18, Z19
 	VADDPD       Z19, Z1, Z1
 	VPANDQ       Z12, Z18, Z18
-	VPANDQ       Z12, Z16, Z16
+	VRANGEPD     $0x0b, Z16, Z17, Z16
 	VPANDQ       Z12, Z17, Z17
 	VMAXPD       Z18, Z9, Z9
 	VMULPD       Z13, Z17, Z19
 	VADDPD       Z14, Z19, Z19
-	VMAXPD       Z16, Z17, Z16
 	VMULPD       Z15, Z16, Z17
 	VPTESTMQ     Z18, Z18, K3
 	VCMPPD       $0x06, Z19, Z18, K3, K4
@@ -3807,7 +3803,7 @@ lanesF16AVX512_done:
 	RET
 
 // func pairsF16AVX512(p *byte, a []byte, b []byte, n int) (special uint32)
-// Requires: AVX, AVX512F, F16C, POPCNT
+// Requires: AVX, AVX512DQ, AVX512F, F16C, POPCNT
 TEXT ·pairsF16AVX512(SB), NOSPLIT, $0-68
 	MOVQ         p+0(FP), AX
 	MOVQ         a_base+8(FP), CX
@@ -3847,12 +3843,11 @@ pairsF16AVX512_loop:
 	VMULPD       Z18, Z18, Z19
 	VADDPD       Z19, Z0, Z0
 	VPANDQ       Z12, Z18, Z18
-	VPANDQ       Z12, Z16, Z16
+	VRANGEPD     $0x0b, Z16, Z17, Z16
 	VPANDQ       Z12, Z17, Z17
 	VMAXPD       Z18, Z8, Z8
 	VMULPD       Z13, Z17, Z19
 	VADDPD       Z14, Z19, Z19
-	VMAXPD       Z16, Z17, Z16
 	VMULPD       Z15, Z16, Z17
 	VPTESTMQ     Z18, Z18, K1
 	VCMPPD       $0x06, Z19, Z18, K1, K2
@@ -3880,12 +3875,11 @@ pairsF16AVX512_skip0:
 	VMULPD       Z18, Z18, Z19
 	VADDPD       Z19, Z1, Z1
 	VPANDQ       Z12, Z18, Z18
-	VPANDQ       Z12, Z16, Z16
+	VRANGEPD     $0x0b, Z16, Z17, Z16
 	VPANDQ       Z12, Z17, Z17
 	VMAXPD       Z18, Z9, Z9
 	VMULPD       Z13, Z17, Z19
 	VADDPD       Z14, Z19, Z19
-	VMAXPD       Z16, Z17, Z16
 	VMULPD       Z15, Z16, Z17
 	VPTESTMQ     Z18, Z18, K3
 	VCMPPD       $0x06, Z19, Z18, K3, K4

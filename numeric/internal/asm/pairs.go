@@ -110,13 +110,18 @@ func (k *kind) pairs(e element) {
 			k.change(errors, i, func(v VecVirtual) { VADDPD(square, v, v) })
 
 			k.andWide(magnitude, d, d)
-			k.andWide(magnitude, x, x)
-			k.andWide(magnitude, y, y)
+			if k.wide {
+				VRANGEPD(Imm(0x0B), x, y, x) // the greater magnitude
+				VPANDQ(magnitude, y, y)
+			} else {
+				VPAND(magnitude, x, x)
+				VPAND(magnitude, y, y)
+				VMAXPD(x, y, x)
+			}
 			k.change(maxAbs, i, func(v VecVirtual) { VMAXPD(d, v, v) })
 			limit := k.vector()
 			VMULPD(relative, y, limit)
 			VADDPD(absolute, limit, limit)
-			VMAXPD(x, y, x)
 			VMULPD(bound, x, y)
 			some := GP32()
 			if k.wide {
