@@ -125,11 +125,12 @@ func Quantize(e safetensors.Entry, to safetensors.DType, scaling Scaling, mode n
 		return nil, fault(e.Name, ErrShape, "%d", e.Shape)
 	}
 	limits, _ := numeric.LimitsOf(to)
-	q := &scaled{name: e.Name, src: src, part: p, m: newMatrix(list), to: to, kind: scaling, mode: mode, top: float32(limits.Max), bound: boundOf(to, limits)}
+	q := &scaled{name: e.Name, src: src, part: p, m: newMatrix(list), to: to, kind: scaling, mode: mode, top: float32(limits.Max)}
 	if scaling == MX {
 		q.mode = numeric.Saturate
 		q.emax = math.Ilogb(limits.Max)
 	}
+	q.bound = boundOf(to, limits, q.mode)
 	z.q = q
 	z.Entries = q.entries(e)
 	return z, nil
@@ -173,7 +174,7 @@ func (z *Quantized) Loss(ctx context.Context, scan numeric.Scan) (*Loss, error) 
 	limits, _ := numeric.LimitsOf(z.to)
 	counts := z.q == nil && (z.mode == numeric.ToSpecial && limits.NaN || z.to.Bits() > 32)
 	after := z.Data()
-	v := &view{q: z.q, cast: z.cast, to: z.to, bound: boundOf(z.to, limits), src: z.src}
+	v := &view{q: z.q, cast: z.cast, to: z.to, bound: boundOf(z.to, limits, z.mode), src: z.src}
 	if !counts {
 		n := z.src.Size * 8 / int64(z.src.DType.Bits())
 		after = numeric.Data{DType: safetensors.F32, Source: v, Size: 4 * n}
@@ -206,15 +207,16 @@ func (z *Quantized) explain(err error) error {
 type bound struct {
 	from float64
 	even bool // the magnitude itself does not: the last bit of the largest value is zero
+	inf  bool // infinities stay what they are
 }
 
-func boundOf(d safetensors.DType, l numeric.Limits) bound {
-	return bound{l.Max + l.Epsilon/2*math.Ldexp(1, math.Ilogb(l.Max)), d == safetensors.F8E4M3}
+func boundOf(d safetensors.DType, l numeric.Limits, mode numeric.Overflow) bound {
+	return bound{l.Max + l.Epsilon/2*math.Ldexp(1, math.Ilogb(l.Max)), d == safetensors.F8E4M3, l.Inf && mode == numeric.ToSpecial}
 }
 
 func (b bound) beyond(x float64) bool {
 	x = math.Abs(x)
-	return x > b.from || x == b.from && !b.even
+	return (x > b.from || x == b.from && !b.even) && (!b.inf || x <= math.MaxFloat64)
 }
 
 // scaled is a tensor that is divided by scales, and rounded.

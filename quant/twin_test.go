@@ -258,6 +258,8 @@ func TestLoss(t *testing.T) {
 		{"F16, the middle goes up", data(65520, 65519), f16, quant.Unscaled, numeric.Saturate, 1, 16, math.NaN()},
 		{"F16 has infinities", data(65520, inf), f16, quant.Unscaled, numeric.ToSpecial, 1, 0, math.Inf(1)},
 		{"F4 always saturates", data(7, 6.9, 5, 0), safetensors.F4, quant.Unscaled, numeric.ToSpecial, 1, 1, math.NaN()},
+		{"E5M2 has infinities", data(100, inf), safetensors.F8E5M2, quant.PerTensor, numeric.ToSpecial, 0, math.NaN(), math.NaN()},
+		{"scales leave no infinity in E4M3", data(100, inf), e4m3, quant.PerTensor, numeric.ToSpecial, 1, math.NaN(), math.NaN()},
 		{"scales leave nothing over", data(1000, -3), e4m3, quant.PerTensor, numeric.ToSpecial, 0, math.NaN(), math.NaN()},
 	}
 	for _, test := range tests {
@@ -281,4 +283,93 @@ func TestLoss(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzQuantize states, for any numbers, that a quantised weight is read back by
+// what recognises it, that no finite number is further off than its type
+// allows, and that with MX what was quantised stays what it is when it is again.
+func FuzzQuantize(f *testing.F) {
+	f.Add([]byte{0, 0, 128, 63, 0, 0, 200, 66, 255, 255, 127, 127}, uint8(0))
+	f.Add([]byte{1, 0, 0, 0, 0, 0, 128, 127, 0, 0, 192, 255, 0, 0, 0, 128}, uint8(5))
+	f.Fuzz(func(t *testing.T, seed []byte, which uint8) {
+		kinds := []struct {
+			to      safetensors.DType
+			scaling quant.Scaling
+			half    float64 // of the distance of neighbours, relative to the number
+			least   float64 // likewise below the normal numbers, relative to the largest
+		}{
+			{e4m3, quant.PerTensor, 1. / 16, 0x1p-10 / 448}, {e4m3, quant.Block128, 1. / 16, 0x1p-10 / 448}, {e4m3, quant.MX, 1. / 8, 0x1p-10 / 256},
+			{safetensors.F8E5M2, quant.PerTensor, 1. / 8, 0x1p-17 / 57344}, {safetensors.F8E5M2, quant.MX, 1. / 8, 0x1p-17 / 32768}, {safetensors.F4, quant.MX, 1. / 4, 0.25 / 4},
+		}
+		k := kinds[int(which)%len(kinds)]
+		raw := make([]byte, 4*3*64)
+		for i := range raw {
+			if len(seed) > 0 {
+				raw[i] = seed[i%len(seed)]
+			}
+		}
+		values := make([]float32, 3*64)
+		most := 0.0
+		for i := range values {
+			v := math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
+			if v != v && k.to == safetensors.F4 {
+				v = 0
+				clear(raw[4*i : 4*i+4])
+			}
+			values[i] = v
+			if m := math.Abs(float64(v)); m > most && m <= math.MaxFloat32 {
+				most = m
+			}
+		}
+		q, err := quant.Quantize(holds("a.weight", f32, raw, 3, 64), k.to, k.scaling, numeric.Saturate)
+		if err != nil {
+			t.Fatal(err)
+		}
+		read := func(q *quant.Quantized) []byte {
+			m := quant.Open(q.Entries, nil, nil)
+			packed := m.Packed()
+			if len(packed) != 1 {
+				t.Fatalf("%d packed tensors", len(packed))
+			}
+			w, err := m.Weight(packed[0].Name, f32)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var b bytes.Buffer
+			if _, err := w.WriteTo(&b); err != nil {
+				t.Fatal(err)
+			}
+			return b.Bytes()
+		}
+		back := read(q)
+		direct := make([]byte, len(back))
+		if _, err := q.Data().Source.ReadAt(direct, 0); err != nil || !bytes.Equal(back, direct) {
+			t.Fatalf("read back otherwise, %v", err)
+		}
+		for i, v := range values {
+			got := float64(math.Float32frombits(binary.LittleEndian.Uint32(back[4*i:])))
+			x := float64(v)
+			// Where a scale is at the end of its range, or infinite numbers
+			// are about, bounds are others.
+			if math.Abs(x) > math.MaxFloat32 || x != x || most < 0x1p-100 || most > 0x1p120 {
+				continue
+			}
+			if off := math.Abs(got - x); off > (k.half*math.Abs(x)+k.least*most)*(1+1e-5) {
+				t.Fatalf("element %d of %v is %v, off by %v", i, x, got, off)
+			}
+		}
+		if k.scaling != quant.MX {
+			return
+		}
+		again, err := quant.Quantize(holds("a.weight", f32, back, 3, 64), k.to, k.scaling, numeric.Saturate)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, m := range read(again) {
+			// A NaN keeps its sign and nothing else.
+			if word := i / 4 * 4; m != back[i] && math.Float32frombits(binary.LittleEndian.Uint32(back[word:])) == math.Float32frombits(binary.LittleEndian.Uint32(back[word:])) {
+				t.Fatalf("byte %d of what is quantised again differs", i)
+			}
+		}
+	})
 }
