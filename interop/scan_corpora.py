@@ -66,13 +66,20 @@ def own(folder):
     for name in ("cases", "written"):
         data = os.path.join(ROOT, "scan", "testdata", name)
         with tarfile.open(data + ".tar.gz") as archive:
-            archive.extractall(os.path.join(folder, name), filter="data")
+            archive.extractall(os.path.join(folder, name))  # ours, and nothing but files
         with open(data + ".json", encoding="utf-8") as f:
             table = json.load(f)
         for case in table if isinstance(table, list) else table["cases"]:
             if case["want"] == "any":
                 continue
-            corpus = "own: loads and runs" if case["fires"] else "own: attacks and bombs" if name == "cases" and case["name"][0] != "N" else "own: harmless" if name == "cases" else "own: written by programs"
+            if name == "written":
+                corpus = "own: written by programs"
+            elif case["name"][0] == "N":
+                corpus = "own: harmless"
+            elif case["name"][0] == "H":
+                corpus = "own: names"
+            else:
+                corpus = "own: loads and runs" if case["fires"] else "own: attacks and bombs"
             yield corpus, os.path.join(folder, name, case["name"]), WANT.get(case["want"], case["want"])
 
 
