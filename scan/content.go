@@ -42,6 +42,11 @@ func (t *trace) content(b blob, at place) string {
 		return t.looseContent(b, at, k, format)
 	}
 	format = t.kind(b, at, k, format, head)
+	if strings.HasSuffix(strings.ToLower(at.name), ".safetensors") && format != "safetensors" && k != kindPointer {
+		// Loaders that go by the name are one kind, those that look are
+		// another.
+		t.note("ST026", at, 0, format, "called safetensors, and is "+format)
+	}
 	if k != kindZip && k != kindTar && at.depth < 2 {
 		t.appended(b, at)
 	}

@@ -248,7 +248,7 @@ func (a allowance) covers(f *File, finding Finding) bool {
 
 // plainFormats are those of files that are no models, which a list of formats
 // is not about.
-var plainFormats = []string{"", "text", "json", "html", "xml", "empty", "link", "script"}
+var plainFormats = []string{"", "text", "json", "html", "xml", "empty", "link", "git", "script"}
 
 // format tells of a file whose format the policy does not list.
 func (p *Policy) format(f *File) {

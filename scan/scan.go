@@ -118,6 +118,11 @@ func (s *scanner) walk(ctx context.Context, name string) error {
 			if d != nil && d.IsDir() {
 				return fs.SkipDir
 			}
+		case d.IsDir() && d.Name() == ".git" && p != name:
+			// Every clone has one, full of scripts that are samples and packs
+			// that are nothing else: judged, it would make all of them fail.
+			s.files = append(s.files, File{Path: p, Format: "git", Findings: []Finding{{ID: "ST512", Severity: Note, File: p, Offset: -1, Message: "Git's own directory was not looked into"}}})
+			return fs.SkipDir
 		case d.IsDir():
 		case d.Type()&fs.ModeSymlink != 0:
 			s.link(name, p)
@@ -191,7 +196,7 @@ func (s *scanner) run(ctx context.Context) {
 // file opens and scans one file.
 func (s *scanner) file(ctx context.Context, f *File) {
 	if f.Format == "link" || len(f.Findings) > 0 {
-		return
+		return // no file
 	}
 	open, err := s.fsys.Open(f.Path)
 	if err != nil {

@@ -353,3 +353,38 @@ func zipOf(name string, data []byte) []byte {
 	}
 	return b.Bytes()
 }
+
+// TestRepository has a directory for what only shows beside other files.
+func TestRepository(t *testing.T) {
+	good := []byte(file(one+"  ", 4))
+	fsys := fstest.MapFS{
+		".git/HEAD":                        {Data: []byte("ref: refs/heads/main\n")},
+		".git/hooks/update.sample":         {Data: []byte("#!/bin/sh\n")},
+		"config.json":                      {Data: []byte(`{"auto_map":{"AutoModel":"modeling.Model"},"trust_remote_code":true}`)},
+		"modeling.py":                      {Data: []byte("import os\n\nclass Model:\n    pass\n")},
+		"model.safetensors":                {Data: good},
+		"pytorch_model.bin":                {Data: []byte("\x80\x02}.")},
+		"sub/model.safetensors.index.json": {Data: []byte(`{"weight_map":{"a":"gone.safetensors","b":"../model.safetensors","c":"x.safetensors"}}`)},
+		"sub/x.safetensors":                {Data: []byte("\x80\x02}.")},
+		"tokenizer_config.json":            {Data: []byte(`{"chat_template":"{{ ''.__class__.__mro__ }}"}`)},
+		"tokenizer.json":                   {Data: []byte(`{"version":"1.0","model":{"type":"BPE","vocab":{"__class__":1}}}`)},
+	}
+	r, err := Path(context.Background(), fsys, ".", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		".git clean ST512",
+		"config.json suspicious ST502 ST501",
+		"model.safetensors clean",
+		"modeling.py suspicious ST351",
+		"pytorch_model.bin clean ST505",
+		"sub/model.safetensors.index.json suspicious ST506 ST506 ST506",
+		"sub/x.safetensors suspicious ST026",
+		"tokenizer.json clean",
+		"tokenizer_config.json dangerous ST503",
+	}
+	if diff := cmp.Diff(want, summary(r)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
