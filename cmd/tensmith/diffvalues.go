@@ -331,10 +331,18 @@ func (a *app) valuesTable(r *diffRequest, report *valuesReport) error {
 	if tolerant {
 		f.columns[2].head = "beyond"
 	}
+	var differing []*valuePair
 	for _, p := range report.Values {
-		if p.Beyond == 0 {
-			continue
+		if p.Beyond > 0 {
+			differing = append(differing, p)
 		}
+	}
+	if len(differing) == 0 {
+		return nil
+	}
+	f.count = len(differing)
+	f.make = func(i int) []cell {
+		p := differing[i]
 		name, dtype := shorten(safe(p.Name), 120), p.A.DType
 		if p.Tied {
 			name += " (tied)"
@@ -359,11 +367,8 @@ func (a *app) valuesTable(r *diffRequest, report *valuesReport) error {
 			special = red
 			sqnr = count(p.Special) + " NaN/Inf"
 		}
-		f.row(cell{text: name}, cell{dtype, cyan}, cell{text: share(n, p.Count)}, cell{text: p.MaxAbs.short()}, cell{text: p.MaxRel.short()},
-			cell{text: p.L2.short()}, cell{text: p.RelativeL2.short()}, cell{text: cosine(p.Cosine)}, cell{sqnr, special})
-	}
-	if len(f.rows) == 0 {
-		return nil
+		return []cell{{text: name}, {dtype, cyan}, {text: share(n, p.Count)}, {text: p.MaxAbs.short()}, {text: p.MaxRel.short()},
+			{text: p.L2.short()}, {text: p.RelativeL2.short()}, {text: cosine(p.Cosine)}, {sqnr, special}}
 	}
 	return f.flush()
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"errors"
@@ -221,11 +222,31 @@ func share(n, of uint64) string {
 }
 
 // figures is a table of names and figures, in which columns give way to a
-// narrow terminal: those of the highest rank first, those of rank 0 never.
+// narrow terminal: those of the highest rank first, those of rank 0 never. Rows
+// are kept, or made when they are needed, twice: there may be a hundred thousand.
 type figures struct {
 	a       *app
 	columns []figure
 	rows    [][]cell
+	count   int                // of rows that are made
+	make    func(i int) []cell // makes one, if rows are not kept
+}
+
+func (f *figures) row(cells ...cell) { f.rows = append(f.rows, cells) }
+
+// each calls visit for every row, until it fails.
+func (f *figures) each(visit func([]cell) error) error {
+	for _, row := range f.rows {
+		if err := visit(row); err != nil {
+			return err
+		}
+	}
+	for i := range f.count {
+		if err := visit(f.make(i)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 type figure struct {
@@ -234,51 +255,75 @@ type figure struct {
 	left bool // aligned to the left
 }
 
-func (f *figures) row(cells ...cell) { f.rows = append(f.rows, cells) }
-
-// least is up to where names give way before columns do.
+// leastName is up to where names give way before columns do.
 const leastName = 24
 
 func (f *figures) flush() error {
 	widths := make([]int, len(f.columns))
 	for i, c := range f.columns {
 		widths[i] = utf8.RuneCountInString(c.head)
-		for _, row := range f.rows {
-			widths[i] = max(widths[i], utf8.RuneCountInString(row[i].text))
-		}
 	}
+	f.each(func(row []cell) error {
+		for i, c := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(c.text))
+		}
+		return nil
+	})
+	kept := f.fit(widths)
+	out := bufio.NewWriter(f.a.stdout)
+	head := make([]cell, len(f.columns))
+	for i, c := range f.columns {
+		head[i] = cell{c.head, dim}
+	}
+	line := func(cells []cell) error {
+		text := ""
+		for k, i := range kept {
+			c := cells[i]
+			if i == 0 {
+				c.text = shorten(c.text, widths[0])
+			}
+			pad := strings.Repeat(" ", max(0, widths[i]-utf8.RuneCountInString(c.text)))
+			if k > 0 {
+				text += "  "
+			}
+			if f.columns[i].left {
+				text += f.a.paint(c.style, c.text) + pad
+			} else {
+				text += pad + f.a.paint(c.style, c.text)
+			}
+		}
+		_, err := out.WriteString(strings.TrimRight(text, " ") + "\n")
+		return err
+	}
+	if err := line(head); err != nil {
+		return err
+	}
+	if err := f.each(line); err != nil {
+		return err
+	}
+	return out.Flush()
+}
+
+// fit returns the columns that there is room for, and narrows that of names.
+func (f *figures) fit(widths []int) []int {
 	kept := make([]int, len(f.columns))
 	for i := range kept {
 		kept[i] = i
 	}
-	if width, ok := terminal(f.a.stdout); ok {
-		for {
-			total, worst := min(widths[0], leastName), 0
-			for k, i := range kept[1:] {
-				total += 2 + widths[i]
-				if f.columns[i].rank > f.columns[kept[worst]].rank {
-					worst = k + 1
-				}
+	width, ok := terminal(f.a.stdout)
+	for ok {
+		others, worst := 0, 0
+		for k, i := range kept[1:] {
+			others += 2 + widths[i]
+			if f.columns[i].rank > f.columns[kept[worst]].rank {
+				worst = k + 1
 			}
-			if total <= width || f.columns[kept[worst]].rank == 0 {
-				break
-			}
-			kept = slices.Delete(kept, worst, worst+1)
 		}
-	}
-	tab := table{a: f.a, give: 0}
-	head := make([]any, len(kept))
-	for k, i := range kept {
-		tab.right = append(tab.right, !f.columns[i].left)
-		head[k] = cell{f.columns[i].head, dim}
-	}
-	tab.row(head...)
-	for _, row := range f.rows {
-		cells := make([]any, len(kept))
-		for k, i := range kept {
-			cells[k] = row[i]
+		if others+min(widths[0], leastName) <= width || f.columns[kept[worst]].rank == 0 {
+			widths[0] = min(widths[0], max(12, width-others))
+			break
 		}
-		tab.row(cells...)
+		kept = slices.Delete(kept, worst, worst+1)
 	}
-	return tab.flush()
+	return kept
 }

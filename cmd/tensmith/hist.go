@@ -425,7 +425,8 @@ func sparkline(counts []uint64, blocks bool) string {
 func (a *app) sparklines(list []histogram) error {
 	blocks := utf8Locale()
 	f := figures{a: a, columns: []figure{{head: "name", left: true}, {head: "dtype", rank: 3, left: true}, {head: "from", rank: 1}, {head: "", left: true}, {head: "to", rank: 1, left: true}, {head: "not in it", rank: 2, left: true}}}
-	for i := range list {
+	f.count = len(list)
+	f.make = func(i int) []cell {
 		h := &list[i]
 		from, to := "-", "-"
 		if len(h.Edges) > 0 {
@@ -440,7 +441,7 @@ func (a *app) sparklines(list []histogram) error {
 		if !blocks {
 			line = "|" + line + "|"
 		}
-		f.row(cell{text: name}, cell{h.label(), cyan}, cell{text: from}, cell{line, green}, cell{text: to}, cell{h.rest(), dim})
+		return []cell{{text: name}, {h.label(), cyan}, {text: from}, {line, green}, {text: to}, {h.rest(), dim}}
 	}
 	return f.flush()
 }

@@ -138,8 +138,8 @@ func (r *statsRow) fill(s *numeric.Stats) {
 // A statsUnit is what becomes a row: tensors, in chains of one dtype.
 type statsUnit struct {
 	row    statsRow
-	single bool // one tensor, not a group
-	chains []*chain
+	single *safetensors.Tensor // if it is one, and no group
+	chains []*chain            // of a group
 }
 
 func (u *statsUnit) add(t *safetensors.Tensor) {
@@ -189,9 +189,7 @@ func (r *statsRequest) units(tensors []*safetensors.Tensor, parts roles) []*stat
 		var key string
 		switch r.by {
 		case "tensor":
-			u := &statsUnit{single: true, row: statsRow{Name: t.Name, DType: t.DType.String(), Shape: t.Shape, Role: role, Note: note}}
-			u.add(t)
-			units = append(units, u)
+			units = append(units, &statsUnit{single: t, row: statsRow{Name: t.Name, DType: t.DType.String(), Shape: t.Shape, Role: role, Note: note, Tensors: 1, Bytes: t.Size()}})
 			continue
 		case "layer":
 			key = layerOf(t.Name)
@@ -231,7 +229,12 @@ const fewBytes = 8 << 10
 // run reads a unit and completes its row. The result lacks quantiles if few
 // numbers were sorted.
 func (u *statsUnit) run(ctx context.Context, scan numeric.Scan, shares []float64, m *meter) (*numeric.Stats, error) {
-	sorted := len(shares) > 0 && u.single && u.row.Bytes <= fewBytes && u.chains[0].tensors[0].DType.Bits() > 8
+	if u.single != nil {
+		u.add(u.single)
+		u.row.Tensors, u.row.Bytes = 1, u.single.Size()
+		defer func() { u.chains = nil }() // of a hundred thousand tensors they add up
+	}
+	sorted := len(shares) > 0 && u.single != nil && u.row.Bytes <= fewBytes && u.single.DType.Bits() > 8
 	scan.Quantiles = len(shares) > 0 && !sorted
 	all := new(numeric.Stats)
 	for _, c := range u.chains {
@@ -319,11 +322,11 @@ func (r *statsRequest) check() error {
 
 // A statsReport is the JSON of stats.
 type statsReport struct {
-	Schema string     `json:"schema"`
-	Path   string     `json:"path"`
-	By     string     `json:"by"`
-	Rows   []statsRow `json:"rows"`
-	Total  statsRow   `json:"total"` // of the plain weights
+	Schema string      `json:"schema"`
+	Path   string      `json:"path"`
+	By     string      `json:"by"`
+	Rows   []*statsRow `json:"rows"`
+	Total  statsRow    `json:"total"` // of the plain weights
 }
 
 func (a *app) stats(ctx context.Context, r *statsRequest, address string, patterns []string) error {
@@ -381,9 +384,9 @@ func (a *app) stats(ctx context.Context, r *statsRequest, address string, patter
 	if len(r.shares) > 0 && r.by != "tensor" {
 		report.Total.setQuantiles(total, r.shares, 1.0/256)
 	}
-	report.Rows = make([]statsRow, len(units))
+	report.Rows = make([]*statsRow, len(units))
 	for i, u := range units {
-		report.Rows[i] = u.row
+		report.Rows[i] = &u.row
 	}
 	r.sort(report.Rows)
 	if err := a.printStats(r, report); err != nil || !none {
@@ -403,7 +406,7 @@ func matching(c *safetensors.Checkpoint, match globs) (tensors []*safetensors.Te
 	return tensors, bytes
 }
 
-func (r *statsRequest) sort(rows []statsRow) {
+func (r *statsRequest) sort(rows []*statsRow) {
 	if r.order == "file" {
 		return
 	}
@@ -416,9 +419,9 @@ func (r *statsRequest) sort(rows []statsRow) {
 	if r.order == "bytes" {
 		by = func(row *statsRow) scalar { return scalar(row.Bytes) }
 	}
-	slices.SortStableFunc(rows, func(x, y statsRow) int {
+	slices.SortStableFunc(rows, func(x, y *statsRow) int {
 		// What has no such figure comes last: Compare puts NaN first.
-		return cmp.Or(cmp.Compare(by(&y), by(&x)), natural(x.Name, y.Name), strings.Compare(x.Note, y.Note))
+		return cmp.Or(cmp.Compare(by(y), by(x)), natural(x.Name, y.Name), strings.Compare(x.Note, y.Note))
 	})
 }
 
@@ -484,8 +487,7 @@ func (a *app) statsTSV(r *statsRequest, report *statsReport) error {
 		headings = append(headings, quantileName(q))
 	}
 	out := a.sheet(headings...)
-	for i := range report.Rows {
-		row := &report.Rows[i]
+	for _, row := range report.Rows {
 		dims := ""
 		if r.by == "tensor" {
 			dims = shape(row.Shape)
@@ -517,33 +519,28 @@ func (a *app) statsTable(r *statsRequest, report *statsReport) error {
 		head = "name"
 	}
 	f := figures{a: a, columns: []figure{{head: head, left: true}, {head: "dtype", rank: 5, left: true}}}
-	some := func(name string) bool {
-		switch t := &report.Total; name {
-		case "nans":
-			return t.NaNs > 0 || slices.ContainsFunc(report.Rows, func(r statsRow) bool { return r.NaNs > 0 })
-		case "infs":
-			return t.PosInfs+t.NegInfs > 0 || slices.ContainsFunc(report.Rows, func(r statsRow) bool { return r.PosInfs+r.NegInfs > 0 })
-		case "subnormals":
-			return t.Subnormals > 0
-		}
-		return true
+	// Columns of what there is none of say nothing.
+	some := map[string]bool{}
+	for _, c := range statsColumns {
+		some[c.name] = !slices.Contains([]string{"nans", "infs", "subnormals"}, c.name) || c.value(&report.Total) > 0 ||
+			slices.ContainsFunc(report.Rows, func(r *statsRow) bool { return c.value(r) > 0 })
 	}
 	for _, c := range statsColumns {
-		if some(c.name) {
+		if some[c.name] {
 			f.columns = append(f.columns, figure{head: c.name, rank: c.rank})
 		}
 	}
 	for _, q := range r.shares {
-		f.columns = append(f.columns, figure{head: quantileName(q), rank: 4})
+		f.columns = append(f.columns, figure{head: quantileName(q)})
 	}
-	line := func(row *statsRow, name cell) {
+	line := func(row *statsRow, name cell) []cell {
 		dtype := cell{row.DType, cyan}
 		if row.Note != "" {
 			dtype = cell{row.DType + " (" + row.Note + ")", yellow}
 		}
 		cells := []cell{name, dtype}
 		for _, c := range statsColumns {
-			if !some(c.name) {
+			if !some[c.name] {
 				continue
 			}
 			text := cell{text: c.value(row).short()}
@@ -565,18 +562,22 @@ func (a *app) statsTable(r *statsRequest, report *statsReport) error {
 			}
 			cells = append(cells, cell{text: text})
 		}
-		f.row(cells...)
+		return cells
 	}
-	for i := range report.Rows {
-		row := &report.Rows[i]
+	f.count = len(report.Rows)
+	if r.by != "model" && (len(report.Rows) > 1 || report.Total.Tensors > 1) {
+		f.count++
+	}
+	f.make = func(i int) []cell {
+		if i == len(report.Rows) {
+			return line(&report.Total, cell{plural(report.Total.Tensors, "tensor"), bold})
+		}
+		row := report.Rows[i]
 		name := cell{text: shorten(safe(row.Name), 120)}
 		if row.Note != "" {
 			name.text += "*" // the dtype may have given way
 		}
-		line(row, name)
-	}
-	if r.by != "model" && (len(report.Rows) > 1 || report.Total.Tensors > 1) {
-		line(&report.Total, cell{plural(report.Total.Tensors, "tensor"), bold})
+		return line(row, name)
 	}
 	return f.flush()
 }
