@@ -103,6 +103,8 @@ func measure(dir string, megabytes, rounds int, python, tensmith, only string) e
 			if c.absent != nil {
 				continue
 			}
+			// Threads of the case before may wait for more work without sleeping.
+			time.Sleep(20 * time.Millisecond)
 			d, err := c.run()
 			switch {
 			case err != nil && (c.who == ours || strings.HasPrefix(c.who, limit)):
