@@ -95,8 +95,8 @@ func (f *File) Findings() []Finding { return slices.Clone(f.r.trace.findings) }
 func (f *File) Verdict() pickle.Verdict { return f.r.trace.worst }
 
 // Container returns what kind of file it is: torch-zip, torch-legacy,
-// torch-tar, torchscript, torch-package, pt2, dcp, hf-shards, pickle, joblib,
-// npy or npz; and the compression around it, or "".
+// torch-tar, torchscript, torch-package, pt2, dcp, dcp-safetensors, deepspeed,
+// hf-shards, pickle, joblib, npy or npz; and the compression around it, or "".
 func (f *File) Container() (kind, compression string) { return f.container, f.wrap }
 
 // Root returns the path of what holds the weights, "" for the whole file.
