@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"bufio"
 	"compress/bzip2"
 	"compress/gzip"
 	"compress/zlib"
@@ -59,8 +60,9 @@ func unpacks(b blob, k kind) bool {
 
 // compressed reads what is inside of a compressed file.
 func (t *trace) compressed(b blob, at place, k kind, format string) string {
-	section := io.NewSectionReader(b, 0, b.size)
-	r, err := decompressor(k, section)
+	// A reader of bytes, so that decompressors take no more than they need.
+	source := bufio.NewReader(io.NewSectionReader(b, 0, b.size))
+	r, err := decompressor(k, source)
 	if err != nil {
 		t.note("ST402", at, 0, "", format+": "+err.Error())
 		return format
@@ -84,6 +86,12 @@ func (t *trace) compressed(b blob, at place, k kind, format string) string {
 		t.note("ST404", at, -1, "", fmt.Sprintf("%d bytes of %s become more than a scan unpacks; what came first was read", b.size, format))
 	case data.err != nil && data.err != io.EOF && !loose:
 		t.note("ST402", at, -1, "", format+" breaks off: "+data.err.Error())
+	}
+	if data.err == io.EOF && !loose {
+		if _, err := source.Peek(1); err == nil {
+			t.note("ST320", at, -1, "", "bytes behind the end of what is compressed")
+			t.junk(b, at, 0)
+		}
 	}
 	if n == 0 {
 		return format

@@ -42,6 +42,9 @@ func (t *trace) content(b blob, at place) string {
 		return t.looseContent(b, at, k, format)
 	}
 	format = t.kind(b, at, k, format, head)
+	if k != kindPickle && k != kindUnknown {
+		t.alsoPickle(b, at, head[0])
+	}
 	if strings.HasSuffix(strings.ToLower(at.name), ".safetensors") && format != "safetensors" && k != kindPointer {
 		// Loaders that go by the name are one kind, those that look are
 		// another.
@@ -51,6 +54,19 @@ func (t *trace) content(b blob, at place) string {
 		t.appended(b, at)
 	}
 	return format
+}
+
+// alsoPickle reads a file of another format as a pickle, if its first byte
+// lets it: the mark of GIF is a float and that of a tar the name of a member,
+// behind which opcodes can follow.
+func (t *trace) alsoPickle(b blob, at place, first byte) {
+	if strings.IndexByte(openings, first) < 0 {
+		return
+	}
+	if apart, r, _ := t.tryPickle(b, at); r.imports > 0 && (r.count > 0 || r.calls > 0 && apart.has(Dangerous)) {
+		t.join(apart)
+		t.note("ST420", at, 0, "pickle", "the file is also a pickle: which of the two is read depends on the reader")
+	}
 }
 
 // unreadable tells of an error of the reader.
@@ -66,13 +82,6 @@ func (t *trace) unreadable(at place, offset int64, err error) {
 func (t *trace) kind(b blob, at place, k kind, format string, head []byte) string {
 	switch k {
 	case kindSafetensors:
-		if head[0] == 0x80 && head[1] <= 5 {
-			// The length of the header also begins a pickle.
-			if apart, _, _ := t.tryPickle(b, at); apart.has(Dangerous) {
-				t.join(apart)
-				t.note("ST420", at, 0, "pickle", "the file is also a pickle")
-			}
-		}
 		return t.safetensors(b, at)
 	case kindPickle:
 		return t.pickleFile(b, at)
@@ -119,6 +128,7 @@ func (t *trace) kind(b blob, at place, k kind, format string, head []byte) strin
 		}
 		return format
 	case kindData:
+		t.note("ST409", at, 0, format, "is "+format+", which holds no code")
 		return format
 	}
 	return t.unmarked(b, at, head)
@@ -241,7 +251,7 @@ func (t *trace) looseContent(b blob, at place, k kind, format string) string {
 
 // openings are opcodes with which a pickle begins that does something: PROTO,
 // FRAME, imports, strings that become names, marks and containers.
-const openings = "\x80\x95c(i)]}N\x8c\x8d\x8eXSTUVIJKLM\x88\x89\x8a\x82\x83\x84"
+const openings = "\x80\x95c(i)]}N\x8c\x8d\x8eXSTUVIJKLMGFBCP\x88\x89\x8a\x82\x83\x84"
 
 // certainNative tells machine code from numbers that look like its mark.
 func certainNative(head []byte) bool {

@@ -20,7 +20,7 @@ func (t *trace) hdf5(b blob, at place) {
 	}
 	const step, overlap = 1 << 20, 4 << 10
 	buf := make([]byte, step)
-	config := false
+	config, parsed := false, false
 	for off := int64(0); off < limit && t.ctx.Err() == nil; off += step - overlap {
 		n, err := b.ReadAt(buf[:min(step, limit-off)], off)
 		if err != nil && err != io.EOF {
@@ -30,6 +30,12 @@ func (t *trace) hdf5(b blob, at place) {
 		chunk := buf[:n]
 		if i := bytes.Index(chunk, []byte("model_config")); i >= 0 {
 			config = true
+		}
+		for _, mark := range []string{`{"class_name"`, `{"module"`, `{"config"`, `{"backend"`, `{"name"`, `{"registered_name"`} {
+			if i := bytes.Index(chunk, []byte(mark)); i >= 0 && !parsed {
+				begin := off + int64(i)
+				parsed = t.jsonText(io.NewSectionReader(b, begin, min(b.size-begin, maxJSON)), at, begin)
+			}
 		}
 		for _, mark := range []string{`"class_name": "Lambda"`, `"class_name":"Lambda"`, `"class_name": "__lambda__"`, `"class_name":"__lambda__"`} {
 			if i := bytes.Index(chunk, []byte(mark)); i >= 0 {
@@ -47,6 +53,8 @@ func (t *trace) hdf5(b blob, at place) {
 	}
 	if limit < b.size {
 		t.note("ST408", at, limit, "", fmt.Sprintf("the first %d of %d bytes were searched for a model of Keras", limit, b.size))
+	} else if config && !parsed {
+		t.note("ST364", at, -1, "", "a model of Keras whose description was not found in one piece")
 	} else if config {
 		t.note("ST363", at, -1, "", "a model of Keras, searched for layers that hold code and not interpreted")
 	}

@@ -8,9 +8,8 @@ import (
 	"strings"
 )
 
-// maxJSON is the longest JSON that is read whole: tokenizers reach 20 MB, and
-// what matters stands in short files.
-const maxJSON = 16 << 20
+// maxJSON is how much of a JSON text is read: tokenizers reach 30 MB.
+const maxJSON = 64 << 20
 
 // json looks for what makes a program run code: the settings of transformers,
 // templates, layers of Keras.
@@ -19,37 +18,28 @@ func (t *trace) json(b blob, at place) {
 		t.note("ST405", at, 0, "json", "called a model, and is JSON")
 	}
 	if b.size > maxJSON {
-		t.note("ST407", at, -1, "json", "a long JSON text, which was not looked into")
-		return
+		t.note("ST408", at, maxJSON, "json", fmt.Sprintf("the first %d of %d bytes were looked into", maxJSON, b.size))
 	}
-	text, err := b.at(0, b.size)
-	if err != nil {
-		t.unreadable(at, 0, err)
-		return
-	}
-	t.jsonText(text, at)
+	t.jsonText(io.NewSectionReader(b, 0, min(b.size, maxJSON)), at, 0)
 }
 
 // jsonText walks the tokens, so that nothing nests deeper than there is
-// memory for.
-func (t *trace) jsonText(text []byte, at place) {
-	d := json.NewDecoder(strings.NewReader(string(text)))
+// memory for. It tells whether it came to the end of a value, which begins at
+// base.
+func (t *trace) jsonText(text io.Reader, at place, base int64) bool {
+	d := json.NewDecoder(text)
 	d.UseNumber()
 	var path []string // keys down to the token; "" for elements of arrays
 	var open []json.Delim
-	key := ""
-	class, lambda := "", false
+	key, keras := "", false
 	for {
 		tok, err := d.Token()
-		if err == io.EOF {
-			return
-		}
-		if err != nil {
-			return // other programs say what is wrong with it
+		if err != nil || t.ctx.Err() != nil {
+			return false // other programs say what is wrong with it
 		}
 		if len(open) > 10_000 {
-			t.note("ST404", at, d.InputOffset(), "", "JSON nested deeper than 10,000")
-			return
+			t.note("ST404", at, base+d.InputOffset(), "", "JSON nested deeper than 10,000")
+			return false
 		}
 		switch tok := tok.(type) {
 		case json.Delim:
@@ -58,12 +48,12 @@ func (t *trace) jsonText(text []byte, at place) {
 				open = append(open, tok)
 				path = append(path, key)
 				key = ""
-				if tok == '{' {
-					class = ""
-				}
 			default:
 				if len(open) > 0 {
 					open, path = open[:len(open)-1], path[:len(path)-1]
+				}
+				if len(open) == 0 {
+					return true
 				}
 				key = ""
 			}
@@ -76,28 +66,28 @@ func (t *trace) jsonText(text []byte, at place) {
 				}
 				continue
 			}
-			t.jsonString(at, path, key, tok, d.InputOffset())
+			t.jsonString(at, path, key, tok, base+d.InputOffset())
+			if keras = keras || key == "class_name"; keras {
+				t.kerasString(at, key, tok, base+d.InputOffset())
+			}
 			switch key {
 			case "class_name":
-				class = tok
 				if tok == "Lambda" || tok == "__lambda__" {
-					lambda = true
-					t.note("ST360", at, d.InputOffset(), tok, "a Lambda layer of Keras, whose function is stored as code")
+					t.note("ST360", at, base+d.InputOffset(), tok, "a Lambda layer of Keras, whose function is stored as code")
 				}
 			case "module", "registered_name":
-				if key == "module" && tok != "" && !kerasModule(tok) && class+tok != tok {
-					t.note("ST361", at, d.InputOffset(), tok, "a class of the module "+clip(tok, 80))
+				if key == "module" && tok != "" && !kerasModule(tok) {
+					t.note("ST361", at, base+d.InputOffset(), tok, "a class of the module "+clip(tok, 80))
 				}
 			}
 		case bool:
 			if key == "trust_remote_code" && tok {
-				t.note("ST501", at, d.InputOffset(), "trust_remote_code", "asks for the code of the repository to be trusted")
+				t.note("ST501", at, base+d.InputOffset(), "trust_remote_code", "asks for the code of the repository to be trusted")
 			}
 		}
 		if len(open) == 0 || open[len(open)-1] == '{' {
 			key = ""
 		}
-		_ = lambda
 	}
 }
 

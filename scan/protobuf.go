@@ -301,9 +301,7 @@ func (m *message) kerasMetadata(b blob) {
 				own = strings.HasPrefix(g.str(), "_tf_keras_")
 			case g.number == 5 && g.wire == 2 && own && g.data.size <= maxJSON:
 				m.nodes++
-				if text, err := g.data.at(0, g.data.size); err == nil {
-					m.t.jsonText(text, m.at)
-				}
+				m.t.jsonText(io.NewSectionReader(g.data, 0, g.data.size), m.at, g.offset)
 			}
 			return true
 		})

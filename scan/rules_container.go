@@ -23,6 +23,9 @@ var containerRules = []Rule{
 	{"ST408", Suspicious, "A file was read in part",
 		"The rest was not looked at.",
 		"Scan with --deep."},
+	{"ST409", Note, "A format that holds no code",
+		"Tables, and weights in formats without code. They were not looked into, but for an archive at their end.",
+		"Nothing."},
 
 	{"ST410", Suspicious, "Two members of one name",
 		"Which of them is read depends on the reader: torch takes the last, others the first.",

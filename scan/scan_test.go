@@ -388,3 +388,34 @@ func TestRepository(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// TestPolyglots has files of two formats, of which one is a pickle that a
+// program that unpickles whatever it is given would run.
+func TestPolyglots(t *testing.T) {
+	const evil = "cposix\nsystem\n(S'id'\ntR."
+	tarred := make([]byte, 1536)
+	copy(tarred, evil) // the name of the member
+	copy(tarred[100:], "0000644\x000000000\x000000000\x0000000000000\x0000000000000\x00        0")
+	sum := 0
+	for _, c := range tarred[:512] {
+		sum += int(c)
+	}
+	copy(tarred[148:], fmt.Sprintf("%06o\x00 ", sum))
+	long := "X" + "\x00\x02\x00\x00" // a header of 131,160 bytes, and a string of 512
+	header := `{"__metadata__":{"a":"` + strings.Repeat("b", 483) + "\"}," + "\n" + `"b":` + strings.Repeat(" ", 131160-483-50)
+	for name, data := range map[string]string{
+		"a.gif":         "GIF89a\x01\x00\x010" + evil,
+		"a.gguf":        "GGUF\x03\x00\x00\x00\x000" + evil,
+		"a.mp4":         "S'abftyp'\n0" + evil,
+		"a.tar":         string(tarred),
+		"a.safetensors": long + "\x00\x00\x00" + header[:512-3] + evil + header[512:],
+		"zip behind":    evil + string(zipOf("a", []byte("b"))),
+		"zip before":    string(zipOf("a", []byte("b"))) + evil,
+		"comment":       string(zipOf("a", []byte("b"))[:len(zipOf("a", []byte("b")))-2]) + string(rune(len(evil))) + "\x00" + evil,
+	} {
+		f := reader(t, name, []byte(data), Options{})
+		if f.Verdict != VerdictDangerous {
+			t.Errorf("%s: %s: %+v", name, f.Verdict, f.Findings)
+		}
+	}
+}
