@@ -75,8 +75,8 @@ input that cannot be read or an output that exists.`,
 	c.out.flags(cmd, "none", true)
 	f := cmd.Flags()
 	f.StringVar(&c.to, "to", "", "the `DTYPE`: bf16, f16, f32, f64, f8_e4m3, f8_e5m2, f4, …")
-	f.StringVar(&c.scale, "scale", "none", "scales: none, tensor, block128 or mx")
-	f.StringVar(&c.overflow, "overflow", "", "what becomes of numbers too large: special (infinity or NaN) or saturate;\nby default saturate with scales and special without")
+	f.StringVar(&c.scale, "scale", "none", "the `KIND` of scales: none, tensor, block128 or mx")
+	f.StringVar(&c.overflow, "overflow", "", "numbers too large go the `WAY` special (infinity or NaN) or saturate\n(default saturate with scales, special without)")
 	f.StringArrayVar(&c.keep, "keep", nil, "tensors whose names match this `GLOB` keep their type")
 	f.StringArrayVar(&c.only, "only", nil, "cast tensors whose names match this `GLOB`, and no others")
 	f.StringVar(&c.config, "config", "", "write the model's config.json with its quantization_config to this `FILE`")
@@ -176,6 +176,8 @@ var unscaledNames, _ = parseGlobs([]string{
 	"{,*.}score.weight", "{,*.}classifier.*", "*.{gate,router,shared_expert_gate}.{weight,wg.weight,layer.weight}",
 })
 
+const packedAlready = "packed already"
+
 // why tells why a tensor is not cast; "" says that it is.
 func (c *casting) why(t describe.Tensor) string {
 	limits, float := numeric.LimitsOf(t.DType)
@@ -183,7 +185,7 @@ func (c *casting) why(t describe.Tensor) string {
 	chosen := len(c.only) > 0
 	switch {
 	case t.Role == describe.Packed:
-		return "packed already"
+		return packedAlready
 	case t.Role == describe.Companion:
 		return "belongs to a packed weight"
 	case !float || t.DType == safetensors.C64 || !limits.Signed:
@@ -263,6 +265,9 @@ func (a *app) cast(ctx context.Context, c *casting, address string) error {
 			return err
 		}
 		a.words("nothing to cast")
+		if slices.ContainsFunc(r.Kept, func(t castKept) bool { return t.Why == packedAlready }) {
+			a.words("note: `tensmith dequantize` makes plain floats of packed weights")
+		}
 		return errNo
 	}
 	r.Quant = quantizationConfig(c, r.Kept, w.entries)
