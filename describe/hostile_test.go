@@ -64,7 +64,8 @@ func TestMillion(t *testing.T) {
 			if each > 700 {
 				t.Errorf("%d bytes allocated for each tensor", each)
 			}
-			if took > 20*time.Second {
+			// A step that is quadratic would take hours; a busy machine takes seconds more.
+			if took > 2*time.Minute {
 				t.Errorf("took %v", took)
 			}
 			if len(s.Tensors) != n {
