@@ -26,6 +26,8 @@ func (t *trace) text(b blob, at place, head []byte, format string) {
 	}
 	lower := strings.ToLower(at.name)
 	switch {
+	case strings.HasSuffix(lower, ".yaml"), strings.HasSuffix(lower, ".yml"):
+		t.targets(b, at)
 	case strings.HasSuffix(lower, ".md"), strings.HasSuffix(lower, ".txt"), strings.HasSuffix(lower, ".rst"):
 		// Prose quotes programs; nothing runs it, whatever its name is.
 		if !fenced(head) {

@@ -57,6 +57,8 @@ var classes = map[string]string{
 	"native":     "ST350",
 	"graph":      "ST374",
 	"lambda":     "ST360",
+	"keras":      "ST365",
+	"target":     "ST366",
 	"external":   "ST370",
 	"archive":    "ST41 ST403 ST421",
 	"tensor":     "ST422 ST423 ST424 ST412",

@@ -59,6 +59,16 @@ def nested():
     yield bad("tar-storages.pt", "tar of torch 0.1: storages", torch_tar(storages=EVIL2))
     yield bad("tar-tensors.pt", "tar of torch 0.1: tensors", torch_tar(tensors=p2(b"K\x01") + EVIL2))
     yield bad("tar-info.pt", "tar of torch 0.1: sys_info", torch_tar(info=EVIL2), fires=False)
+    def keras(settings):
+        return zipped(("metadata.json", b'{"keras_version": "3.10.0"}'), ("config.json", settings), ("model.weights.h5", b"\x89HDF\r\n\x1a\n" + bytes(88)))
+    yield bad("keras-module.keras", "Keras: a layer of the module os (CVE-2025-1550)", keras(b'{"module": "keras", "class_name": "Sequential", "config": {"layers": [{"class_name": "system", "module": "os", "config": {}}]}}'), "keras")
+    yield bad("keras-fn-module.keras", "Keras: a function of subprocess (CVE-2025-1550)", keras(b'{"class_name": "Functional", "config": {"layers": [{"class_name": "Dense", "config": {"fn_module": "subprocess"}}]}}'), "keras")
+    yield bad("keras-get-file.keras", "Keras: get_file (CVE-2025-8747)", keras(b'{"class_name": "Sequential", "config": {"layers": [{"class_name": "Dense", "module": "keras.utils", "config": {"fn": "get_file", "url": "https://example.com/x"}}]}}'), "keras")
+    yield bad("keras-unsafe.keras", "Keras: enable_unsafe_deserialization (CVE-2025-9906)", keras(b'{"class_name": "Model", "config": {"loader": "keras.config.enable_unsafe_deserialization"}}'), "keras")
+    yield bad("keras-torch.keras", "Keras: a layer that unpickles (CVE-2025-49655)", keras(b'{"class_name": "Functional", "config": {"layers": [{"class_name": "TorchModuleWrapper", "config": {}}]}}'), "keras")
+    yield case("D/plain.keras", "Keras: layers of its own", "not dangerous", "", keras(b'{"module": "keras", "class_name": "Sequential", "config": {"layers": [{"module": "keras.layers", "class_name": "Dense", "config": {"units": 1}, "registered_name": null}]}, "registered_name": "Sequential"}'), False)
+    yield bad("nemo-target.nemo", "NeMo: a _target_ that is called (CVE-2025-23304)", tarred(("model_config.yaml", b"model:\n  layers:\n  - _target_: os.popen\n    cmd: 'true'\n"), ("model_weights.ckpt", torch_zip())), "target")
+    yield case("D/plain-target.nemo", "NeMo: a _target_ of its own", "not dangerous", "", tarred(("model_config.yaml", b"model:\n  _target_: nemo.collections.asr.models.EncDecCTCModel\n"), ("model_weights.ckpt", torch_zip())), False)
     yield bad("nemo.nemo", "tar.gz with weights", gz(tarred(("model_config.yaml", b"a: 1\n"), ("model_weights.ckpt", torch_zip(EVIL2)))))
     yield case("D/tar-link.pt", "tar of torch 0.1: a link out of it", "not clean", "archive", tarred(("sys_info", SYS_INFO), ("pickle", EMPTY), ("tensors", p2(b"K\x00")), ("storages", "/etc/passwd")), False)
     yield bad("object.npy", "npy of objects", npy(EVIL4))
@@ -69,10 +79,8 @@ def nested():
     yield bad("joblib-before.joblib", "joblib: before an array's bytes", joblib(before=SYSTEM + b"a"))
     yield bad("joblib-second.joblib", "joblib: behind STOP", joblib() + EVIL4)
     for name, wrap in WRAPPERS.items():
-        want = "not clean" if name in ("zst", "lz4") else "dangerous"  # these two are not opened
-        finds = "name" if want == "dangerous" else ""
-        yield case("D/wrapped.pkl." + name, "compressed: " + name, want, finds, wrap(EVIL4), want == "dangerous")
-        yield case("D/wrapped-joblib.joblib." + name, "joblib, compressed: " + name, want, finds, wrap(joblib(after=SYSTEM + b"a")), name != "zst")
+        yield bad("wrapped.pkl." + name, "compressed: " + name, wrap(EVIL4))
+        yield bad("wrapped-joblib.joblib." + name, "joblib, compressed: " + name, wrap(joblib(after=SYSTEM + b"a")), fires=name != "zst")
     yield bad("wrapped-twice.gz", "gzip in gzip", gz(gz(EVIL4)))
     yield bad("wrapped-second.gz", "the second member of a gzip", gz(PLAIN) + gz(EVIL4), fires=True)
     yield case("D/wrapped-tail.pkl.gz", "behind the gzip, where gzip refuses it", "not clean", "", gz(PLAIN) + EVIL4, False)

@@ -165,9 +165,8 @@ def others():
     yield fine("objects.npy", "npy of plain objects", npy(object_array(b"K\x05")), "not dangerous")
     yield fine("array.joblib", "joblib", joblib(b"K\x01a", b"K\x02a"))
     for name, wrap in WRAPPERS.items():
-        want = "not dangerous" if name in ("zst", "lz4") else "clean"  # these two are not opened
-        yield fine("wrapped.pkl." + name, "compressed: " + name, wrap(PLAIN), want)
-        yield fine("wrapped.pt." + name, "torch, compressed: " + name, wrap(legacy()), want)
+        yield fine("wrapped.pkl." + name, "compressed: " + name, wrap(PLAIN))
+        yield fine("wrapped.pt." + name, "torch, compressed: " + name, wrap(legacy()))
     yield fine("weights.safetensors", "safetensors", weights({"format": "pt"}))
     yield fine("training.safetensors", "metadata of a trainer", weights({
         "format": "pt", "ss_base_model_version": "sd_v1", "ss_learning_rate": "0.0001", "ss_tag_frequency": '{"10_cat": {"cat": 20}}', "modelspec.sai_model_spec": "1.0.0",

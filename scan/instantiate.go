@@ -1,0 +1,64 @@
+package scan
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/tensmith/tensmith/pickle"
+)
+
+// Two kinds of settings name what a program imports and calls: the description
+// of a Keras model, and the _target_ of Hydra, which NeMo's models have.
+
+// runs tells whether a dotted name is one that pickles must not import, either.
+func runs(name string) bool {
+	module, last := name, "x"
+	if i := strings.LastIndexByte(name, '.'); i > 0 {
+		module, last = name[:i], name[i+1:]
+	}
+	v, _ := pickle.Judge(&pickle.Symbol{Module: module, Name: last, WrittenModule: module, WrittenName: last})
+	return v == pickle.Dangerous
+}
+
+// kerasString judges a string of a document in which there is a class_name.
+// That of CVE-2025-1550 stands under module and fn_module, that of
+// CVE-2025-49655 is a layer, and those of CVE-2025-8747 and CVE-2025-9906 are
+// functions of Keras itself.
+func (t *trace) kerasString(at place, key, text string, offset int64) {
+	why := ""
+	switch {
+	case key == "module" || key == "fn_module":
+		switch {
+		case strings.HasPrefix(text, "keras.") || strings.HasPrefix(text, "tf_keras.") || strings.HasPrefix(text, "tensorflow."):
+		case text == "builtins":
+			t.note("ST361", at, offset, text, "a function of the module builtins, or of the program itself")
+		case runs(text + ".x"):
+			why = "names the module " + clip(text, 80)
+		}
+	case key == "class_name" && text == "TorchModuleWrapper":
+		why = "a layer that unpickles a module of torch"
+	case text == "get_file" || strings.HasSuffix(text, ".get_file"):
+		why = "calls get_file, which fetches a file from anywhere"
+	case strings.Contains(text, "enable_unsafe_deserialization"):
+		why = "turns off the checks of Keras"
+	}
+	if why != "" {
+		t.note("ST365", at, offset, clip(text, 80), why)
+	}
+}
+
+var hydraTarget = regexp.MustCompile(`(?m)^[ \t-]*["']?_target_["']?[ \t]*:[ \t]*["']?([A-Za-z_][A-Za-z0-9_.]*)`)
+
+// targets looks for the _target_ of Hydra in a YAML text (CVE-2025-23304).
+func (t *trace) targets(b blob, at place) {
+	text, err := b.at(0, 1<<20)
+	if err != nil {
+		return // told by whoever reads the whole
+	}
+	for _, m := range hydraTarget.FindAllSubmatchIndex(text, 1000) {
+		if name := string(text[m[2]:m[3]]); runs(name) {
+			t.note("ST366", at, int64(m[2]), clip(name, 80), fmt.Sprintf("asks for %s to be called", clip(name, 80)))
+		}
+	}
+}
