@@ -19,7 +19,8 @@
 //
 // Codes, scales and zero points are widened to float32, in which every one of
 // them is exact, multiplied there, in the order of the library that made the
-// scheme, and rounded once to the type asked for. So the numbers are, bit by
+// scheme, and rounded once to the type asked for; MLX and AQLM also round in
+// between, as their libraries do. So the numbers are, bit by
 // bit, those of the library if that computes in float32, or in the type that is
 // asked for; docs/quantised.md names for each scheme the program that it was
 // held to.
@@ -41,5 +42,6 @@
 // before anything is read: shapes, types and presence. What a tensor holds,
 // such as a group index, is checked when it is read. Either gives an [*Error]
 // that names the tensor; nothing panics. A reader takes about eight MiB of
-// memory, whatever the size of the tensors.
+// memory, and the code books of AQLM, whatever the size of the tensors;
+// [Quantize] keeps one F32 for each block of 128 by 128 besides.
 package quant

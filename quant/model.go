@@ -198,8 +198,8 @@ func (c *companions) natural() safetensors.DType {
 	return safetensors.BF16
 }
 
-// plainShape returns the shape of a weight as it is packed, of two dimensions
-// and more unless vectors will do.
+// shape returns the shape of the weight, as describe has it, and the matrices
+// that it is cut into.
 func (c *companions) shape() ([]uint64, matrix, error) {
 	shape := slices.Clone(c.t.Packing.Shape)
 	list, n, ok := dims(shape)
