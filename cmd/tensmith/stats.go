@@ -526,12 +526,16 @@ func (a *app) statsTable(r *statsRequest, report *statsReport) error {
 			slices.ContainsFunc(report.Rows, func(r *statsRow) bool { return c.value(r) > 0 })
 	}
 	for _, c := range statsColumns {
+		rank := c.rank
+		if len(r.shares) > 0 && c.name != "nans" && c.name != "infs" {
+			rank += 2 // what was asked for stays longer
+		}
 		if some[c.name] {
-			f.columns = append(f.columns, figure{head: c.name, rank: c.rank})
+			f.columns = append(f.columns, figure{head: c.name, rank: rank})
 		}
 	}
 	for _, q := range r.shares {
-		f.columns = append(f.columns, figure{head: quantileName(q)})
+		f.columns = append(f.columns, figure{head: quantileName(q), rank: 1})
 	}
 	line := func(row *statsRow, name cell) []cell {
 		dtype := cell{row.DType, cyan}
@@ -565,7 +569,7 @@ func (a *app) statsTable(r *statsRequest, report *statsReport) error {
 		return cells
 	}
 	f.count = len(report.Rows)
-	if r.by != "model" && (len(report.Rows) > 1 || report.Total.Tensors > 1) {
+	if r.by != "model" && report.Total.Tensors > 0 && (len(report.Rows) > 1 || report.Total.Tensors > 1) {
 		f.count++
 	}
 	f.make = func(i int) []cell {
