@@ -38,6 +38,9 @@ func (r *reader) openZip(src span, at place) (*archive, error) {
 	z, err := zip.NewReader(src, src.size)
 	if err != nil {
 		if err == zip.ErrFormat {
+			if err := (&archive{r: r, at: at, src: src}).single(); err != nil {
+				return nil, err
+			}
 			return nil, at.malformed("truncated", "the directory at the end of the zip archive is missing or broken")
 		}
 		return nil, at.wrap(err)
@@ -110,7 +113,7 @@ func (a *archive) single() error {
 		}
 	}
 	if i < 0 {
-		return nil // zip.NewReader has found one: not reached
+		return nil // for zip.NewReader to miss
 	}
 	end := a.src.size - int64(len(b)) + int64(i)
 	size, off := uint64(le.Uint32(b[i+12:])), uint64(le.Uint32(b[i+16:]))
