@@ -31,7 +31,8 @@ func (t *trace) jsonText(text io.Reader, at place, base int64) bool {
 	d.UseNumber()
 	var path []string // keys down to the token; "" for elements of arrays
 	var open []json.Delim
-	key, keras := "", false
+	key := ""
+	var keras kerasReader
 	for {
 		tok, err := d.Token()
 		if err != nil || t.ctx.Err() != nil {
@@ -43,6 +44,7 @@ func (t *trace) jsonText(text io.Reader, at place, base int64) bool {
 		}
 		switch tok := tok.(type) {
 		case json.Delim:
+			keras.fetch = false
 			switch tok {
 			case '{', '[':
 				open = append(open, tok)
@@ -67,9 +69,7 @@ func (t *trace) jsonText(text io.Reader, at place, base int64) bool {
 				continue
 			}
 			t.jsonString(at, path, key, tok, base+d.InputOffset())
-			if keras = keras || key == "class_name"; keras {
-				t.kerasString(at, key, tok, base+d.InputOffset())
-			}
+			keras.text(t, at, key, tok, base+d.InputOffset())
 			switch key {
 			case "class_name":
 				if tok == "Lambda" || tok == "__lambda__" {

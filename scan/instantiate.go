@@ -21,30 +21,49 @@ func runs(name string) bool {
 	return v == pickle.Dangerous
 }
 
-// kerasString judges a string of a document in which there is a class_name.
-// That of CVE-2025-1550 stands under module and fn_module, that of
+// A kerasReader judges the strings of a document, once there is a class_name in
+// it. That of CVE-2025-1550 stands under module and fn_module, that of
 // CVE-2025-49655 is a layer, and those of CVE-2025-8747 and CVE-2025-9906 are
 // functions of Keras itself.
-func (t *trace) kerasString(at place, key, text string, offset int64) {
-	why := ""
+type kerasReader struct {
+	on     bool
+	module string // that was named last
+	fetch  bool   // get_file is named in this object
+}
+
+func (k *kerasReader) text(t *trace, at place, key, text string, offset int64) {
+	if k.on = k.on || key == "class_name"; !k.on {
+		return
+	}
+	why, odd := "", ""
 	switch {
 	case key == "module" || key == "fn_module":
+		k.module = text
 		switch {
 		case strings.HasPrefix(text, "keras.") || strings.HasPrefix(text, "tf_keras.") || strings.HasPrefix(text, "tensorflow."):
 		case text == "builtins":
-			t.note("ST361", at, offset, text, "a function of the module builtins, or of the program itself")
+			odd = "a function of the module builtins, or of the program itself"
 		case runs(text + ".x"):
 			why = "names the module " + clip(text, 80)
 		}
 	case key == "class_name" && text == "TorchModuleWrapper":
 		why = "a layer that unpickles a module of torch"
 	case text == "get_file" || strings.HasSuffix(text, ".get_file"):
-		why = "calls get_file, which fetches a file from anywhere"
-	case strings.Contains(text, "enable_unsafe_deserialization"):
+		k.fetch = true
+		odd = "names get_file, which fetches files"
+	case k.fetch && strings.Contains(text, "://"):
+		why = "has get_file fetch a file from " + clip(text, 80)
+	case strings.HasSuffix(text, "keras.config.enable_unsafe_deserialization"),
+		text == "enable_unsafe_deserialization" && strings.HasPrefix(k.module, "keras.config"):
 		why = "turns off the checks of Keras"
+	case text == "enable_unsafe_deserialization":
+		odd = "names what turns off the checks of Keras"
 	}
-	if why != "" {
+	switch {
+	case why != "":
 		t.note("ST365", at, offset, clip(text, 80), why)
+	case odd != "":
+		t.note("ST361", at, offset, clip(text, 80), odd)
 	}
 }
 

@@ -109,7 +109,8 @@ func (t *trace) protobuf(b blob, at place, head []byte) string {
 	case whole && seen[7] == 1 && wires[7] == 2 && seen[8] > 0 && wires[8] == 2 && (seen[1] == 0 || wires[1] == 0):
 		format = "onnx"
 		m.onnx(b)
-	case whole && seen[1] == 1 && wires[1] == 0 && seen[2] > 0 && wires[2] == 2 && len(seen) == 2:
+	case whole && seen[1] == 1 && wires[1] == 0 && seen[2] > 0 && wires[2] == 2 && len(seen) == 2,
+		whole && at.name == "saved_model.pb" && seen[2] > 0 && wires[2] == 2 && len(seen) == 1:
 		format = "tf-savedmodel"
 		m.savedModel(b)
 	case whole && seen[1] > 100 && wires[1] == 2 && seen[2] == 1 && wires[2] == 2:
