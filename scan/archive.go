@@ -48,8 +48,7 @@ func (t *trace) appended(b blob, at place) {
 		return
 	}
 	t.note("ST420", at, d.begin, "zip", "the file is also a zip archive: which of the two is read depends on the reader")
-	format := apart.zip(b, at)
-	_ = format
+	apart.zip(b, at)
 	t.join(apart)
 }
 
@@ -98,7 +97,6 @@ type zipFile struct {
 	keys    keySet
 	used    map[*member]bool
 	script  bool
-	what    string
 }
 
 // read reads every member. Pickles come first, for they tell which members are

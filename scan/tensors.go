@@ -19,7 +19,7 @@ func (t *trace) safetensors(b blob, at place) string {
 	if err != nil {
 		t.unreadable(at, 0, err)
 	}
-	f, err := safetensors.Check(b, b.size, func(*safetensors.FormatError) bool { return true })
+	f, _ := safetensors.Check(b, b.size, func(*safetensors.FormatError) bool { return true }) // whose errors CheckBytes has told
 	if f == nil {
 		t.junk(b, at, 0)
 		return "safetensors"
