@@ -313,6 +313,7 @@ func (m *message) kerasMetadata(b blob) {
 // fileNodes are operators of TensorFlow that reach files or Python.
 var fileNodes = map[string]string{
 	"ReadFile": "reads a file", "WriteFile": "writes a file", "MatchingFiles": "lists files", "ImmutableConst": "maps a file",
+	"ShellExecute": "runs a program, by its name", "ExecuteOp": "runs a program, by its name", "PyCall": "calls Python",
 	"PyFunc": "calls Python", "PyFuncStateless": "calls Python", "EagerPyFunc": "calls Python",
 	"DecodeRaw": "", "LoadDataset": "reads a dataset of any path", "SaveDataset": "writes a dataset", "SaveDatasetV2": "writes a dataset",
 	"FixedLengthRecordReader": "reads a file", "TextLineReader": "reads a file", "WholeFileReader": "reads a file", "TFRecordReader": "reads a file",
