@@ -207,6 +207,11 @@ func (a *app) root() *cobra.Command {
 	flags.IntVarP(&a.jobs, "jobs", "j", runtime.GOMAXPROCS(0), "`N` workers")
 	flags.Lookup("jobs").DefValue = "one a processor" // the same page of the manual everywhere
 	flags.SortFlags = false
+	for name, values := range choices {
+		if err := root.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+			panic(err) // there is no such flag
+		}
+	}
 	for _, group := range verbs {
 		root.AddGroup(&cobra.Group{ID: group.group, Title: group.group + ":"})
 		for _, make := range group.make {
@@ -268,6 +273,13 @@ func (a *app) unknownVerb(cmd *cobra.Command, word string) error {
 	return hinted{err, "`tensmith --help` lists the verbs"}
 }
 
+// choices are the values of the global flags that are words.
+var choices = map[string][]string{
+	"format":   {"auto", "human", "json", "jsonl", "tsv"},
+	"color":    {"auto", "always", "never"},
+	"progress": {"auto", "bar", "plain", "json", "none"},
+}
+
 // settle checks the global flags and works out what auto means.
 func (a *app) settle() error {
 	if a.json {
@@ -276,16 +288,9 @@ func (a *app) settle() error {
 	if a.format == "auto" {
 		a.format = "human"
 	}
-	for _, flag := range []struct {
-		name, value string
-		of          []string
-	}{
-		{"format", a.format, []string{"human", "json", "jsonl", "tsv"}},
-		{"color", a.color, []string{"auto", "always", "never"}},
-		{"progress", a.progress, []string{"auto", "bar", "plain", "json", "none"}},
-	} {
-		if !slices.Contains(flag.of, flag.value) {
-			return usagef("--%s is %q, not one of %s", flag.name, flag.value, strings.Join(flag.of, ", "))
+	for _, flag := range []struct{ name, value string }{{"format", a.format}, {"color", a.color}, {"progress", a.progress}} {
+		if !slices.Contains(choices[flag.name], flag.value) {
+			return usagef("--%s is %q, not one of %s", flag.name, flag.value, strings.Join(choices[flag.name], ", "))
 		}
 	}
 	a.colored = a.color == "always"
