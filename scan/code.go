@@ -17,7 +17,7 @@ func (t *trace) script(b blob, at place, format, what string) {
 
 // pythonLine is what a line of a Python program looks like, and hardly one of
 // prose.
-var pythonLine = regexp.MustCompile(`(?m)^(?:import [\w.]+(?: as \w+)?(?:, ?[\w.]+)*|from [\w.]+ import [\w*(][^.!?]*|def \w+\(.*|class \w+(?:\(.*\))?:|async def \w+\(.*|@\w[\w.]*(?:\(.*\))?|if __name__ ?== ?["']__main__["']:)\s*$`)
+var pythonLine = regexp.MustCompile(`(?m)^(?:import [\w.]+(?: as \w+)?(?:, ?[\w.]+)*(?:; ?.*)?|(?:exec|eval|__import__)\(.*\)|from [\w.]+ import [\w*(][^.!?]*|def \w+\(.*|class \w+(?:\(.*\))?:|async def \w+\(.*|@\w[\w.]*(?:\(.*\))?|if __name__ ?== ?["']__main__["']:)\s*$`)
 
 // text looks whether a text is a program.
 func (t *trace) text(b blob, at place, head []byte, format string) {

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -416,6 +417,46 @@ func TestPolyglots(t *testing.T) {
 		f := reader(t, name, []byte(data), Options{})
 		if f.Verdict != VerdictDangerous {
 			t.Errorf("%s: %s: %+v", name, f.Verdict, f.Findings)
+		}
+	}
+}
+
+// TestDeep states what is read only if it is asked for.
+func TestDeep(t *testing.T) {
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	for name, data := range map[string][]byte{"a/data/0": bytes.Repeat([]byte{1, 2, 3, 4}, 1<<19)} {
+		m, err := w.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Store})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.Write(data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	changed := bytes.Clone(b.Bytes())
+	changed[1<<20] ^= 1
+	nan := []byte(padded(one, 4))
+	copy(nan[len(nan)-4:], "\x00\x00\xc0\x7f")
+	fsys := fstest.MapFS{"nan.safetensors": {Data: nan}, "crc.pt": {Data: changed}}
+	for deep, want := range map[bool]string{false: "", true: "ST200 ST421"} {
+		r, err := Path(context.Background(), fsys, ".", Options{Deep: deep})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ids []string
+		for _, f := range slices.Backward(r.Files) {
+			for _, finding := range f.Findings {
+				if finding.ID == "ST200" || finding.ID == "ST421" {
+					ids = append(ids, finding.ID)
+				}
+			}
+		}
+		if got := strings.Join(ids, " "); got != want {
+			t.Errorf("deep is %v: %q, want %q", deep, got, want)
 		}
 	}
 }
