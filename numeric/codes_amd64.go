@@ -2,17 +2,22 @@
 
 package numeric
 
-import "github.com/tensmith/tensmith/safetensors"
+import (
+	"slices"
+
+	"github.com/tensmith/tensmith/safetensors"
+)
 
 // codeSums are what a kernel finds in numbers of one byte; its layout is the
 // kernel's too. Digits are sums by powers of 256, of all lanes of a register: of
 // the numbers, and then of their squares. They have room for a few MiB.
 type codeSums struct {
-	digits            [12][16]int32
-	least, greatest   [64]uint8 // as unsigned
-	positive          [64]int8  // the greatest as signed
-	zeros, tiny, lone uint64
-	normal, zero, nan uint8 // bits that a zero or subnormal, and a zero has not; the code lone tells of
+	digits          [12][16]int32
+	least, greatest [64]uint8 // as unsigned
+	positive        [64]int8  // the greatest as signed
+	negative        [64]int8  // the least as signed
+	zeros, tiny     uint64
+	normal, zero    uint8 // bits that a zero or subnormal, and a zero has not
 }
 
 // codeTables take a float of a byte apart, for kernels: a sign, four bits of
@@ -131,9 +136,9 @@ func (c *counter) addFloats(src []byte) bool {
 	}
 	l, _ := layoutOf(c.dtype)
 	s := newCodeSums()
-	s.normal, s.zero, s.nan = 0x80-1<<l.man, 0x7F, 0xFF
+	s.normal, s.zero = 0x80-1<<l.man, 0x7F
 	if l.special == fnuz {
-		s.zero, s.nan = 0xFF, 0x80
+		s.zero = 0xFF
 	}
 	numbers, squares := powersOf(c.dtype, short)
 	if numbers == 4 {
@@ -149,7 +154,8 @@ func (c *counter) addFloats(src []byte) bool {
 			return false
 		}
 	}
-	if s.lone != 0 || high>>7 != 0 && int(high&0x7F) > top || int(positive) > top {
+	nan := l.special == fnuz && slices.Contains(s.negative[:], -0x80)
+	if nan || high>>7 != 0 && int(high&0x7F) > top || int(positive) > top {
 		return false
 	}
 	least, greatest := low, uint8(positive)

@@ -95,22 +95,28 @@ func timed(run func() error) func() (time.Duration, error) {
 	}
 }
 
-// share has every thread do its part of n bytes, cut at 64.
+// piece is what a thread takes at a time: nobody waits for the slower of two.
+const piece = 8 << 20
+
+// share has every thread do its pieces of n bytes.
 func share(n int, part func(first, last int)) {
 	var group sync.WaitGroup
-	threads := runtime.GOMAXPROCS(0)
-	cut := func(i int) int { return n / threads * i &^ 63 }
-	for i := range threads {
-		last := cut(i + 1)
-		if i == threads-1 {
-			last = n
-		}
-		group.Go(func() { part(cut(i), last) })
+	var next atomic.Int64
+	for range runtime.GOMAXPROCS(0) {
+		group.Go(func() {
+			for {
+				first := int(next.Add(1)-1) * piece
+				if first >= n {
+					return
+				}
+				part(first, min(first+piece, n))
+			}
+		})
 	}
 	group.Wait()
 }
 
-// castAll has every thread cast its part.
+// castAll has every thread cast its pieces.
 func castAll(c *numeric.Cast, dst []byte) error {
 	var failed atomic.Pointer[error]
 	share(len(dst), func(first, last int) {

@@ -12,12 +12,11 @@ const (
 	codeLeast    = 768
 	codeGreatest = 832
 	codePositive = 896
-	codeZeros    = 960
-	codeTiny     = 968
-	codeLone     = 976
-	codeNormal   = 984
-	codeZero     = 985
-	codeNaN      = 986
+	codeNegative = 960
+	codeZeros    = 1024
+	codeTiny     = 1032
+	codeNormal   = 1040
+	codeZero     = 1041
 )
 
 // Offsets in numeric's struct codeTables, whose tables fill a register each.
@@ -46,14 +45,30 @@ func codes(name string, powers, squares int) {
 		sums = append(sums, sum)
 	}
 	b := newByteSums(s)
-	zero, normal, nan := k.filled8(s, codeZero), k.filled8(s, codeNormal), k.filled8(s, codeNaN)
+	zero, normal := k.filled8(s, codeZero), k.filled8(s, codeNormal)
+	negative := ZMM()
+	VMOVDQU32(at(s, codeNegative), negative)
 	// Row i of a matrix of bits tells which bit becomes bit 7-i.
 	exponent, rest := ZMM(), ZMM()
 	k.load32(k.data("exponent", func(i int) uint32 { return []uint32{0, 0x08102040}[i%2] }), exponent)
 	k.load32(k.data("rest", func(i int) uint32 { return []uint32{0, 0x01020480}[i%2] }), rest)
-	tiny, lones := GP64(), GP64()
+	// The tables of a short kernel fit the registers.
+	held := map[int]VecVirtual{}
+	table := func(offset int) VecVirtual {
+		if v, ok := held[offset]; ok {
+			return v
+		}
+		v := ZMM()
+		VMOVDQU32(at(tables, offset), v)
+		return v
+	}
+	if powers+squares <= 6 {
+		for offset := 0; offset < tablePowers+64*(powers+squares); offset += 64 {
+			held[offset] = table(offset)
+		}
+	}
+	tiny := GP64()
 	XORQ(tiny, tiny)
-	XORQ(lones, lones)
 	loop(name+"VNNI", n, 64, func() {
 		x, e, m, number, square := ZMM(), ZMM(), ZMM(), ZMM(), ZMM()
 		VMOVDQU32(at(src, 0), x)
@@ -65,16 +80,12 @@ func codes(name string, powers, squares int) {
 			at int
 			v  VecVirtual
 		}{{tableNormal, number}, {tableNormalSquares, square}} {
-			table := ZMM()
-			VMOVDQU32(at(tables, f.at), table)
-			VPSHUFB(m, table, f.v)
-			VMOVDQU32(at(tables, f.at+tableSmall), table)
-			VPSHUFB(m, table, small, f.v)
+			VPSHUFB(m, table(f.at), f.v)
+			VPSHUFB(m, table(f.at+tableSmall), small, f.v)
 		}
 		for i, sum := range sums {
 			power := ZMM()
-			VMOVDQU32(at(tables, tablePowers+64*i), power)
-			VPSHUFB(e, power, power)
+			VPSHUFB(e, table(tablePowers+64*i), power)
 			if i < powers {
 				VPDPBUSD(number, power, sum)
 			} else {
@@ -82,13 +93,11 @@ func codes(name string, powers, squares int) {
 			}
 		}
 		VPMAXSB(x, b.positive, b.positive)
+		VPMINSB(x, negative, negative)
 		b.add(x, func(is OpmaskVirtual) { VPTESTNMB(x, zero, is) })
 		KMOVQ(small, r)
 		POPCNTQ(r, r)
 		ADDQ(r, tiny)
-		VPCMPUB(Imm(0), nan, x, small)
-		KMOVQ(small, r)
-		ORQ(r, lones)
 		ADDQ(Imm(64), src)
 	})
 	for i, sum := range sums {
@@ -97,7 +106,7 @@ func codes(name string, powers, squares int) {
 	b.store(s)
 	VMOVDQU32(b.positive, at(s, codePositive))
 	ADDQ(tiny, at(s, codeTiny))
-	ORQ(lones, at(s, codeLone))
+	VMOVDQU32(negative, at(s, codeNegative))
 	VZEROUPPER()
 	RET()
 }
