@@ -75,9 +75,13 @@ func (a *app) open(address string) (*safetensors.Checkpoint, error) {
 	}
 	name := e.File
 	e.File = p.path(e.File)
-	if format := p.detect(name); foreign(format) {
-		// What the first bytes are as a header's length helps nobody.
+	// What the first bytes are as a header's length helps nobody.
+	switch format := p.detect(name); {
+	case foreign(format):
 		return nil, hinted{fmt.Errorf("%s: no safetensors file: it is %s", e.File, format), advice(format, e.File)}
+	case format == convert.Unknown && e.Err == safetensors.ErrHeaderTooLarge:
+		err = plainError{e, e.File + ": no safetensors file, nor any other that is known here"}
+		return nil, hinted{err, "it may be raw data, a part of another file, or encrypted"}
 	}
 	return nil, hinted{plainly(e), "`tensmith check " + address + "` lists every problem"}
 }
