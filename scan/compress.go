@@ -20,6 +20,10 @@ import (
 // MiB, joblib too.
 const maxDictionary = 16 << 20
 
+// maxSlow is how much is unpacked of what unpacks slowly, some 10 MB in a
+// second.
+const maxSlow = 8 << 20
+
 // decompressor opens what is compressed as a whole.
 func decompressor(k kind, r io.Reader) (io.Reader, error) {
 	switch k {
@@ -70,9 +74,15 @@ func (t *trace) compressed(b blob, at place, k kind, format string) string {
 	if c, ok := r.(io.Closer); ok {
 		defer c.Close()
 	}
-	data := &unpacked{src: r, budget: &t.spent.unpack}
+	room := t.spent.unpack
+	if (k == kindBzip2 || k == kindXZ || k == kindLZMA) && !t.opts.Deep {
+		room = min(room, maxSlow)
+	}
+	left := room
+	data := &unpacked{src: r, budget: &left}
 	data.grow(1 << 50)
 	n := data.size
+	t.spent.unpack -= room - left
 	in := at
 	in.file, in.depth = at.file+"!"+format, at.depth+1
 	in.name = strings.TrimSuffix(at.name, "."+map[string]string{"gzip": "gz", "bzip2": "bz2"}[format])
