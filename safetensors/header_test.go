@@ -35,7 +35,7 @@ func TestCheck(t *testing.T) {
 		{"metadata values", `{"__metadata__":{"k":1,"l":"x","m":{}}}`, 0,
 			[]string{`29 ` + ErrType.Error() + `: value of key "k" is a number, not a string`, `43 ` + ErrType.Error() + `: value of key "m" is an object, not a string`}},
 		{"a gap", `{"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}`, 2,
-			[]string{`54 a ` + ErrOffset.Error() + `: data_offsets [1,2] leave a gap of 1 bytes`}},
+			[]string{`54 a ` + ErrOffset.Error() + `: data_offsets [1,2] begin 1 past the end of the data before`}},
 		{"an overlap, and the wrong size", `{` + good + `,"b":{"dtype":"U8","shape":[3],"data_offsets":[0,2]}}`, 2,
 			[]string{`106 b ` + ErrOffset.Error() + `: data_offsets [0,2] overlap the data before, which ends at 1`,
 				`106 b ` + ErrSize.Error() + `: data_offsets [0,2] are 2 bytes, U8 [3] takes 3`}},

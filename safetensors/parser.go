@@ -291,7 +291,7 @@ func (p *parser) place(e *entry, end uint64) {
 	case e.begin < end:
 		wrong(ErrOffset, "overlap the data before, which ends at %d", end)
 	case e.begin > end && !p.broken: // else the gap may be another's
-		wrong(ErrOffset, "leave a gap of %d bytes", e.begin-end)
+		wrong(ErrOffset, "begin %d past the end of the data before", e.begin-end)
 	}
 	switch {
 	case p.stopped:
