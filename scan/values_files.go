@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"io"
 	"slices"
@@ -255,10 +256,27 @@ const minPath = 6
 // called something before it breaks off. A pickle that does neither holds plain data and does no
 // harm; random bytes hold many.
 func validPickle(r io.ReaderAt, off, end int64) (int64, string, bool) {
-	h := head(r, off, end, 11)
-	d := pickle.NewDecoder(r, off, min(end, off+1<<20))
-	d.Limits = pickle.Limits{Memory: 8 << 20, Opcodes: 100_000, Memo: 100_000, Stack: 100_000, Marks: 10_000, String: 1 << 16}
-	worst, name, imports, called := pickle.Allowed, "", 0, false
+	h := head(r, off, end, 512)
+	if h == nil || !beginsPickle(h, end-off) {
+		return 0, "", false
+	}
+	framed := h[0] == 0x80 && h[2] == 0x95
+	if !framed {
+		// Nearly all break off soon, before r is read any further.
+		name, ok, err := decodePickle(bytes.NewReader(h), 0, int64(len(h)), framed)
+		if !errors.Is(err, io.ErrUnexpectedEOF) {
+			return off, name, ok
+		}
+	}
+	// A file may have as many places that begin so as are looked into at all.
+	name, ok, _ := decodePickle(r, off, min(end, off+1<<19), framed)
+	return off, name, ok
+}
+
+func decodePickle(r io.ReaderAt, off, end int64, framed bool) (name string, ok bool, err error) {
+	d := pickle.NewDecoder(r, off, end)
+	d.Limits = pickle.Limits{Memory: 8 << 20, Opcodes: 10_000, Memo: 10_000, Stack: 10_000, Marks: 10_000, String: 1 << 16}
+	worst, imports, called := pickle.Allowed, 0, false
 	d.OnEvent = func(e pickle.Event) {
 		called = called || e.Kind == pickle.KindCall
 		s, ok := e.Value.(*pickle.Symbol)
@@ -267,20 +285,17 @@ func validPickle(r io.ReaderAt, off, end int64) (int64, string, bool) {
 		}
 		imports++
 		if v, _ := pickle.Judge(s); imports == 1 || v > worst {
-			worst, name = v, s.String()
+			worst, name = v, "imports "+quote(s.String())
 		}
 	}
-	_, err := d.Decode()
-	if name != "" {
-		name = "imports " + quote(name)
-	}
+	_, err = d.Decode()
 	switch {
 	case called && imports > 0 && worst == pickle.Dangerous:
-		return off, name, true
-	case err != nil:
-		return 0, "", false
+		return name, true, nil
+	case err != nil && !errors.Is(err, pickle.ErrLimit):
+		return "", false, err
 	}
-	return off, name, imports > 0 || len(h) == 11 && h[2] == 0x95 && d.Offset() >= off+11
+	return name, imports > 0 || framed, nil
 }
 
 // beginsPickle spares most places the decoder: a frame must fit into size
@@ -293,7 +308,7 @@ func beginsPickle(h []byte, size int64) bool {
 		return true // a long magic
 	}
 	if h[2] == 0x95 { // FRAME
-		return len(h) == 11 && binary.LittleEndian.Uint64(h[3:]) <= uint64(size)
+		return len(h) >= 11 && binary.LittleEndian.Uint64(h[3:]) <= uint64(size)
 	}
 	return bytes.IndexByte([]byte("}](c)XUTKMJGNCB\x88\x89\x8a\x8c\x8d\x8f\x96"), h[2]) >= 0
 }
