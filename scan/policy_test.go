@@ -2,6 +2,7 @@ package scan
 
 import (
 	"context"
+	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -144,5 +145,22 @@ func TestMatchPath(t *testing.T) {
 		if got := matchPath(test.pattern, test.name); got != test.want {
 			t.Errorf("%s, %s: %v", test.pattern, test.name, got)
 		}
+	}
+}
+
+// TestPolicyPage reads the policy that docs/scan.md shows.
+func TestPolicyPage(t *testing.T) {
+	page, err := os.ReadFile("../docs/scan.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, ok := strings.Cut(string(page), "```toml\n")
+	text, _, closed := strings.Cut(text, "```")
+	if !ok || !closed {
+		t.Fatal("the page shows no policy")
+	}
+	p, err := ParsePolicy("docs/scan.md", []byte(text))
+	if err != nil || p.Mode != "enforce" || p.FailOn != Suspicious || len(p.allowances) != 1 || len(p.severities) != 1 {
+		t.Errorf("%+v, %v", p, err)
 	}
 }
