@@ -22,13 +22,16 @@ func (r *reader) finish(c *content, at place) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
+	// What the pickle built is more than all that comes of it.
+	c.value, c.b, c.tensors = nil, nil, nil
 	// Checkpoints within the pickle were opened only now.
 	if bad := r.trace.dangerous(); bad != nil && !r.opts.ExtractOnly {
 		bad.File = at.file
 		return nil, bad
 	}
-	var pieces []piece
-	for _, n := range list {
+	pieces := make([]piece, 0, len(list))
+	for i, n := range list {
+		list[i].t = nil
 		p, err := r.pieces(n.name, n.t)
 		if err != nil {
 			return nil, err
@@ -49,6 +52,7 @@ func (r *reader) finish(c *content, at place) (*File, error) {
 			f.metadata[n.Tensor+".qscheme"] = n.Text
 		}
 	}
+	f.entries = make([]safetensors.Entry, 0, len(pieces))
 	for _, p := range pieces {
 		if _, isGather := p.data.(gather); isGather {
 			r.note("copy", p.name, "", "a view that is not contiguous; gathered")
