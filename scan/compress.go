@@ -14,6 +14,8 @@ import (
 	"github.com/pierrec/lz4/v4"
 	"github.com/ulikunitz/xz"
 	"github.com/ulikunitz/xz/lzma"
+
+	"github.com/tensmith/tensmith/internal/xzwindow"
 )
 
 // maxDictionary bounds the memory of a decompressor in bytes: xz -6 asks for 8
@@ -24,15 +26,23 @@ const maxDictionary = 16 << 20
 // second.
 const maxSlow = 8 << 20
 
-// decompressor opens what is compressed as a whole.
-func decompressor(k kind, r io.Reader) (io.Reader, error) {
+// errDictionary is the cause of an error about compressed bytes whose window
+// takes more memory than a scan has.
+var errDictionary = fmt.Errorf("a window of more than %d MiB", maxDictionary>>20)
+
+// decompressor opens what is compressed as a whole: r reads b. Of xz
+// the window that a header names is allocated at once, up to 4 GiB.
+func decompressor(k kind, b blob, r io.Reader) (io.Reader, error) {
 	switch k {
 	case kindGzip:
 		return gzip.NewReader(r)
 	case kindBzip2:
 		return bzip2.NewReader(r), nil
 	case kindXZ:
-		return xz.ReaderConfig{DictCap: maxDictionary}.NewReader(r)
+		if xzwindow.Check(b, b.size, maxDictionary) == xzwindow.ErrWindow {
+			return nil, errDictionary
+		}
+		return xz.ReaderConfig{DictCap: lzma.MinDictCap}.NewReader(r)
 	case kindZstd:
 		d, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxDictionary), zstd.WithDecoderMaxMemory(2*maxDictionary))
 		if err != nil {
@@ -42,7 +52,7 @@ func decompressor(k kind, r io.Reader) (io.Reader, error) {
 	case kindLZ4:
 		return lz4.NewReader(r), nil
 	case kindLZMA:
-		return lzma.ReaderConfig{DictCap: maxDictionary}.NewReader(r)
+		return lzma.ReaderConfig{DictCap: maxDictionary}.NewReader(r) // the most, here
 	}
 	return zlib.NewReader(r)
 }
@@ -50,9 +60,9 @@ func decompressor(k kind, r io.Reader) (io.Reader, error) {
 // unpacks tells whether bytes are what their mark says: of some formats it is
 // two bytes long.
 func unpacks(b blob, k kind) bool {
-	r, err := decompressor(k, io.NewSectionReader(b, 0, b.size))
+	r, err := decompressor(k, b, io.NewSectionReader(b, 0, b.size))
 	if err != nil {
-		return false
+		return err == errDictionary
 	}
 	if c, ok := r.(io.Closer); ok {
 		defer c.Close()
@@ -66,7 +76,11 @@ func unpacks(b blob, k kind) bool {
 func (t *trace) compressed(b blob, at place, k kind, format string) string {
 	// A reader of bytes, so that decompressors take no more than they need.
 	source := bufio.NewReader(io.NewSectionReader(b, 0, b.size))
-	r, err := decompressor(k, source)
+	r, err := decompressor(k, b, source)
+	if err == errDictionary {
+		t.note("ST404", at, 0, "", format+" asks for "+err.Error()+", and was not unpacked")
+		return format
+	}
 	if err != nil {
 		t.note("ST402", at, 0, "", format+": "+err.Error())
 		return format

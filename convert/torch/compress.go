@@ -12,6 +12,8 @@ import (
 	"github.com/pierrec/lz4/v4"
 	"github.com/ulikunitz/xz"
 	"github.com/ulikunitz/xz/lzma"
+
+	"github.com/tensmith/tensmith/internal/xzwindow"
 )
 
 // compressions are the formats around a checkpoint, by their first bytes.
@@ -23,7 +25,7 @@ var compressions = []struct {
 	{"bzip2", "BZh", func(r io.Reader) (io.Reader, error) { return bzip2.NewReader(r), nil }},
 	// The window is memory: 64 MiB is what xz -9 asks for, and 16 is room for
 	// what joblib and xz -7 write. For xz the setting is the least that the
-	// library takes, and xzWindow has seen to the most.
+	// library takes, and xzwindow has seen to the most.
 	{"xz", "\xfd7zXZ\x00", func(r io.Reader) (io.Reader, error) {
 		return xz.ReaderConfig{DictCap: lzma.MinDictCap}.NewReader(r)
 	}},
@@ -78,12 +80,12 @@ func (r *reader) inflate(src span, head []byte, at place) (span, error) {
 			continue
 		}
 		if c.name == "xz" {
-			switch err := xzWindow(src); err {
-			case errWindow:
-				e := at.fail(ErrLimit, "window", "%s: %v", c.name, err)
+			switch err := xzwindow.Check(src, src.size, maxDictionary); err {
+			case xzwindow.ErrWindow:
+				e := at.fail(ErrLimit, "window", "%s: a window of more than 16 MiB, which is memory", c.name)
 				e.Hint = "unpack it first: xz -d"
 				return span{}, e
-			case errXZ:
+			case xzwindow.ErrFormat:
 				return span{}, at.malformed("compressed", "%s: %v", c.name, err)
 			case io.ErrUnexpectedEOF:
 				return span{}, at.malformed("truncated", "%s: %v", c.name, err)
