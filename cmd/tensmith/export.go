@@ -124,6 +124,9 @@ func (a *app) find(ctx context.Context, c *safetensors.Checkpoint, address, what
 		}
 	}
 	axes, err := parseSlice(slice, t.Shape)
+	if _, usage := errors.AsType[usageError](err); err != nil && !usage {
+		return nil, fmt.Errorf("%s: %s%w", address, shorten(safe(t.Name), 120), err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -97,7 +97,7 @@ func (a *app) info(ctx context.Context, address string) (infoJSON, error) {
 	summary := describe.Describe(c, config)
 	report, err := scan.Check(ctx, p.fsys, p.name)
 	if err != nil {
-		return infoJSON{}, simplify(address, err)
+		return infoJSON{}, p.simplify(address, err)
 	}
 	doc := infoJSON{Schema: "tensmith.info/1", Path: address, Kind: summary.Kind, Evidence: summary.Evidence, Base: summary.Base, Architecture: summary.Architecture, Packing: summary.Packing,
 		Parameters: summary.Parameters, Tensors: c.Len(), Metadata: orEmpty(c.Metadata()), DTypes: countDTypes(c), Findings: jsonFindings(p, report.Findings, true)}

@@ -55,6 +55,15 @@ func simplify(address string, err error) error {
 	return fmt.Errorf("%s: %w", address, err)
 }
 
+// simplify is simplify for what happened in the place: of a model in several
+// files it names the one that it happened to, not what the user called it by.
+func (p place) simplify(address string, err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok && e.Path != p.name && fs.ValidPath(e.Path) {
+		address = p.path(e.Path)
+	}
+	return simplify(address, err)
+}
+
 // open opens a model for reading.
 func (a *app) open(address string) (*safetensors.Checkpoint, error) {
 	p, err := locate(address)
@@ -67,7 +76,7 @@ func (a *app) open(address string) (*safetensors.Checkpoint, error) {
 	}
 	e, ok := errors.AsType[*safetensors.FormatError](err)
 	if !ok {
-		err = simplify(address, err)
+		err = p.simplify(address, err)
 		if hint := p.inside("`tensmith convert " + address + "`"); hint != "" {
 			err = hinted{err, hint}
 		}
