@@ -184,7 +184,7 @@ func (z *zipFile) member(m *member) {
 	}
 	in := z.at.in(m.name)
 	name := strings.TrimPrefix(m.name, z.top)
-	if z.isRaw(m) {
+	if z.isRaw(m) && !isScriptName(name) {
 		in.loose = true
 		apart := z.t.apart()
 		format := apart.content(data, in)

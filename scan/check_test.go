@@ -99,6 +99,7 @@ func TestRules(t *testing.T) {
 		{"text", single("hello, world, and all who are in it"), "m.safetensors", "ST026 ST002"},
 		{"empty", single(""), "m.safetensors", "ST026 ST001"},
 		{"0.4", single(file(`{},"__metadata__":{"key":"value"}}      `, 0)), "m.safetensors", "ST027 ST005"},
+		{"0.8.0", single(file(`{},"__metadata__":{}}   `, 0)), "m.safetensors", "ST027 ST005"},
 		{"no shard", dir("model.safetensors.index.json", index(`"a":"x.safetensors"`)), ".", "ST030"},
 		{"no neighbour", dir("m-00001-of-00002.safetensors", file(one+"  ", 4)), ".", "ST030"},
 		{"elsewhere", dir("model.safetensors.index.json", index(`"b":"x.safetensors"`), "x.safetensors", file(one+"  ", 4)), ".", "ST031 ST109"},

@@ -3,7 +3,9 @@ package scan
 import (
 	"bytes"
 	"fmt"
+	"path"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -24,7 +26,11 @@ func (t *trace) text(b blob, at place, head []byte, format string) {
 	if claimsModel(at.name) {
 		t.note("ST405", at, 0, format, "called a model, and is "+map[string]string{"html": "an HTML page", "xml": "an XML document"}[format]+strings.Repeat("a text", btoi(format == "text")))
 	}
+	t.secretText(b, at)
 	lower := strings.ToLower(at.name)
+	if claimsArchive(lower) {
+		t.note("ST405", at, 0, format, "called an archive, and is none")
+	}
 	switch {
 	case strings.HasSuffix(lower, ".yaml"), strings.HasSuffix(lower, ".yml"):
 		t.targets(b, at)
@@ -44,12 +50,31 @@ func (t *trace) text(b blob, at place, head []byte, format string) {
 		t.script(b, at, "python", "a Python program")
 		return
 	}
-	for _, ext := range []string{".sh", ".bash", ".bat", ".cmd", ".ps1", ".js", ".pl", ".rb", ".lua", ".vbs"} {
+	for _, ext := range scriptNames {
 		if strings.HasSuffix(lower, ext) {
 			t.script(b, at, ext[1:], "a program, by its name")
 			return
 		}
 	}
+}
+
+// scriptNames are the endings of names of programs in text, besides Python's.
+var scriptNames = []string{".sh", ".bash", ".bat", ".cmd", ".ps1", ".js", ".pl", ".rb", ".lua", ".vbs"}
+
+// claimsArchive tells whether a name in lower case is that of an archive.
+func claimsArchive(lower string) bool {
+	for _, ext := range []string{".tar", ".tgz", ".zip", ".7z", ".gz", ".bz2", ".xz", ".zst", ".lz4", ".rar"} {
+		if strings.HasSuffix(lower, ext) {
+			return true
+		}
+	}
+	return false
+}
+
+// isScriptName tells whether a name is that of a program in text.
+func isScriptName(name string) bool {
+	ext := strings.ToLower(path.Ext(name))
+	return ext == ".py" || slices.Contains(scriptNames, ext)
 }
 
 // fenced tells whether a text has no marks of prose at its beginning.

@@ -99,7 +99,7 @@ func (t *trace) compressed(b blob, at place, k kind, format string) string {
 	t.spent.unpack -= room - left
 	in := at
 	in.file, in.depth = at.file+"!"+format, at.depth+1
-	in.name = strings.TrimSuffix(at.name, "."+map[string]string{"gzip": "gz", "bzip2": "bz2"}[format])
+	in.name = strings.TrimSuffix(at.name, "."+map[string]string{"gzip": "gz", "bzip2": "bz2", "xz": "xz", "lzma": "lzma", "zstd": "zst", "lz4": "lz4", "zlib": "zlib"}[format])
 	if in.depth > maxDepth {
 		t.note("ST404", at, -1, "", fmt.Sprintf("more than %d containers within each other", maxDepth))
 		return format

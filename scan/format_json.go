@@ -20,14 +20,17 @@ func (t *trace) json(b blob, at place) {
 	if b.size > maxJSON {
 		t.note("ST408", at, maxJSON, "json", fmt.Sprintf("the first %d of %d bytes were looked into", maxJSON, b.size))
 	}
-	t.jsonText(io.NewSectionReader(b, 0, min(b.size, maxJSON)), at, 0)
+	whole := t.jsonText(io.NewSectionReader(b, 0, min(b.size, maxJSON)), at, 0)
+	if !whole && b.size <= maxJSON && t.ctx.Err() == nil && strings.Contains(at.file, ".keras!") && at.name == "config.json" {
+		t.note("ST364", at, 0, "", "the description of the model is no JSON")
+	}
 }
 
 // jsonText walks the tokens, so that nothing nests deeper than there is
 // memory for. It tells whether it came to the end of a value, which begins at
 // base.
 func (t *trace) jsonText(text io.Reader, at place, base int64) bool {
-	d := json.NewDecoder(text)
+	d := json.NewDecoder(&finiteReader{r: text})
 	d.UseNumber()
 	var path []string // keys down to the token; "" for elements of arrays
 	var open []json.Delim
@@ -69,6 +72,7 @@ func (t *trace) jsonText(text io.Reader, at place, base int64) bool {
 				continue
 			}
 			t.jsonString(at, path, key, tok, base+d.InputOffset())
+			t.secret(at, base+d.InputOffset(), key, tok)
 			keras.text(t, at, key, tok, base+d.InputOffset())
 			switch key {
 			case "class_name":
@@ -78,6 +82,9 @@ func (t *trace) jsonText(text io.Reader, at place, base int64) bool {
 			case "module", "registered_name":
 				if key == "module" && tok != "" && !kerasModule(tok) {
 					t.note("ST361", at, base+d.InputOffset(), tok, "a class of the module "+clip(tok, 80))
+				}
+				if key == "registered_name" && strings.ContainsAny(tok, ".>") && !strings.HasPrefix(strings.ToLower(tok), "keras") {
+					t.note("ST361", at, base+d.InputOffset(), tok, "a class that a program has registered: "+clip(tok, 80))
 				}
 			}
 		case bool:
@@ -118,6 +125,9 @@ func (t *trace) jsonString(at place, path []string, key, text string, offset int
 		t.note("ST502", at, offset, clip(text, 80), fmt.Sprintf("names code of a pipeline: %+q", clip(text, 80)))
 	case under("chat_template") || under("default_chat_template") || key == "template" && strings.Contains(text, "{"):
 		t.template(at, offset, text)
+	}
+	if key == "_target_" {
+		t.target(at, offset, text)
 	}
 	if len(text) >= 24 && key == "code" || key == "function" || key == "lambda" {
 		t.embedded(at, offset, text)

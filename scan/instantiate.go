@@ -76,8 +76,25 @@ func (t *trace) targets(b blob, at place) {
 		return // told by whoever reads the whole
 	}
 	for _, m := range hydraTarget.FindAllSubmatchIndex(text, 1000) {
-		if name := string(text[m[2]:m[3]]); runs(name) {
-			t.note("ST366", at, int64(m[2]), clip(name, 80), fmt.Sprintf("asks for %s to be called", clip(name, 80)))
+		t.target(at, int64(m[2]), string(text[m[2]:m[3]]))
+	}
+}
+
+// targetLibraries are those whose classes settings name, and that are
+// installed by whoever loads such models.
+var targetLibraries = []string{"nemo.", "torch.", "torchvision.", "torchaudio.", "torchmetrics.", "pytorch_lightning.", "lightning.", "transformers.", "diffusers.", "megatron.", "omegaconf."}
+
+// target judges what a _target_ names.
+func (t *trace) target(at place, offset int64, name string) {
+	shown := clip(name, 80)
+	if runs(name) {
+		t.note("ST366", at, offset, shown, fmt.Sprintf("asks for %+q to be called", shown))
+		return
+	}
+	for _, library := range targetLibraries {
+		if strings.HasPrefix(name, library) {
+			return
 		}
 	}
+	t.note("ST367", at, offset, shown, fmt.Sprintf("asks for %+q to be called, which is unknown", shown))
 }

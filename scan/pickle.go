@@ -123,17 +123,18 @@ func opName(op pickle.Op) string {
 
 // A watcher judges the events of one pickle.
 type watcher struct {
-	t       *trace
-	b       blob
-	at      place
-	r       *reading
-	getattr []*pickle.Symbol // imports of it, judged when all calls are known
-	members int              // calls of it that give the member of an enumeration
-	loads   map[*pickle.Symbol]bool
-	loaded  map[any]bool   // bytes that were read as checkpoints
-	kept    []pickle.Value // that the final value need not hold
-	decodes int            // strings decoded for a look into them
-	events  int64
+	t        *trace
+	b        blob
+	at       place
+	r        *reading
+	getattr  []*pickle.Symbol // imports of it, judged when all calls are known
+	members  int              // calls of it that give the member of an enumeration
+	loads    map[*pickle.Symbol]bool
+	loaded   map[any]bool   // bytes that were read as checkpoints
+	kept     []pickle.Value // that the final value need not hold
+	decodes  int            // strings decoded for a look into them
+	searched int            // long strings that were searched for secrets
+	events   int64
 }
 
 // maxWatched bounds the values that a watcher keeps besides the final one.
@@ -454,6 +455,7 @@ func (w *watcher) finish(v pickle.Value) {
 		}
 		w.changed(v)
 		w.look(v)
+		w.secrets(v)
 		return !w.isLoaded(v) && w.t.ctx.Err() == nil
 	}
 	for _, root := range append([]pickle.Value{v}, w.kept...) {

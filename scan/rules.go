@@ -81,8 +81,8 @@ var structureRules = []Rule{
 		"The file's content is of another known kind.",
 		"Check where the file came from."},
 	{"ST027", Error, "Written by a broken release of the reference implementation",
-		"Releases 0.4.x wrote a file of metadata alone, without tensors, with a misplaced brace. No reader takes it.",
-		"Write it again with a current release."},
+		"Releases 0.4.x wrote a file of metadata alone, without tensors, with a misplaced brace, and 0.8.0 still does where the metadata are an empty map. No reader takes it.",
+		"Write it again with a current release, and None for metadata that are empty."},
 
 	{"ST030", Error, "A shard is missing",
 		"The index, or the numbers in the names of the other shards, promise a file that is not there.",

@@ -114,20 +114,20 @@ var repositoryRules = []Rule{
 		"Review what was allowed, and renew or remove the allowance."},
 }
 
-// metadataRules are about the strings that a safetensors file carries.
+// metadataRules are about the strings that a file carries.
 var metadataRules = []Rule{
-	{"ST601", Suspicious, "A private key in the metadata",
+	{"ST601", Suspicious, "A private key",
 		"Whoever gets the file has the key.",
-		"Withdraw the key, and `tensmith meta rm` the entry."},
-	{"ST602", Suspicious, "A token or password in the metadata",
-		"Whoever gets the file can use it. The value is not shown here.",
-		"Withdraw it, and `tensmith meta rm` the entry."},
+		"Withdraw the key, then remove it: of a safetensors file `tensmith meta --delete KEY` removes an entry."},
+	{"ST602", Suspicious, "A token or password",
+		"It stands in metadata, settings, a text or a pickle. Whoever gets the file can use it. The value is not shown here.",
+		"Withdraw it, then remove it: of a safetensors file `tensmith meta --delete KEY` removes an entry."},
 	{"ST603", Note, "An e-mail address in the metadata",
 		"It may be someone's who does not want it published.",
-		"`tensmith meta rm` removes the entry."},
+		"`tensmith meta --delete KEY` removes the entry."},
 	{"ST604", Note, "A path of someone's home in the metadata",
 		"It tells a user name, and how a machine is laid out.",
-		"`tensmith meta rm` removes the entry."},
+		"`tensmith meta --delete KEY` removes the entry."},
 	{"ST605", Suspicious, "A program in the metadata",
 		"Pages and programs that show or use the metadata may run it.",
 		"Do not show the metadata without escaping it."},

@@ -1,0 +1,164 @@
+package scan
+
+import (
+	"io"
+	"regexp"
+	"strings"
+
+	"github.com/tensmith/tensmith/pickle"
+)
+
+// issued are texts of which one stands, with its case, in whatever an issuer's
+// shape in secrets matches: looking for them is quick enough for every string
+// of a pickle.
+var issued = []string{"PRIVATE KEY", "hf_", "AKIA", "ASIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "sk-", "AIza", "xox", "eyJ", "://", "wandb", "WANDB", "civitai", "CIVITAI"}
+
+// secretKey are names under which settings keep what must not be published.
+var secretKey = regexp.MustCompile(`(?i)^(?:\w*[_-])?(?:password|passwd|secret(?:[_-]?key)?|api[_-]?key|access[_-]?token|auth[_-]?token|private[_-]?key)$`)
+
+// secretLine is a line of settings: a name, and a value without space.
+var secretLine = regexp.MustCompile(`(?m)^[ \t-]*(?:export )?["']?([\w-]{3,60})["']?[ \t]*[:=][ \t]*["']?([^\s"'#]{8,500})`)
+
+// placeholder is what examples have in the place of a secret.
+var placeholder = regexp.MustCompile(`(?i)^[<$%{*\[(]|\.\.\.|your|example|placeholder|change_?me|redacted|dummy|xxxx|(?:user|username|login|name):(?:pass|password|token|pwd)@`)
+
+// secret looks for a key, a token or a password in a text that stands under
+// key, or under none. What it finds is not shown.
+func (t *trace) secret(at place, offset int64, key, text string) {
+	if key != "" && len(key) <= 64 && len(text) >= 8 && len(text) <= 512 && secretKey.MatchString(key) && distinct(text) >= 5 &&
+		!strings.ContainsAny(text, " \t\n") && !placeholder.MatchString(text) && !strings.Contains(text, "://") {
+		t.note("ST602", at, offset, shown(key), shown(key)+" is "+redact(text))
+		return
+	}
+	if len(text) < 16 || !hasAny(text, issued) {
+		return
+	}
+	lower := lowerASCII(text)
+	for _, s := range secrets {
+		if s.what == "a secret" || s.id != "ST601" && s.id != "ST602" {
+			continue // the first is for metadata, which have no other form
+		}
+		match := find(s.pattern, text, lower, s.hints, func(m string) bool {
+			return s.id == "ST601" || distinct(m) >= 10 && !placeholder.MatchString(m) && !placeholder.MatchString(m[strings.Index(m, "://")+1:])
+		})
+		if match == "" {
+			continue
+		}
+		name, where := s.what, ""
+		if key != "" {
+			name, where = shown(key)+" "+s.what, " under "+shown(key)
+		}
+		t.note(s.id, at, offset, name, "has "+s.what+where+": "+redact(match))
+	}
+}
+
+func hasAny(text string, words []string) bool {
+	for _, w := range words {
+		if strings.Contains(text, w) {
+			return true
+		}
+	}
+	return false
+}
+
+// distinct is how many different bytes a text has, which are few in what only
+// looks like a secret.
+func distinct(text string) int {
+	var seen [256]bool
+	n := 0
+	for i := range len(text) {
+		if !seen[text[i]] {
+			seen[text[i]] = true
+			n++
+		}
+	}
+	return n
+}
+
+// secretText looks for secrets in a text, and by the names of its lines if it
+// is settings.
+func (t *trace) secretText(b blob, at place) {
+	text, err := b.at(0, maxSource)
+	if err != nil {
+		return // told by whoever reads the whole
+	}
+	t.secret(at, -1, "", string(text))
+	lower := strings.ToLower(at.name)
+	for _, end := range []string{".yaml", ".yml", ".env", ".ini", ".cfg", ".conf", ".toml", ".properties"} {
+		if strings.HasSuffix(lower, end) {
+			for _, m := range secretLine.FindAllSubmatchIndex(text, 10_000) {
+				t.secret(at, int64(m[2]), string(text[m[2]:m[3]]), string(text[m[4]:m[5]]))
+			}
+			return
+		}
+	}
+}
+
+// maxSecretTexts is how many long strings of a pickle are searched for secrets.
+const maxSecretTexts = 256
+
+// secrets looks for them in the strings of a value.
+func (w *watcher) secrets(v pickle.Value) {
+	switch v := v.(type) {
+	case string:
+		w.t.secret(w.at, -1, "", v)
+	case pickle.ByteString:
+		w.t.secret(w.at, -1, "", string(v))
+	case []byte:
+		w.t.secret(w.at, -1, "", string(v))
+	case pickle.Range:
+		if w.searched++; w.searched > maxSecretTexts {
+			return
+		}
+		if raw, ok := w.b.sub(v.Offset, v.Size); ok {
+			text, _ := raw.at(0, 64<<10)
+			w.t.secret(w.at, v.Offset, "", string(text))
+		}
+	case *pickle.Dict:
+		for _, p := range v.Pairs {
+			key, ok := pickle.Text(p.Key)
+			if !ok || len(key) > 64 {
+				continue
+			}
+			if text, ok := pickle.Text(p.Value); ok && len(text) <= 512 {
+				w.secretPair(key, text)
+			}
+		}
+	}
+}
+
+// secretPair leaves to the value's own turn what its shape tells.
+func (w *watcher) secretPair(key, text string) {
+	if secretKey.MatchString(key) && !hasAny(text, issued) {
+		w.t.secret(w.at, -1, key, text)
+	}
+}
+
+// A finiteReader gives JSON in which NaN and Infinity, which Python's json
+// writes and reads, are numbers of the same length: Go's decoder would stop
+// there, and what follows would go unread.
+type finiteReader struct {
+	r               io.Reader
+	quoted, escaped bool
+	word            bool
+}
+
+func (f *finiteReader) Read(p []byte) (int, error) {
+	n, err := f.r.Read(p)
+	for i, c := range p[:n] {
+		switch {
+		case f.escaped:
+			f.escaped = false
+		case f.quoted:
+			f.escaped, f.quoted = c == '\\', c != '"'
+		case c == '"':
+			f.quoted, f.word = true, false
+		case f.word && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'), c == 'N' || c == 'I':
+			f.word = true
+			p[i] = '1'
+		default:
+			f.word = false
+		}
+	}
+	return n, err
+}
