@@ -16,7 +16,7 @@ import (
 // computed as it is read. As the Data of a safetensors.Entry it is written by
 // several workers. Its methods are safe for concurrent use.
 //
-// What a Cast loses is told by [Scan.Compare] of its source with [Cast.Data].
+// What a Cast loses is told by [Scan.Loss].
 type Cast struct {
 	from Data
 	to   safetensors.DType
@@ -26,6 +26,11 @@ type Cast struct {
 	narrows bool    // whether there are numbers of from.DType beyond those of to
 	most    float64 // the greatest of to
 	over    atomic.Int64
+
+	measures atomic.Bool
+	mu       sync.Mutex
+	losses   *losses // nil before there are any, and when loss is known
+	loss     *Loss
 }
 
 // castBuffers are what one call of ReadAt works in.
@@ -33,6 +38,15 @@ type castBuffers struct {
 	raw    []byte
 	narrow [castNumbers]float32
 	wide   [castNumbers]float64
+
+	// What measuring takes besides. A call of convert leaves how many numbers
+	// kernels have rounded, and whether one may have been too large for the type.
+	rounded    int64
+	beyond     bool
+	quiet      bool // it is not to count overflows
+	cast       []byte
+	castNarrow [castNumbers]float32
+	castWide   [castNumbers]float64
 }
 
 // freeCasts are buffers of casts that are done: there may be a cast for each of
@@ -75,6 +89,9 @@ func (c *Cast) Size() int64 { return c.size }
 // was read twice counts twice.
 func (c *Cast) Overflows() int64 { return c.over.Load() }
 
+// numbers returns how many there are.
+func (c *Cast) numbers() int64 { return c.size / groupOf(c.to).bytes * groupOf(c.to).numbers }
+
 // Data returns the cast data.
 func (c *Cast) Data() Data { return Data{DType: c.to, Source: c, Size: c.size} }
 
@@ -107,14 +124,18 @@ func (c *Cast) ReadAt(p []byte, off int64) (n int, err error) {
 func (c *Cast) read(b *castBuffers, p []byte, off int64) (n int, err error) {
 	// Four numbers are whole bytes in every type.
 	const unit = 4
-	stream := len(p) >= streamBytes
+	measures := c.measures.Load()
+	stream := len(p) >= streamBytes && !measures
 	unitBytes := bytesOf(c.to, unit)
-	total := c.size / groupOf(c.to).bytes * groupOf(c.to).numbers
+	total := c.numbers()
 	for n < len(p) {
 		at := off + int64(n)
 		first, skip := at/unitBytes*unit, at%unitBytes
 		whole := int64(len(p)-n) / unitBytes * unit
 		whole = min(whole, castBytes/bytesOf(c.from.DType, unit)*unit, total-first)
+		if measures {
+			whole = min(whole, blockNumbers-first%blockNumbers)
+		}
 		inside := skip == 0 && whole > 0
 		count := whole
 		if !inside {
@@ -129,6 +150,9 @@ func (c *Cast) read(b *castBuffers, p []byte, off int64) (n int, err error) {
 			if err := c.convert(b, p[n:n+size], raw, first, stream); err != nil {
 				return n, err
 			}
+			if measures {
+				c.measure(b, p[n:n+size], raw, first)
+			}
 			n += size
 			continue
 		}
@@ -138,6 +162,9 @@ func (c *Cast) read(b *castBuffers, p []byte, off int64) (n int, err error) {
 			return n, err
 		}
 		n += copy(p[n:], edge[skip:size])
+		if measures && skip == 0 {
+			c.measure(b, nil, nil, first)
+		}
 	}
 	return n, nil
 }
@@ -151,6 +178,7 @@ const streamBytes = 8 << 20
 // they can of it; the rest is decoded and encoded.
 func (c *Cast) convert(b *castBuffers, dst, raw []byte, first int64, stream bool) error {
 	from := c.from.DType
+	b.rounded, b.beyond = 0, false
 	if from == c.to && c.mode == ToSpecial {
 		copy(dst, raw)
 		return nil
@@ -161,7 +189,7 @@ func (c *Cast) convert(b *castBuffers, dst, raw []byte, first int64, stream bool
 	}
 	for len(raw) > 0 {
 		left := min(int64(len(raw)), bytesOf(from, each)) / groupOf(from).bytes * groupOf(from).numbers
-		done := c.kernel(dst[:bytesOf(c.to, left)], raw[:bytesOf(from, left)], stream)
+		done := c.kernel(b, dst[:bytesOf(c.to, left)], raw[:bytesOf(from, left)], stream)
 		dst, raw, first, left = dst[bytesOf(c.to, done):], raw[bytesOf(from, done):], first+done, left-done
 		if left = min(left, castNumbers); left == 0 {
 			continue
@@ -183,11 +211,13 @@ func (c *Cast) convert(b *castBuffers, dst, raw []byte, first int64, stream bool
 }
 
 // kernel returns how many numbers it has cast.
-func (c *Cast) kernel(dst, raw []byte, stream bool) int64 {
+func (c *Cast) kernel(b *castBuffers, dst, raw []byte, stream bool) int64 {
 	switch from := c.from.DType; {
 	case from == safetensors.F32:
 		done, over := encodeKernelBytes(dst, c.to, raw, c.mode, stream)
-		if c.narrows && over {
+		b.rounded += int64(done)
+		b.beyond = b.beyond || over
+		if c.narrows && over && !b.quiet {
 			c.counted(beyondF32(raw[:4*done], c.most))
 		}
 		return int64(done)
@@ -204,7 +234,7 @@ func (c *Cast) step(b *castBuffers, dst, raw []byte, count int64) error {
 		if err := Decode(values, from, raw); err != nil {
 			return err
 		}
-		if c.narrows {
+		if c.narrows && !b.quiet {
 			c.counted(beyondWide(values, c.most))
 		}
 		return Encode(dst, c.to, values, c.mode)
@@ -213,7 +243,7 @@ func (c *Cast) step(b *castBuffers, dst, raw []byte, count int64) error {
 	if err := Decode(values, c.from.DType, raw); err != nil {
 		return err
 	}
-	if c.narrows {
+	if c.narrows && !b.quiet {
 		c.counted(beyondFloats(values, float32(c.most)))
 	}
 	return Encode(dst, c.to, values, c.mode)

@@ -135,6 +135,45 @@ func (v level) pairFloats(p *pairs, a, b []float32) int {
 	return n
 }
 
+// loss takes the bytes of F32, none of them beyond the largest of d, and those of
+// the BF16 or F16 that they were rounded to.
+func (p *pairs) loss(d safetensors.DType, a, b []byte) int { return best.lossBytes(p, d, a, b) }
+
+func (p *pairs) lossFloats(a []byte, b []float32) int { return best.lossFloats(p, a, b) }
+
+func (v level) lossBytes(p *pairs, d safetensors.DType, a, b []byte) int {
+	n := v.steps(len(a)/4, width)
+	if n == 0 {
+		return 0
+	}
+	switch wide := v >= avx512; {
+	case d == safetensors.BF16 && wide:
+		lossBF16AVX512(p, a, b, n)
+	case d == safetensors.BF16:
+		lossBF16AVX2(p, a, b, n)
+	case d == safetensors.F16 && wide:
+		lossF16AVX512(p, a, b, n)
+	case d == safetensors.F16:
+		lossF16AVX2(p, a, b, n)
+	default:
+		return 0
+	}
+	return n
+}
+
+func (v level) lossFloats(p *pairs, a []byte, b []float32) int {
+	n := v.steps(len(b), width)
+	if n == 0 {
+		return 0
+	}
+	if v >= avx512 {
+		lossFloatsAVX512(p, a, b, n)
+	} else {
+		lossFloatsAVX2(p, a, b, n)
+	}
+	return n
+}
+
 // kernelBytes takes the bytes of F64, and of integers of 16 bits and more.
 func (l *wideLanes) kernelBytes(d safetensors.DType, src []byte) int {
 	return best.wideBytes(l, d, src)

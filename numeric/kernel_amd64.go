@@ -93,6 +93,30 @@ func pairsF16AVX512(p *pairs, a, b []byte, n int) (special uint32)
 func pairsFloatsAVX512(p *pairs, a, b []float32, n int) (special uint32)
 
 //go:noescape
+func lossAVX2(p *pairs, a, b []byte, n int)
+
+//go:noescape
+func lossBF16AVX2(p *pairs, a, b []byte, n int)
+
+//go:noescape
+func lossF16AVX2(p *pairs, a, b []byte, n int)
+
+//go:noescape
+func lossFloatsAVX2(p *pairs, a []byte, b []float32, n int)
+
+//go:noescape
+func lossAVX512(p *pairs, a, b []byte, n int)
+
+//go:noescape
+func lossBF16AVX512(p *pairs, a, b []byte, n int)
+
+//go:noescape
+func lossF16AVX512(p *pairs, a, b []byte, n int)
+
+//go:noescape
+func lossFloatsAVX512(p *pairs, a []byte, b []float32, n int)
+
+//go:noescape
 func toBF16AVX2(dst, src []byte, n int, over uint32) (high uint32)
 
 //go:noescape

@@ -408,6 +408,87 @@ GLOBL boundAVX2<>(SB), RODATA|NOPTR, $32
 TEXT ·pairsFloatsAVX2(SB), NOSPLIT, $0-68
 	JMP ·pairsAVX2(SB)
 
+// func lossAVX2(p *byte, a []byte, b []byte, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·lossAVX2(SB), NOSPLIT, $0-64
+	MOVQ         p+0(FP), AX
+	MOVQ         a_base+8(FP), CX
+	MOVQ         b_base+32(FP), DX
+	MOVQ         n+56(FP), BX
+	VMOVUPD      (AX), Y0
+	VMOVUPD      256(AX), Y1
+	VMOVUPD      32(AX), Y2
+	VMOVUPD      288(AX), Y3
+	VMOVUPD      64(AX), Y4
+	VMOVUPD      320(AX), Y5
+	VMOVUPD      96(AX), Y6
+	VMOVUPD      352(AX), Y7
+	MOVL         $0x7fffffff, SI
+	VMOVD        SI, X8
+	VPBROADCASTD X8, Y8
+	VPXOR        Y9, Y9, Y9
+	SHRQ         $0x04, BX
+	JZ           lossAVX2_done
+
+lossAVX2_loop:
+	VMOVUPS      (CX), Y10
+	VMOVUPS      (DX), Y11
+	VSUBPS       Y11, Y10, Y11
+	VEXTRACTF128 $0x01, Y10, X12
+	VCVTPS2PD    X10, Y10
+	VCVTPS2PD    X12, Y12
+	VFMADD231PD  Y10, Y10, Y1
+	VFMADD231PD  Y12, Y12, Y3
+	VEXTRACTF128 $0x01, Y11, X12
+	VCVTPS2PD    X11, Y10
+	VCVTPS2PD    X12, Y12
+	VFMADD231PD  Y10, Y10, Y0
+	VFMADD231PD  Y12, Y12, Y2
+	VPAND        Y8, Y11, Y11
+	VMAXPS       Y11, Y9, Y9
+	VMOVUPS      32(CX), Y10
+	VMOVUPS      32(DX), Y11
+	VSUBPS       Y11, Y10, Y11
+	VEXTRACTF128 $0x01, Y10, X12
+	VCVTPS2PD    X10, Y10
+	VCVTPS2PD    X12, Y12
+	VFMADD231PD  Y10, Y10, Y5
+	VFMADD231PD  Y12, Y12, Y7
+	VEXTRACTF128 $0x01, Y11, X12
+	VCVTPS2PD    X11, Y10
+	VCVTPS2PD    X12, Y12
+	VFMADD231PD  Y10, Y10, Y4
+	VFMADD231PD  Y12, Y12, Y6
+	VPAND        Y8, Y11, Y11
+	VMAXPS       Y11, Y9, Y9
+	ADDQ         $0x40, CX
+	ADDQ         $0x40, DX
+	DECQ         BX
+	JNZ          lossAVX2_loop
+
+lossAVX2_done:
+	VMOVUPD      Y0, (AX)
+	VMOVUPD      Y1, 256(AX)
+	VMOVUPD      Y2, 32(AX)
+	VMOVUPD      Y3, 288(AX)
+	VMOVUPD      Y4, 64(AX)
+	VMOVUPD      Y5, 320(AX)
+	VMOVUPD      Y6, 96(AX)
+	VMOVUPD      Y7, 352(AX)
+	VEXTRACTF128 $0x01, Y9, X0
+	VCVTPS2PD    X9, Y1
+	VCVTPS2PD    X0, Y0
+	VMAXPD       512(AX), Y1, Y1
+	VMOVUPD      Y1, 512(AX)
+	VMAXPD       544(AX), Y0, Y0
+	VMOVUPD      Y0, 544(AX)
+	VZEROUPPER
+	RET
+
+// func lossFloatsAVX2(p *byte, a []byte, b []float32, n int)
+TEXT ·lossFloatsAVX2(SB), NOSPLIT, $0-64
+	JMP ·lossAVX2(SB)
+
 // func lanesBF16AVX2(l *byte, src []byte, n int)
 // Requires: AVX, AVX2, FMA3, POPCNT
 TEXT ·lanesBF16AVX2(SB), NOSPLIT, $0-40
@@ -782,6 +863,85 @@ pairsBF16AVX2_done:
 	VZEROUPPER
 	RET
 
+// func lossBF16AVX2(p *byte, a []byte, b []byte, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·lossBF16AVX2(SB), NOSPLIT, $0-64
+	MOVQ         p+0(FP), AX
+	MOVQ         a_base+8(FP), CX
+	MOVQ         b_base+32(FP), DX
+	MOVQ         n+56(FP), BX
+	VMOVUPD      (AX), Y0
+	VMOVUPD      256(AX), Y1
+	VMOVUPD      32(AX), Y2
+	VMOVUPD      288(AX), Y3
+	VMOVUPD      64(AX), Y4
+	VMOVUPD      320(AX), Y5
+	VMOVUPD      96(AX), Y6
+	VMOVUPD      352(AX), Y7
+	MOVL         $0x7fffffff, SI
+	VMOVD        SI, X8
+	VPBROADCASTD X8, Y8
+	VPXOR        Y9, Y9, Y9
+	SHRQ         $0x04, BX
+	JZ           lossBF16AVX2_done
+
+lossBF16AVX2_loop:
+	VMOVUPS      (CX), Y10
+	VPMOVZXWD    (DX), Y11
+	VPSLLD       $0x10, Y11, Y11
+	VSUBPS       Y11, Y10, Y11
+	VEXTRACTF128 $0x01, Y10, X12
+	VCVTPS2PD    X10, Y10
+	VCVTPS2PD    X12, Y12
+	VFMADD231PD  Y10, Y10, Y1
+	VFMADD231PD  Y12, Y12, Y3
+	VEXTRACTF128 $0x01, Y11, X12
+	VCVTPS2PD    X11, Y10
+	VCVTPS2PD    X12, Y12
+	VFMADD231PD  Y10, Y10, Y0
+	VFMADD231PD  Y12, Y12, Y2
+	VPAND        Y8, Y11, Y11
+	VMAXPS       Y11, Y9, Y9
+	VMOVUPS      32(CX), Y10
+	VPMOVZXWD    16(DX), Y11
+	VPSLLD       $0x10, Y11, Y11
+	VSUBPS       Y11, Y10, Y11
+	VEXTRACTF128 $0x01, Y10, X12
+	VCVTPS2PD    X10, Y10
+	VCVTPS2PD    X12, Y12
+	VFMADD231PD  Y10, Y10, Y5
+	VFMADD231PD  Y12, Y12, Y7
+	VEXTRACTF128 $0x01, Y11, X12
+	VCVTPS2PD    X11, Y10
+	VCVTPS2PD    X12, Y12
+	VFMADD231PD  Y10, Y10, Y4
+	VFMADD231PD  Y12, Y12, Y6
+	VPAND        Y8, Y11, Y11
+	VMAXPS       Y11, Y9, Y9
+	ADDQ         $0x40, CX
+	ADDQ         $0x20, DX
+	DECQ         BX
+	JNZ          lossBF16AVX2_loop
+
+lossBF16AVX2_done:
+	VMOVUPD      Y0, (AX)
+	VMOVUPD      Y1, 256(AX)
+	VMOVUPD      Y2, 32(AX)
+	VMOVUPD      Y3, 288(AX)
+	VMOVUPD      Y4, 64(AX)
+	VMOVUPD      Y5, 320(AX)
+	VMOVUPD      Y6, 96(AX)
+	VMOVUPD      Y7, 352(AX)
+	VEXTRACTF128 $0x01, Y9, X0
+	VCVTPS2PD    X9, Y1
+	VCVTPS2PD    X0, Y0
+	VMAXPD       512(AX), Y1, Y1
+	VMOVUPD      Y1, 512(AX)
+	VMAXPD       544(AX), Y0, Y0
+	VMOVUPD      Y0, 544(AX)
+	VZEROUPPER
+	RET
+
 // func lanesF16AVX2(l *byte, src []byte, n int)
 // Requires: AVX, AVX2, F16C, FMA3, POPCNT
 TEXT ·lanesF16AVX2(SB), NOSPLIT, $0-40
@@ -1143,6 +1303,83 @@ pairsF16AVX2_done:
 	VCMPPD    $0x03, Y0, Y0, Y0
 	VMOVMSKPD Y0, AX
 	MOVL      AX, special+64(FP)
+	VZEROUPPER
+	RET
+
+// func lossF16AVX2(p *byte, a []byte, b []byte, n int)
+// Requires: AVX, AVX2, F16C, FMA3
+TEXT ·lossF16AVX2(SB), NOSPLIT, $0-64
+	MOVQ         p+0(FP), AX
+	MOVQ         a_base+8(FP), CX
+	MOVQ         b_base+32(FP), DX
+	MOVQ         n+56(FP), BX
+	VMOVUPD      (AX), Y0
+	VMOVUPD      256(AX), Y1
+	VMOVUPD      32(AX), Y2
+	VMOVUPD      288(AX), Y3
+	VMOVUPD      64(AX), Y4
+	VMOVUPD      320(AX), Y5
+	VMOVUPD      96(AX), Y6
+	VMOVUPD      352(AX), Y7
+	MOVL         $0x7fffffff, SI
+	VMOVD        SI, X8
+	VPBROADCASTD X8, Y8
+	VPXOR        Y9, Y9, Y9
+	SHRQ         $0x04, BX
+	JZ           lossF16AVX2_done
+
+lossF16AVX2_loop:
+	VMOVUPS      (CX), Y10
+	VCVTPH2PS    (DX), Y11
+	VSUBPS       Y11, Y10, Y11
+	VEXTRACTF128 $0x01, Y10, X12
+	VCVTPS2PD    X10, Y10
+	VCVTPS2PD    X12, Y12
+	VFMADD231PD  Y10, Y10, Y1
+	VFMADD231PD  Y12, Y12, Y3
+	VEXTRACTF128 $0x01, Y11, X12
+	VCVTPS2PD    X11, Y10
+	VCVTPS2PD    X12, Y12
+	VFMADD231PD  Y10, Y10, Y0
+	VFMADD231PD  Y12, Y12, Y2
+	VPAND        Y8, Y11, Y11
+	VMAXPS       Y11, Y9, Y9
+	VMOVUPS      32(CX), Y10
+	VCVTPH2PS    16(DX), Y11
+	VSUBPS       Y11, Y10, Y11
+	VEXTRACTF128 $0x01, Y10, X12
+	VCVTPS2PD    X10, Y10
+	VCVTPS2PD    X12, Y12
+	VFMADD231PD  Y10, Y10, Y5
+	VFMADD231PD  Y12, Y12, Y7
+	VEXTRACTF128 $0x01, Y11, X12
+	VCVTPS2PD    X11, Y10
+	VCVTPS2PD    X12, Y12
+	VFMADD231PD  Y10, Y10, Y4
+	VFMADD231PD  Y12, Y12, Y6
+	VPAND        Y8, Y11, Y11
+	VMAXPS       Y11, Y9, Y9
+	ADDQ         $0x40, CX
+	ADDQ         $0x20, DX
+	DECQ         BX
+	JNZ          lossF16AVX2_loop
+
+lossF16AVX2_done:
+	VMOVUPD      Y0, (AX)
+	VMOVUPD      Y1, 256(AX)
+	VMOVUPD      Y2, 32(AX)
+	VMOVUPD      Y3, 288(AX)
+	VMOVUPD      Y4, 64(AX)
+	VMOVUPD      Y5, 320(AX)
+	VMOVUPD      Y6, 96(AX)
+	VMOVUPD      Y7, 352(AX)
+	VEXTRACTF128 $0x01, Y9, X0
+	VCVTPS2PD    X9, Y1
+	VCVTPS2PD    X0, Y0
+	VMAXPD       512(AX), Y1, Y1
+	VMOVUPD      Y1, 512(AX)
+	VMAXPD       544(AX), Y0, Y0
+	VMOVUPD      Y0, 544(AX)
 	VZEROUPPER
 	RET
 
@@ -3373,6 +3610,63 @@ GLOBL boundAVX512<>(SB), RODATA|NOPTR, $64
 TEXT ·pairsFloatsAVX512(SB), NOSPLIT, $0-68
 	JMP ·pairsAVX512(SB)
 
+// func lossAVX512(p *byte, a []byte, b []byte, n int)
+// Requires: AVX, AVX512F
+TEXT ·lossAVX512(SB), NOSPLIT, $0-64
+	MOVQ         p+0(FP), AX
+	MOVQ         a_base+8(FP), CX
+	MOVQ         b_base+32(FP), DX
+	MOVQ         n+56(FP), BX
+	VMOVUPD      (AX), Z0
+	VMOVUPD      256(AX), Z1
+	VMOVUPD      64(AX), Z2
+	VMOVUPD      320(AX), Z3
+	MOVL         $0x7fffffff, SI
+	VPBROADCASTD SI, Z4
+	VPXORD       Z5, Z5, Z5
+	SHRQ         $0x04, BX
+	JZ           lossAVX512_done
+
+lossAVX512_loop:
+	VMOVUPS       (CX), Z6
+	VMOVUPS       (DX), Z7
+	VSUBPS        Z7, Z6, Z7
+	VEXTRACTF64X4 $0x01, Z6, Y8
+	VCVTPS2PD     Y6, Z6
+	VCVTPS2PD     Y8, Z8
+	VFMADD231PD   Z6, Z6, Z1
+	VFMADD231PD   Z8, Z8, Z3
+	VEXTRACTF64X4 $0x01, Z7, Y8
+	VCVTPS2PD     Y7, Z6
+	VCVTPS2PD     Y8, Z8
+	VFMADD231PD   Z6, Z6, Z0
+	VFMADD231PD   Z8, Z8, Z2
+	VPANDD        Z4, Z7, Z7
+	VMAXPS        Z7, Z5, Z5
+	ADDQ          $0x40, CX
+	ADDQ          $0x40, DX
+	DECQ          BX
+	JNZ           lossAVX512_loop
+
+lossAVX512_done:
+	VMOVUPD       Z0, (AX)
+	VMOVUPD       Z1, 256(AX)
+	VMOVUPD       Z2, 64(AX)
+	VMOVUPD       Z3, 320(AX)
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VCVTPS2PD     Y5, Z1
+	VCVTPS2PD     Y0, Z0
+	VMAXPD        512(AX), Z1, Z1
+	VMOVUPD       Z1, 512(AX)
+	VMAXPD        576(AX), Z0, Z0
+	VMOVUPD       Z0, 576(AX)
+	VZEROUPPER
+	RET
+
+// func lossFloatsAVX512(p *byte, a []byte, b []float32, n int)
+TEXT ·lossFloatsAVX512(SB), NOSPLIT, $0-64
+	JMP ·lossAVX512(SB)
+
 // func lanesBF16AVX512(l *byte, src []byte, n int)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, POPCNT
 TEXT ·lanesBF16AVX512(SB), NOSPLIT, $0-40
@@ -3710,6 +4004,60 @@ pairsBF16AVX512_done:
 	VZEROUPPER
 	RET
 
+// func lossBF16AVX512(p *byte, a []byte, b []byte, n int)
+// Requires: AVX, AVX512F
+TEXT ·lossBF16AVX512(SB), NOSPLIT, $0-64
+	MOVQ         p+0(FP), AX
+	MOVQ         a_base+8(FP), CX
+	MOVQ         b_base+32(FP), DX
+	MOVQ         n+56(FP), BX
+	VMOVUPD      (AX), Z0
+	VMOVUPD      256(AX), Z1
+	VMOVUPD      64(AX), Z2
+	VMOVUPD      320(AX), Z3
+	MOVL         $0x7fffffff, SI
+	VPBROADCASTD SI, Z4
+	VPXORD       Z5, Z5, Z5
+	SHRQ         $0x04, BX
+	JZ           lossBF16AVX512_done
+
+lossBF16AVX512_loop:
+	VMOVUPS       (CX), Z6
+	VPMOVZXWD     (DX), Z7
+	VPSLLD        $0x10, Z7, Z7
+	VSUBPS        Z7, Z6, Z7
+	VEXTRACTF64X4 $0x01, Z6, Y8
+	VCVTPS2PD     Y6, Z6
+	VCVTPS2PD     Y8, Z8
+	VFMADD231PD   Z6, Z6, Z1
+	VFMADD231PD   Z8, Z8, Z3
+	VEXTRACTF64X4 $0x01, Z7, Y8
+	VCVTPS2PD     Y7, Z6
+	VCVTPS2PD     Y8, Z8
+	VFMADD231PD   Z6, Z6, Z0
+	VFMADD231PD   Z8, Z8, Z2
+	VPANDD        Z4, Z7, Z7
+	VMAXPS        Z7, Z5, Z5
+	ADDQ          $0x40, CX
+	ADDQ          $0x20, DX
+	DECQ          BX
+	JNZ           lossBF16AVX512_loop
+
+lossBF16AVX512_done:
+	VMOVUPD       Z0, (AX)
+	VMOVUPD       Z1, 256(AX)
+	VMOVUPD       Z2, 64(AX)
+	VMOVUPD       Z3, 320(AX)
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VCVTPS2PD     Y5, Z1
+	VCVTPS2PD     Y0, Z0
+	VMAXPD        512(AX), Z1, Z1
+	VMOVUPD       Z1, 512(AX)
+	VMAXPD        576(AX), Z0, Z0
+	VMOVUPD       Z0, 576(AX)
+	VZEROUPPER
+	RET
+
 // func lanesF16AVX512(l *byte, src []byte, n int)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, POPCNT
 TEXT ·lanesF16AVX512(SB), NOSPLIT, $0-40
@@ -3936,6 +4284,59 @@ pairsF16AVX512_done:
 	VCMPPD  $0x03, Z20, Z20, K1
 	KMOVW   K1, AX
 	MOVL    AX, special+64(FP)
+	VZEROUPPER
+	RET
+
+// func lossF16AVX512(p *byte, a []byte, b []byte, n int)
+// Requires: AVX, AVX512F
+TEXT ·lossF16AVX512(SB), NOSPLIT, $0-64
+	MOVQ         p+0(FP), AX
+	MOVQ         a_base+8(FP), CX
+	MOVQ         b_base+32(FP), DX
+	MOVQ         n+56(FP), BX
+	VMOVUPD      (AX), Z0
+	VMOVUPD      256(AX), Z1
+	VMOVUPD      64(AX), Z2
+	VMOVUPD      320(AX), Z3
+	MOVL         $0x7fffffff, SI
+	VPBROADCASTD SI, Z4
+	VPXORD       Z5, Z5, Z5
+	SHRQ         $0x04, BX
+	JZ           lossF16AVX512_done
+
+lossF16AVX512_loop:
+	VMOVUPS       (CX), Z6
+	VCVTPH2PS     (DX), Z7
+	VSUBPS        Z7, Z6, Z7
+	VEXTRACTF64X4 $0x01, Z6, Y8
+	VCVTPS2PD     Y6, Z6
+	VCVTPS2PD     Y8, Z8
+	VFMADD231PD   Z6, Z6, Z1
+	VFMADD231PD   Z8, Z8, Z3
+	VEXTRACTF64X4 $0x01, Z7, Y8
+	VCVTPS2PD     Y7, Z6
+	VCVTPS2PD     Y8, Z8
+	VFMADD231PD   Z6, Z6, Z0
+	VFMADD231PD   Z8, Z8, Z2
+	VPANDD        Z4, Z7, Z7
+	VMAXPS        Z7, Z5, Z5
+	ADDQ          $0x40, CX
+	ADDQ          $0x20, DX
+	DECQ          BX
+	JNZ           lossF16AVX512_loop
+
+lossF16AVX512_done:
+	VMOVUPD       Z0, (AX)
+	VMOVUPD       Z1, 256(AX)
+	VMOVUPD       Z2, 64(AX)
+	VMOVUPD       Z3, 320(AX)
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VCVTPS2PD     Y5, Z1
+	VCVTPS2PD     Y0, Z0
+	VMAXPD        512(AX), Z1, Z1
+	VMOVUPD       Z1, 512(AX)
+	VMAXPD        576(AX), Z0, Z0
+	VMOVUPD       Z0, 576(AX)
 	VZEROUPPER
 	RET
 

@@ -33,6 +33,8 @@ func (l *wideLanes) kernelBytes(safetensors.DType, []byte) int { return 0 }
 
 func (p *pairs) kernelBytes(d safetensors.DType, a, b []byte) int { return 0 }
 func (p *pairs) kernel(a, b []float32) int                        { return 0 }
+func (p *pairs) loss(d safetensors.DType, a, b []byte) int        { return 0 }
+func (p *pairs) lossFloats(a []byte, b []float32) int             { return 0 }
 
 // kernelBytes takes the bytes of F32, C64, BF16 or F16.
 func (l *lanes) kernelBytes(d safetensors.DType, src []byte) int {

@@ -18,6 +18,8 @@ func (l *wideLanes) kernelBytes(safetensors.DType, []byte) int { return 0 }
 
 func (p *pairs) kernelBytes(d safetensors.DType, a, b []byte) int { return 0 }
 func (p *pairs) kernel(a, b []float32) int                        { return 0 }
+func (p *pairs) loss(d safetensors.DType, a, b []byte) int        { return 0 }
+func (p *pairs) lossFloats(a []byte, b []float32) int             { return 0 }
 
 func encodeKernel([]byte, safetensors.DType, []float32, Overflow) int { return 0 }
 func encodeKernelBytes([]byte, safetensors.DType, []byte, Overflow, bool) (done int, over bool) {

@@ -70,7 +70,7 @@ func ExampleQuantize() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Printf("%.1f dB, %d overflows\n", loss.SQNR(), loss.Overflow)
+	fmt.Printf("%.1f dB, %d overflows\n", loss.SQNR, loss.Overflow)
 	// Output:
 	// from:b.weight F8_E4M3 [6 128]
 	// from:b.weight_scale_inv F32 [1 1]

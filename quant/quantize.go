@@ -80,8 +80,6 @@ type Quantized struct {
 	src  numeric.Data
 	cast *numeric.Cast // Unscaled
 	q    *scaled       // else
-	to   safetensors.DType
-	mode numeric.Overflow
 }
 
 // Quantize returns a tensor of floats in the type to, which for any Scaling but
@@ -103,7 +101,7 @@ func Quantize(e safetensors.Entry, to safetensors.DType, scaling Scaling, mode n
 		return nil, fault(e.Name, ErrShape, "%v", err)
 	}
 	src := numeric.Data{DType: e.DType, Source: p.at, Size: size}
-	z := &Quantized{name: e.Name, src: src, to: to, mode: mode}
+	z := &Quantized{name: e.Name, src: src}
 	if scaling == Unscaled {
 		if z.cast, err = numeric.NewCast(src, to, mode); err != nil {
 			return nil, fault(e.Name, err, "")
@@ -157,37 +155,35 @@ func (z *Quantized) Data() numeric.Data {
 	return numeric.Data{DType: safetensors.F32, Source: &view{q: z.q}, Size: 4 * z.q.part.count}
 }
 
-// A Loss is what quantising a tensor has cost.
-type Loss struct {
-	numeric.Diff // of the tensor before, and the numbers it stands for after
-
-	// Overflow counts the numbers that had no place in the type, scaled as they
-	// were: they have become the largest value, or infinite, or NaN.
-	Overflow uint64
+// Measure has Loss known from what is read of the entries from now on, where that
+// is possible: of what is Unscaled.
+func (z *Quantized) Measure() {
+	if z.cast != nil {
+		z.cast.Measure()
+	}
 }
 
-// Loss compares the tensor with what has become of it.
-func (z *Quantized) Loss(ctx context.Context, scan numeric.Scan) (*Loss, error) {
+// Loss tells what quantising the tensor has cost. It reads what is not known from
+// Measure. Overflow counts numbers as they are scaled.
+func (z *Quantized) Loss(ctx context.Context, scan numeric.Scan) (*numeric.Loss, error) {
+	if z.cast != nil {
+		l, err := scan.Loss(ctx, z.cast)
+		if err != nil {
+			return nil, z.explain(err)
+		}
+		return l, nil
+	}
 	if err := z.Prepare(ctx, scan.Workers); err != nil {
 		return nil, err
 	}
-	limits, _ := numeric.LimitsOf(z.to)
-	counts := z.q == nil && (z.mode == numeric.ToSpecial && limits.NaN || z.to.Bits() > 32)
-	after := z.Data()
-	v := &view{q: z.q, cast: z.cast, to: z.to, bound: boundOf(z.to, limits, z.mode), src: z.src}
-	if !counts {
-		n := z.src.Size * 8 / int64(z.src.DType.Bits())
-		after = numeric.Data{DType: safetensors.F32, Source: v, Size: 4 * n}
-	}
+	v := &view{q: z.q}
+	n := z.src.Size * 8 / int64(z.src.DType.Bits())
+	after := numeric.Data{DType: safetensors.F32, Source: v, Size: 4 * n}
 	diff, err := scan.Compare(ctx, z.src, after, numeric.Tolerance{})
 	if err != nil {
 		return nil, z.explain(err)
 	}
-	l := &Loss{Diff: *diff, Overflow: v.over.Load()}
-	if counts {
-		l.Overflow = diff.Special // pairs of a number and infinity, or NaN
-	}
-	return l, nil
+	return &numeric.Loss{Count: diff.Count, MaxAbs: diff.MaxAbs, SQNR: diff.SQNR(), Overflow: v.over.Load()}, nil
 }
 
 // explain makes an error name the tensor, and a number that has no place in

@@ -284,12 +284,7 @@ func (q *scaled) scales(p []byte, off int64) error {
 // A view is the numbers that a quantised tensor stands for, as F32. It counts
 // those that had no place in the type.
 type view struct {
-	q     *scaled
-	cast  *numeric.Cast // if q is nil
-	src   numeric.Data  // likewise
-	to    safetensors.DType
-	bound bound
-
+	q    *scaled
 	free sync.Pool // of *buffers
 	over atomic.Uint64
 }
@@ -307,12 +302,9 @@ func (v *view) ReadAt(p []byte, off int64) (int, error) {
 	for done := int64(0); done < int64(len(p)); {
 		first := (off + done) / 4
 		n := min((int64(len(p))-done)/4, quantStep)
-		var err error
-		if v.q != nil {
-			err = v.scaled(b, first, n)
-		} else {
-			err = v.rounded(b, first, n)
-		}
+		codes := grow(&b.band, ceil(n*int64(v.q.to.Bits()), 8))
+		over, err := v.q.quantise(b, codes, first, n, true)
+		v.over.Add(over)
 		if err != nil {
 			return 0, err
 		}
@@ -322,34 +314,4 @@ func (v *view) ReadAt(p []byte, off int64) (int, error) {
 		done += 4 * n
 	}
 	return len(p), nil
-}
-
-func (v *view) scaled(b *buffers, first, n int64) error {
-	codes := grow(&b.band, ceil(n*int64(v.q.to.Bits()), 8))
-	over, err := v.q.quantise(b, codes, first, n, true)
-	v.over.Add(over)
-	return err
-}
-
-func (v *view) rounded(b *buffers, first, n int64) error {
-	raw := grow(&b.raw, n*int64(v.src.DType.Bits())/8)
-	if m, err := v.src.Source.ReadAt(raw, first*int64(v.src.DType.Bits())/8); m < len(raw) {
-		return err
-	}
-	wide := make([]float64, n)
-	if err := numeric.Decode(wide, v.src.DType, raw); err != nil {
-		return err
-	}
-	over := uint64(0)
-	for _, x := range wide {
-		if v.bound.beyond(x) {
-			over++
-		}
-	}
-	v.over.Add(over)
-	codes := grow(&b.band, n*int64(v.to.Bits())/8)
-	if m, err := v.cast.ReadAt(codes, first*int64(v.to.Bits())/8); m < len(codes) {
-		return err
-	}
-	return numeric.Decode(grow(&b.values, n), v.to, codes)
 }

@@ -278,7 +278,7 @@ func TestLoss(t *testing.T) {
 			if test.most == test.most && l.MaxAbs != test.most {
 				t.Errorf("largest error %v, want %v", l.MaxAbs, test.most)
 			}
-			if got := l.SQNR(); test.sqnr == test.sqnr && got != test.sqnr && math.Abs(got-test.sqnr) > 1e-9 {
+			if got := l.SQNR; test.sqnr == test.sqnr && got != test.sqnr && math.Abs(got-test.sqnr) > 1e-9 {
 				t.Errorf("SQNR %v, want %v", got, test.sqnr)
 			}
 		})

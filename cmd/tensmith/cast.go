@@ -80,7 +80,7 @@ input that cannot be read or an output that exists.`,
 	f.StringArrayVar(&c.keep, "keep", nil, "tensors whose names match this `GLOB` keep their type")
 	f.StringArrayVar(&c.only, "only", nil, "cast tensors whose names match this `GLOB`, and no others")
 	f.StringVar(&c.config, "config", "", "write the model's config.json with its quantization_config to this `FILE`")
-	f.BoolVar(&c.errors, "errors", true, "tell the errors, which takes reading the model twice")
+	f.BoolVar(&c.errors, "errors", true, "tell the errors; with scales, F4 and F6 that takes\nreading the model once more")
 	f.IntVar(&c.top, "top", 20, "print the `N` worst tensors; 0 prints all")
 	return cmd
 }
@@ -275,11 +275,23 @@ func (a *app) cast(ctx context.Context, c *casting, address string) error {
 	if err := c.out.guardBefore(w, c.config, address); err != nil {
 		return err
 	}
-	if err := a.measure(ctx, c, address, made, r.Cast); err != nil {
+	if c.onePass() {
+		for _, q := range made {
+			q.Measure()
+		}
+	} else if err := a.measure(ctx, c, address, made, r.Cast); err != nil {
 		return castHint(err)
 	}
 	if err := a.produce(ctx, &c.out, w); err != nil {
 		return castHint(err)
+	}
+	if c.onePass() {
+		// All has been read: this only asks for what is known.
+		for i, q := range made {
+			if err := r.Cast[i].tell(ctx, q, 1); err != nil {
+				return fmt.Errorf("%s: %w", address, err)
+			}
+		}
 	}
 	if c.config != "" && !c.out.dryRun {
 		if err := writeConfig(c.config, config, r.Quant, c.out.force); err != nil {
@@ -290,6 +302,14 @@ func (a *app) cast(ctx context.Context, c *casting, address string) error {
 	r.writeReport = w.report
 	slices.SortStableFunc(r.Cast, r.worse)
 	return a.printCast(c, r, w)
+}
+
+// onePass tells whether what is lost is measured while it is written: not with
+// scales, which depend on all numbers of a tensor, nor where a NaN is refused,
+// which is to happen before the work.
+func (c *casting) onePass() bool {
+	limits, _ := numeric.LimitsOf(c.dtype)
+	return c.errors && !c.out.dryRun && c.scaling == quant.Unscaled && limits.NaN
 }
 
 // castHint says what can be done about a NaN that a type has no code for.
@@ -323,15 +343,23 @@ func (a *app) measure(ctx context.Context, c *casting, address string, made []*q
 			}
 			return nil
 		}
-		loss, err := made[i].Loss(ctx, numeric.Scan{Workers: workers})
-		if err != nil {
+		if err := rows[i].tell(ctx, made[i], workers); err != nil {
 			return fmt.Errorf("%s: %w", address, err)
 		}
-		most, sqnr := scalar(loss.MaxAbs), scalar(loss.SQNR())
-		rows[i].MaxAbs, rows[i].SQNR, rows[i].Overflow = &most, &sqnr, &loss.Overflow
 		m.add(rows[i].Before)
 		return nil
 	})
+}
+
+// tell puts into the row what the tensor has lost.
+func (t *castTensor) tell(ctx context.Context, q *quant.Quantized, workers int) error {
+	loss, err := q.Loss(ctx, numeric.Scan{Workers: workers})
+	if err != nil {
+		return err
+	}
+	most, sqnr := scalar(loss.MaxAbs), scalar(loss.SQNR)
+	t.MaxAbs, t.SQNR, t.Overflow = &most, &sqnr, &loss.Overflow
+	return nil
 }
 
 // worse puts first what has most noise. Numbers that have become infinite or

@@ -27,6 +27,7 @@ func main() {
 		for _, e := range elements {
 			k.lanes(e)
 			k.pairs(e)
+			k.loss(e)
 		}
 		for _, stream := range []bool{false, true} {
 			k.narrow(stream)
