@@ -33,7 +33,8 @@ type Entry struct {
 // tensors stand in the order of the reference implementation (dtype, largest
 // first, then name), so for at most one metadata key the file is, byte for
 // byte, the reference's. With more keys the reference's order is random; ours
-// is sorted.
+// is sorted. Of no tensors and an empty map of metadata the reference makes a
+// file that it cannot read; ours is sound.
 //
 // The zero Encoder is ready for use.
 type Encoder struct {

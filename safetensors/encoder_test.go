@@ -309,3 +309,22 @@ func TestSortedNames(t *testing.T) {
 		})
 	}
 }
+
+// TestNothing writes no tensors with an empty map of metadata, of which the
+// reference, version 0.8.0, makes a file that nobody can read.
+func TestNothing(t *testing.T) {
+	var got bytes.Buffer
+	if err := (&Encoder{Metadata: map[string]string{}}).Encode(&got, nil); err != nil {
+		t.Fatal(err)
+	}
+	if want := "\x18\x00\x00\x00\x00\x00\x00\x00" + `{"__metadata__":{}}     `; got.String() != want {
+		t.Errorf("got %q, want %q", got.String(), want)
+	}
+	f, err := NewFile(bytes.NewReader(got.Bytes()), int64(got.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Len() != 0 || f.Metadata() == nil || len(f.Metadata()) != 0 {
+		t.Errorf("%d tensors, metadata %v", f.Len(), f.Metadata())
+	}
+}
