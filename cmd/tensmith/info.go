@@ -201,7 +201,9 @@ func (a *app) printInfo(doc infoJSON, s describe.Summary, report scan.CheckRepor
 	if len(dtypes) > 8 {
 		dtypes = append(dtypes[:8], fmt.Sprintf("%d more", len(dtypes)-8))
 	}
-	line("dtypes", "%s", strings.Join(dtypes, ", "))
+	if len(dtypes) > 0 {
+		line("dtypes", "%s", strings.Join(dtypes, ", "))
+	}
 	line("tensors", "%s, %s", plural(doc.Tensors, "tensor"), size(doc.Bytes))
 	if s.Layers > 0 {
 		line("layers", "%d", s.Layers)
