@@ -233,6 +233,9 @@ func (z *zipFile) open(m *member) (blob, bool) {
 	}
 	data := &unpacked{src: flate.NewReader(io.NewSectionReader(raw, 0, raw.size)), budget: &z.t.spent.unpack}
 	in := z.at.in(m.name)
+	if m.size > smallText || z.t.opts.unpack()-z.t.spent.unpack > smallText {
+		z.t.large()
+	}
 	const eager = 1 << 20
 	if m.size <= eager || m.packed < eager {
 		data.grow(int64(min(m.size, 1<<40)) + 1)
@@ -248,6 +251,7 @@ func (z *zipFile) open(m *member) (blob, bool) {
 			z.t.note("ST421", in, m.entry, "", "the checksum is wrong: some readers refuse the file, and torch does not")
 		}
 		if n != int64(m.size) && data.err == nil {
+			z.t.large()
 			data.grow(1 << 40)
 		}
 		return blob{data, 0, data.size}, true

@@ -26,6 +26,9 @@ func (t *trace) text(b blob, at place, head []byte, format string) {
 	if claimsModel(at.name) {
 		t.note("ST405", at, 0, format, "called a model, and is "+map[string]string{"html": "an HTML page", "xml": "an XML document"}[format]+strings.Repeat("a text", btoi(format == "text")))
 	}
+	if b.size > smallText {
+		t.large()
+	}
 	t.secretText(b, at)
 	lower := strings.ToLower(at.name)
 	if claimsArchive(lower) {

@@ -94,7 +94,11 @@ func (t *trace) compressed(b blob, at place, k kind, format string) string {
 	}
 	left := room
 	data := &unpacked{src: r, budget: &left}
-	data.grow(1 << 50)
+	data.grow(smallText)
+	if data.err == nil {
+		t.large()
+		data.grow(1 << 50)
+	}
 	n := data.size
 	t.spent.unpack -= room - left
 	in := at

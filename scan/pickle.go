@@ -70,6 +70,9 @@ func (t *trace) pickles(b blob, at place) reading {
 
 // pickle reads the pickle at off and tells where it ends.
 func (t *trace) pickle(b blob, off int64, at place, r *reading) (pickle.Value, int64, error) {
+	if b.size-off > smallPickle {
+		t.large()
+	}
 	d := pickle.NewDecoder(b, off, b.size)
 	d.Limits = pickle.Limits{Memory: maxMemory, Opcodes: max(t.spent.opcodes, 1), Memo: 1 << 20, Stack: 1 << 20, Marks: 1 << 19, String: maxText}
 	w := &watcher{t: t, b: b, at: at, r: r}

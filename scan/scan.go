@@ -56,7 +56,7 @@ func Path(ctx context.Context, fsys fs.FS, name string, opts Options) (*Report, 
 		return nil, err
 	}
 	r := &Report{Verdict: Clean}
-	s := &scanner{fsys: fsys, opts: &opts}
+	s := &scanner{fsys: fsys, opts: &opts, room: make(room, 1)}
 	if info.IsDir() {
 		if err := s.walk(ctx, name); err != nil {
 			return nil, err
@@ -93,7 +93,7 @@ func Path(ctx context.Context, fsys fs.FS, name string, opts Options) (*Report, 
 // Reader scans one file wherever r leads. The name is what findings call it.
 func Reader(ctx context.Context, r io.ReaderAt, size int64, name string, opts Options) (File, error) {
 	f := File{Path: name, Size: size}
-	f.scan(ctx, r, &opts)
+	f.scan(ctx, r, &opts, nil)
 	order(f.Findings)
 	f.Verdict = verdict(f.Findings)
 	return f, ctx.Err()
@@ -104,6 +104,7 @@ type scanner struct {
 	fsys  fs.FS
 	opts  *Options
 	files []File
+	room  room
 }
 
 // walk lists the files of a directory.
@@ -222,12 +223,14 @@ func (s *scanner) file(ctx context.Context, f *File) {
 		}
 		r, f.Size = strings.NewReader(string(data)), int64(len(data))
 	}
-	f.scan(ctx, r, s.opts)
+	f.scan(ctx, r, s.opts, s.room)
 }
 
 // scan reads the file.
-func (f *File) scan(ctx context.Context, r io.ReaderAt, opts *Options) {
+func (f *File) scan(ctx context.Context, r io.ReaderAt, opts *Options, shared room) {
 	t := newTrace(ctx, opts, f.Size)
+	t.spent.room = shared
+	defer t.leave()
 	f.Format = t.content(blob{r, 0, f.Size}, place{file: f.Path, name: path.Base(f.Path)})
 	f.Findings, f.Dropped = t.findings, t.dropped
 }

@@ -10,6 +10,9 @@ import (
 // safetensors reads the header of a safetensors file: its structure, and what
 // its metadata hide.
 func (t *trace) safetensors(b blob, at place) string {
+	if head, _ := b.at(0, 8); len(head) == 8 && le.Uint64(head) > smallText {
+		t.large()
+	}
 	report, err := CheckBytes(b, b.size, at.file)
 	for _, f := range report.Findings {
 		f.File = at.file

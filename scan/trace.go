@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 )
 
@@ -43,6 +44,38 @@ type spending struct {
 	nested  int64 // bytes of strings that may still be looked into
 	members int64 // of archives
 	inner   int64 // archives and compressed files
+	room    room
+	entered bool
+}
+
+// A room is for one file at a time: the bound on memory is for all files that are
+// read at once, and one of them may take all of it. Those that stay small,
+// which is nearly all, never ask for it.
+type room chan struct{}
+
+const (
+	smallPickle = 128 << 10 // what fewer bytes become is some MiB at most
+	smallText   = 1 << 20   // of texts, headers, and what is unpacked
+)
+
+// large waits for the room, in which the file then stays until its end.
+func (t *trace) large() {
+	if s := t.spent; s.room != nil && !s.entered {
+		select {
+		case s.room <- struct{}{}:
+			s.entered = true
+		case <-t.ctx.Done():
+		}
+	}
+}
+
+// leave makes room for the next file, and garbage of what this one took.
+func (t *trace) leave() {
+	if s := t.spent; s.entered {
+		s.entered = false
+		runtime.GC() // or the next would come on top of it
+		<-s.room
+	}
 }
 
 func newTrace(ctx context.Context, opts *Options, size int64) *trace {

@@ -118,6 +118,9 @@ func (t *trace) entries(b blob, at place, d *directory, count uint64) error {
 		d.over = true
 		size = most
 	}
+	if size > smallText {
+		t.large()
+	}
 	text, err := b.at(d.central, size)
 	if err != nil {
 		return err
