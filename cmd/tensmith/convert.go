@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -160,6 +161,9 @@ func (a *app) convert(ctx context.Context, address string, c *conversion) error 
 		if ctx.Err() != nil {
 			return err
 		}
+		if name := c.out.blamed(err); name != "" {
+			return simplify(name, err)
+		}
 		return a.refusal(address, p, err)
 	}
 	report.Input = address
@@ -171,6 +175,25 @@ func (a *app) convert(ctx context.Context, address string, c *conversion) error 
 		return errNo
 	}
 	return nil
+}
+
+// blamed returns the name of the file that could not be written, if that is
+// what failed: the user is not to look for it in the input.
+func (o *output) blamed(err error) string {
+	e, ok := errors.AsType[*fs.PathError](err)
+	if !ok {
+		return ""
+	}
+	switch e.Op {
+	case "create":
+		return e.Path
+	case "allocate", "write", "sync", "truncate", "copy_file_range":
+		if filepath.Dir(e.Path) == filepath.Dir(o.name) {
+			return o.name // of which that is the temporary file
+		}
+		return e.Path
+	}
+	return ""
 }
 
 // stages are what people call the parts of a conversion.
@@ -204,7 +227,10 @@ func (a *app) refusal(address string, p place, err error) error {
 	hint := ""
 	if e, ok := errors.AsType[*torch.Error](err); ok {
 		e.File = cmp.Or(p.path(e.File), address)
-		hint = cmp.Or(hints[e.Reason], e.Hint)
+		// Where no option helps there is none to advise.
+		if hint = cmp.Or(hints[e.Hint], hints[e.Reason], e.Hint); e.Err == torch.ErrUnsupported && e.Hint == "" {
+			hint = ""
+		}
 	} else {
 		err = plainly(simplify(address, err))
 	}
@@ -258,6 +284,9 @@ var hints = map[string]string{
 	"complex128": "--complex split writes real and imaginary part as tensors of their own",
 	"too-large":  "a file of a few bytes can claim to be many: check where it came from; --max-output raises the limit",
 	"complex32":  "--complex split writes real and imaginary part as tensors of their own",
+	"name":       "--root KEY takes one of them",
+
+	`Sparse: "parts"`: "--sparse parts writes the indices and values",
 }
 
 func (a *app) conversionSheet() *sheet {

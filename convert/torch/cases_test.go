@@ -330,3 +330,26 @@ func TestRoot(t *testing.T) {
 		t.Error("an option that does not exist is accepted")
 	}
 }
+
+// TestSparseParts holds that the parts tell what torch made them of.
+func TestSparseParts(t *testing.T) {
+	for file, layout := range map[string]string{
+		"torch215/sparse_coo_uncoalesced.pt": "torch.sparse_coo, shape [2,3]",
+		"torch215/sparse_csc_empty.pt":       "torch.sparse_csc, shape [3,2]",
+		"torch215/sparse_coo_empty.pt":       "torch.sparse_coo, shape [2,3]",
+	} {
+		f, err := Open(os.DirFS("testdata"), file, &Options{Sparse: "parts"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := f.Metadata()["w.layout"]; got != layout {
+			t.Errorf("%s: layout %q, want %q", file, got, layout)
+		}
+		for _, n := range f.Notes() {
+			if n.Kind == "copy" {
+				t.Errorf("%s: %+v of what has no order", file, n)
+			}
+		}
+		f.Close()
+	}
+}

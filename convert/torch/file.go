@@ -47,7 +47,7 @@ type Options struct {
 
 // A Note is something about the conversion that a person may want to know.
 type Note struct {
-	Kind   string // alias, copy, dropped, bool, container, metadata: a word that will not change
+	Kind   string // alias, copy, dropped, bool, container, metadata, layout: a word that will not change
 	Tensor string // the name it is about, if it is about one
 	Other  string // for an alias the name that was kept
 	Text   string

@@ -48,8 +48,11 @@ func (r *reader) finish(c *content, at place) (*File, error) {
 	f.metadata = map[string]string{"format": c.framework}
 	maps.Copy(f.metadata, alias)
 	for _, n := range r.notes {
-		if n.Kind == "metadata" {
+		switch n.Kind {
+		case "metadata":
 			f.metadata[n.Tensor+".qscheme"] = n.Text
+		case "layout":
+			f.metadata[n.Tensor+".layout"] = n.Text
 		}
 	}
 	f.entries = make([]safetensors.Entry, 0, len(pieces))

@@ -138,6 +138,9 @@ func (t *tree) leaveOut(path string, list []child, but int) {
 // drop lists a value that has no place in the output.
 func (t *tree) drop(path string, v pickle.Value) {
 	l := LeftOut{Path: path, Kind: kindOf(v)}
+	if isTensor(v) {
+		l.Kind = "tensor"
+	}
 	l.Tensors, l.Bytes = t.weigh(v)
 	t.b.r.leave(l)
 }

@@ -2,7 +2,9 @@ package torch
 
 import (
 	"encoding/binary"
+	"fmt"
 	"io"
+	"strings"
 
 	"github.com/tensmith/tensmith/numeric"
 	"github.com/tensmith/tensmith/pickle"
@@ -87,6 +89,9 @@ func rebuildSparse(b *builder, o *pickle.Object, depth int) (any, error) {
 
 func (r *reader) sparseParts(name string, t *tensor) ([]piece, error) {
 	names := sparseNames[t.sparse.layout]
+	// Of the indices alone one cannot tell how large the tensor was.
+	shape := strings.ReplaceAll(fmt.Sprint(t.shape), " ", ",")
+	r.note("layout", name, "", fmt.Sprintf("torch.%s, shape %s", t.sparse.layout, shape))
 	list := []named{{names[0], t.sparse.indices}}
 	if t.sparse.second != nil {
 		list = append(list, named{names[1], t.sparse.second})

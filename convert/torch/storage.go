@@ -49,6 +49,9 @@ func product(a, b int64) (int64, bool) {
 // storageIDOf reads a persistent id.
 func storageIDOf(p *pickle.Persistent, at place) (id storageID, err error) {
 	at = at.at(p.Offset)
+	if _, text := pickle.Text(p.ID); text {
+		return id, at.malformed("storage", "a persistent id in text: protocol 0 has no others, and torch cannot read what it writes so")
+	}
 	t, ok := p.ID.(*pickle.Tuple)
 	if !ok || len(t.Items) < 5 || len(t.Items) > 6 {
 		return id, at.malformed("storage", "a persistent id that names no storage")

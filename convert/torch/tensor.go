@@ -166,6 +166,9 @@ func (t *tensor) bytes() int64 {
 
 // contiguous tells whether the elements lie in row-major order without gaps.
 func (t *tensor) contiguous() bool {
+	if slices.Contains(t.shape, 0) {
+		return true // strides lead to nothing
+	}
 	at := int64(1)
 	for i := len(t.shape) - 1; i >= 0; i-- {
 		if t.shape[i] != 1 && t.stride[i] != at {
@@ -302,6 +305,9 @@ func (r *reader) pieces(name string, t *tensor) ([]piece, error) {
 		case "dense":
 			d, err := t.sparse.dense(t)
 			if err != nil {
+				if e, ok := err.(*Error); ok && e.Err == ErrUnsupported {
+					e.Hint = `Sparse: "parts"`
+				}
 				return nil, named1(err, name)
 			}
 			return []piece{{name: name, dtype: t.sparse.values.elem.home, shape: unsigned(t.shape), data: d}}, nil

@@ -47,7 +47,7 @@ def sparse(s):
     files = {"csc": w.to_sparse_csc(), "bsr": w.to_sparse_bsr((2, 2)), "bsr_wide": w.to_sparse_bsr((3, 4)), "bsc": w.to_sparse_bsc((3, 2)),
              "bsc_f16": w.half().to_sparse_bsc((2, 1)), "csr_int32": torch.sparse_csr_tensor(
                  torch.tensor([0, 1, 3], dtype=torch.int32), torch.tensor([2, 0, 1], dtype=torch.int32), torch.tensor([1.0, 2.0, 3.0]), (2, 3)),
-             "csc_empty": torch.zeros(3, 2).to_sparse_csc()}
+             "csc_empty": torch.zeros(3, 2).to_sparse_csc(), "coo_empty": torch.sparse_coo_tensor(size=(2, 3))}
     for name, t in files.items():
         name = "sparse_%s.pt" % name
         put(s, name, to_bytes({"w": t, "ok": seq(2)}))
