@@ -136,7 +136,7 @@ func (v level) pairFloats(p *pairs, a, b []float32) int {
 }
 
 // loss takes the bytes of F32, none of them beyond the largest of d, and those of
-// the BF16 or F16 that they were rounded to.
+// the BF16, F16 or F32 that they were rounded to.
 func (p *pairs) loss(d safetensors.DType, a, b []byte) int { return best.lossBytes(p, d, a, b) }
 
 func (p *pairs) lossFloats(a []byte, b []float32) int { return best.lossFloats(p, a, b) }
@@ -155,6 +155,10 @@ func (v level) lossBytes(p *pairs, d safetensors.DType, a, b []byte) int {
 		lossF16AVX512(p, a, b, n)
 	case d == safetensors.F16:
 		lossF16AVX2(p, a, b, n)
+	case d == safetensors.F32 && wide:
+		lossAVX512(p, a, b, n)
+	case d == safetensors.F32:
+		lossAVX2(p, a, b, n)
 	default:
 		return 0
 	}
