@@ -5,8 +5,7 @@ package pickle
 // visited once; scalars as often as they stand there. Where visit returns
 // false, Walk goes no deeper. It does not recurse.
 //
-// The parts of an [*Object] are its callable, arguments, keyword arguments,
-// states, items and pairs; that of a [*Persistent] is its id.
+// What is right below a value, [Parts] has.
 func Walk(v Value, visit func(Value) bool) {
 	todo := []Value{v}
 	seen := make(map[any]struct{})
@@ -38,7 +37,22 @@ func pointer(v Value) bool {
 	return opaque(v)
 }
 
-// appendParts appends what v holds, in order.
+// Parts returns what v holds, in order; the caller does not change it. The parts
+// of an [*Object] are its callable, arguments, keyword arguments, states, items
+// and pairs; that of a [*Persistent] is its id.
+func Parts(v Value) []Value {
+	switch v := v.(type) {
+	case *List:
+		return v.Items
+	case *Tuple:
+		return v.Items
+	case *Set:
+		return v.Items
+	}
+	return appendParts(nil, v)
+}
+
+// appendParts appends the parts of v.
 func appendParts(dst []Value, v Value) []Value {
 	switch v := v.(type) {
 	case *List:

@@ -449,7 +449,7 @@ func (w *watcher) finish(v pickle.Value) {
 	}
 	look := func(v pickle.Value) bool {
 		if len(getattr) > 0 {
-			for _, part := range parts(v) {
+			for _, part := range pickle.Parts(v) {
 				if sym, ok := part.(*pickle.Symbol); ok && getattr[sym] {
 					o, ok := v.(*pickle.Object)
 					member = member && ok && o.Callable == part && pickle.EnumMember(o)
@@ -488,33 +488,6 @@ func (w *watcher) changed(v pickle.Value) {
 	if sym := o.Symbol(); sym != nil && (sym.Module == "torch._utils" || isArray(sym)) {
 		w.t.add(Finding{ID: "ST321", File: w.at.file, Offset: o.Offset, Op: opName(o.Op), Name: sym.String(), Message: "puts items into what is no container: " + sym.String()})
 	}
-}
-
-// parts returns what a value holds.
-func parts(v pickle.Value) []pickle.Value {
-	pairs := func(list []pickle.Value, pairs []pickle.Pair) []pickle.Value {
-		for _, p := range pairs {
-			list = append(list, p.Key, p.Value)
-		}
-		return list
-	}
-	switch v := v.(type) {
-	case *pickle.List:
-		return v.Items
-	case *pickle.Tuple:
-		return v.Items
-	case *pickle.Set:
-		return v.Items
-	case *pickle.Dict:
-		return pairs(nil, v.Pairs)
-	case *pickle.Persistent:
-		return []pickle.Value{v.ID}
-	case *pickle.Object:
-		list := []pickle.Value{v.Callable, v.Args, v.Kwargs()}
-		list = append(append(list, v.States()...), v.Items()...)
-		return pairs(list, v.Pairs())
-	}
-	return nil
 }
 
 // memo looks for keys of the memo that make Python take memory for all keys

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"path"
+
+	"github.com/tensmith/tensmith/pickle"
 )
 
 // tar reads the members of a tar archive: torch's before 0.1.10, NeMo's, or
@@ -118,7 +120,7 @@ func (t *trace) tarPickles(b blob, at place) {
 			return
 		}
 		off = next
-		items := parts(v)
+		items := pickle.Parts(v)
 		if len(items) != 3 {
 			t.note("ST402", at, off, "", "an entry that is no tuple of three")
 			return

@@ -26,7 +26,7 @@ func unfolds(root pickle.Value) bool {
 	}
 	const open = 0 // the size of a container that is not yet known
 	sizes := map[pickle.Value]uint64{root: open}
-	stack := []frame{{v: root, kids: parts(root), sum: 1}}
+	stack := []frame{{v: root, kids: pickle.Parts(root), sum: 1}}
 	for len(stack) > 0 {
 		top := &stack[len(stack)-1]
 		if len(top.kids) == 0 {
@@ -45,7 +45,7 @@ func unfolds(root pickle.Value) bool {
 			switch {
 			case !met:
 				sizes[kid] = open
-				stack = append(stack, frame{v: kid, kids: parts(kid), sum: 1})
+				stack = append(stack, frame{v: kid, kids: pickle.Parts(kid), sum: 1})
 				continue // and to the same kid again, when its size is known
 			case known == open:
 				if top.back[kid] {

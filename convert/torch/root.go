@@ -32,7 +32,7 @@ func (b *builder) grow(v pickle.Value) *tree {
 			todo = append(todo, v)
 			return false
 		}
-		for _, part := range parts(v) {
+		for _, part := range pickle.Parts(v) {
 			switch part.(type) {
 			case *pickle.List, *pickle.Tuple, *pickle.Dict, *pickle.Set, *pickle.Object, *pickle.Persistent:
 				parents[part] = append(parents[part], v)

@@ -136,7 +136,7 @@ func (w *watcher) finish(v pickle.Value, err error) {
 		}
 	}
 	visit := func(v pickle.Value) bool {
-		for _, part := range parts(v) {
+		for _, part := range pickle.Parts(v) {
 			check(v, part)
 		}
 		return member
@@ -153,33 +153,6 @@ func (w *watcher) finish(v pickle.Value, err error) {
 	case !known: // the enumerations of torch.distributed.checkpoint are
 		w.trace.add(at, "builtins.getattr", pickle.Suspicious, "the member of an enumeration")
 	}
-}
-
-// parts returns what a value holds.
-func parts(v pickle.Value) []pickle.Value {
-	pairs := func(list []pickle.Value, pairs []pickle.Pair) []pickle.Value {
-		for _, p := range pairs {
-			list = append(list, p.Key, p.Value)
-		}
-		return list
-	}
-	switch v := v.(type) {
-	case *pickle.List:
-		return v.Items
-	case *pickle.Tuple:
-		return v.Items
-	case *pickle.Set:
-		return v.Items
-	case *pickle.Dict:
-		return pairs(nil, v.Pairs)
-	case *pickle.Persistent:
-		return []pickle.Value{v.ID}
-	case *pickle.Object:
-		list := []pickle.Value{v.Callable, v.Args, v.Kwargs()}
-		list = append(append(list, v.States()...), v.Items()...)
-		return pairs(list, v.Pairs())
-	}
-	return nil
 }
 
 // moduleClass returns the class of the persistent id ('module', class, file,
