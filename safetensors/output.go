@@ -332,46 +332,56 @@ func (o *output) copy(pieces []source) error {
 	begin, end := pieces[0].begin, pieces[len(pieces)-1].end
 	first, last := begin/blockSize, (end+blockSize-1)/blockSize
 	workers := int(min(int64(runtime.GOMAXPROCS(0)), 4, last-first))
-	var (
-		mu     sync.Mutex
-		next   = first
-		failed error
-		wg     sync.WaitGroup
-	)
+	next := first
 	take := func() (int64, bool) {
-		mu.Lock()
-		defer mu.Unlock()
 		next++
-		return next - 1, next <= last && failed == nil
+		return next - 1, next <= last
 	}
-	for range workers {
-		wg.Go(func() {
-			var buf []byte
-			for block, ok := take(); ok; block, ok = take() {
-				from, to := max(begin, block*blockSize), min(end, (block+1)*blockSize)
-				p := held(from, to, pieces)
-				var err error
-				if p == nil {
-					if buf == nil {
-						buf = make([]byte, min(blockSize, end-begin))
-					}
-					p = buf[:to-from]
-					err = fill(p, from, pieces)
+	return handOut(workers, take, func() func(int64) error {
+		var buf []byte
+		return func(block int64) error {
+			from, to := max(begin, block*blockSize), min(end, (block+1)*blockSize)
+			p := held(from, to, pieces)
+			if p == nil {
+				if buf == nil {
+					buf = make([]byte, min(blockSize, end-begin))
 				}
-				if err == nil {
-					err = o.writeAt(p, from)
-				}
-				if err != nil {
-					mu.Lock()
-					if failed == nil { // the others say the same
-						failed = err
-					}
-					mu.Unlock()
+				p = buf[:to-from]
+				if err := fill(p, from, pieces); err != nil {
+					return err
 				}
 			}
-		})
+			return o.writeAt(p, from)
+		}
+	})
+}
+
+// handOut gives what take returns to several workers until there is no more or
+// one has failed, and returns the first failure. Each worker calls begin for
+// the function that does its work.
+func handOut[T any](workers int, take func() (T, bool), begin func() func(T) error) error {
+	var mu sync.Mutex
+	var failed error
+	next := func() (item T, ok bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		if failed != nil {
+			return item, false
+		}
+		return take()
 	}
-	wg.Wait()
+	parallel(workers, func(int) {
+		do := begin()
+		for item, ok := next(); ok; item, ok = next() {
+			if err := do(item); err != nil {
+				mu.Lock()
+				if failed == nil { // the others say the same
+					failed = err
+				}
+				mu.Unlock()
+			}
+		}
+	})
 	return failed
 }
 

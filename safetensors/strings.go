@@ -44,17 +44,20 @@ func isPlain(s string) bool {
 	if len(s) < 8 {
 		return plain(s, 0) == len(s)
 	}
-	// In ASCII no sum below carries into the next byte, and its high bit says
-	// that the byte is at least 0x20, no quote, no backslash.
 	x := load(s, len(s)-8)
-	some := x
-	all := (x + ones*0x60) & (x ^ ones*'"' + ones*0x7f) & (x ^ ones*'\\' + ones*0x7f)
+	some, all := x, asciiPlain(x)
 	for ; len(s) > 8; s = s[8:] {
 		x := load(s, 0)
 		some |= x
-		all &= (x + ones*0x60) & (x ^ ones*'"' + ones*0x7f) & (x ^ ones*'\\' + ones*0x7f)
+		all &= asciiPlain(x)
 	}
 	return all&^some&highs == highs
+}
+
+// asciiPlain sets the high bit of each byte that is at least 0x20, no quote and
+// no backslash, if all are ASCII: then no sum carries into the next byte.
+func asciiPlain(x uint64) uint64 {
+	return (x + ones*0x60) & (x ^ ones*'"' + ones*0x7f) & (x ^ ones*'\\' + ones*0x7f)
 }
 
 // notPlain sets the high bit of the first byte that is not plain; what it says

@@ -67,39 +67,23 @@ func (o *output) watched(pieces []source) error {
 		streams += streams / 2
 	}
 	all := jobs(pieces, streams)
-	var (
-		mu     sync.Mutex
-		failed error
-		wg     sync.WaitGroup
-	)
+	workers := min(streams, len(all))
 	take := func() (j job, ok bool) {
-		mu.Lock()
-		defer mu.Unlock()
-		if len(all) == 0 || failed != nil {
+		if len(all) == 0 {
 			return j, false
 		}
 		j, all = all[0], all[1:]
 		return j, true
 	}
-	for range min(streams, len(all)) {
-		wg.Go(func() {
-			var buf []byte
-			for j, ok := take(); ok; j, ok = take() {
-				if size := min(watchedBlock, j.end-j.begin); size > int64(len(buf)) {
-					buf = make([]byte, size)
-				}
-				if err := o.do(j, buf); err != nil {
-					mu.Lock()
-					if failed == nil {
-						failed = err
-					}
-					mu.Unlock()
-				}
+	return handOut(workers, take, func() func(job) error {
+		var buf []byte
+		return func(j job) error {
+			if size := min(watchedBlock, j.end-j.begin); size > int64(len(buf)) {
+				buf = make([]byte, size)
 			}
-		})
-	}
-	wg.Wait()
-	return failed
+			return o.do(j, buf)
+		}
+	})
 }
 
 // do writes a job in blocks.
