@@ -3,6 +3,11 @@ module github.com/tensmith/tensmith
 go 1.26.0
 
 require (
+	// Bills of materials, and the schemas that tests hold them to. Apache-2.0,
+	// of the CycloneDX project itself, no cgo; nothing but yaml behind it is
+	// compiled in.
+	github.com/CycloneDX/cyclonedx-go v0.12.0
+
 	// Tests: the one way to print how two values differ.
 	github.com/google/go-cmp v0.7.0
 
@@ -33,21 +38,34 @@ require (
 	// Checkpoints compressed with xz; the standard library has no reader.
 	github.com/ulikunitz/xz v0.5.17
 
+	// The front matter of model cards. MIT and Apache-2.0, kept by the YAML
+	// organisation, and here already, behind cobra.
+	go.yaml.in/yaml/v3 v3.0.5
+
+	// BLAKE2b, which signatures of models may have, and what private keys are
+	// encrypted with: scrypt, and the secretbox of cosign's. BSD-3, of the Go
+	// project; a few small packages are compiled in.
+	golang.org/x/crypto v0.58.0
+
 	// What the processor can do, for the kernel of package internal/digest.
 	golang.org/x/sys v0.49.0
 
 	// Whether output is a terminal, and how wide, on every system.
 	golang.org/x/term v0.47.0
+
+	// BLAKE3, likewise: the kernels of its author's own Go port. MIT, and one
+	// module behind it.
+	lukechampine.com/blake3 v1.4.1
 )
 
 require (
 	github.com/cpuguy83/go-md2man/v2 v2.0.6 // indirect
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
+	github.com/klauspost/cpuid/v2 v2.0.9 // indirect
 	github.com/russross/blackfriday/v2 v2.1.0 // indirect
 	github.com/spf13/pflag v1.0.9 // indirect
 	github.com/xeipuuv/gojsonpointer v0.0.0-20180127040702-4e3ac2762d5f // indirect
 	github.com/xeipuuv/gojsonreference v0.0.0-20180127040603-bd5ef7bd5415 // indirect
 	github.com/xeipuuv/gojsonschema v1.2.0 // indirect
-	go.yaml.in/yaml/v3 v3.0.4 // indirect
 	golang.org/x/tools v0.26.0 // indirect
 )

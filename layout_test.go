@@ -47,6 +47,8 @@ var layout = []struct {
 		"the table of foreign formats is the one place that knows them all"},
 	{"convert/*", []string{"safetensors", "numeric", "pickle"}, nil,
 		"a foreign format knows neither the table nor its siblings"},
+	{"internal/bench", []string{"safetensors"}, []string{"golang.org/x/sys/unix"},
+		"it times what programs would call, and asks the system for what the machine can do"},
 	{"internal/xzwindow", nil, []string{"github.com/ulikunitz/xz/lzma"},
 		"what a reader of .xz will ask for, for those who open it and those who scan it"},
 	{"convert/torch", []string{"safetensors", "numeric", "pickle", "internal/xzwindow"}, []string{"github.com/ulikunitz/xz/...", "github.com/klauspost/compress/zstd", "github.com/pierrec/lz4/v4"},
@@ -60,8 +62,8 @@ var layout = []struct {
 		"findings are about every supported file"},
 	{"scan/report", []string{"scan"}, []string{"github.com/owenrumney/go-sarif/..."},
 		"the formats of other programs, and the library of SARIF, stay in this folder"},
-	{"sign", []string{"safetensors"}, nil,
-		"signing with a key needs no service"},
+	{"sign", []string{"safetensors", "internal/digest"}, []string{"lukechampine.com/blake3", "golang.org/x/crypto/..."},
+		"signing with a key needs no service; who imports it gets std, the hashes and encrypted keys that std lacks, and many SHA-256 at once"},
 	{"sign/keyless", []string{"safetensors", "sign"}, []string{"github.com/sigstore/..."},
 		"the client of Sigstore, and what comes with it, stays in this folder"},
 	{"audit", nil, []string{"golang.org/x/sys/windows"},
@@ -76,7 +78,7 @@ var layout = []struct {
 		"the kit grades this module too, so it does not share its code"},
 	{"conformance/*", []string{"conformance/internal/..."}, nil,
 		"the table of vectors and its generator, independent like the kit"},
-	{"cmd/tensmith", []string{"safetensors", "numeric", "pickle", "convert", "convert/...", "describe", "quant", "scan", "scan/...", "sign", "sign/...", "source", "source/...", "serve", "conformance"},
+	{"cmd/tensmith", []string{"safetensors", "numeric", "pickle", "convert", "convert/...", "describe", "quant", "scan", "scan/...", "sign", "sign/...", "source", "source/...", "serve", "conformance", "internal/bench"},
 		[]string{"github.com/spf13/cobra/...", "golang.org/x/term"},
 		"flags and printing over everything; cobra for flags, completion and man pages"},
 	{"interop", nil, nil,
@@ -90,7 +92,8 @@ var guarded = []struct {
 	folders  map[string]string // and why
 }{
 	{"unsafe", map[string]string{
-		"safetensors": "names are strings in the header's own bytes; a view of Windows is an address",
+		"safetensors":    "names are strings in the header's own bytes; a view of Windows is an address",
+		"internal/bench": "mincore takes the address of a mapping, and huge pages begin at one",
 	}},
 	{"syscall", map[string]string{
 		"safetensors":  "mmap, and fallocate before the workers of an output begin",
@@ -102,16 +105,19 @@ var guarded = []struct {
 		"audit":           "the same on Windows",
 		"cmd/tensmith":    "width and kind of the terminal",
 		"internal/digest": "what the processor can do",
+		"internal/bench":  "mappings, direct access, the page cache",
 	}},
 	{"net", map[string]string{
-		"sign/keyless": "a certificate and a log entry come from a service",
-		"source/*":     "addresses of other machines",
-		"serve":        "a server",
+		"sign/keyless":   "a certificate and a log entry come from a service",
+		"source/*":       "addresses of other machines",
+		"serve":          "a server",
+		"internal/bench": "one probe sends bytes to itself",
 	}},
 	{"os/exec", map[string]string{
 		"conformance":     "the graded implementation is a program",
 		"conformance/gen": "asks the reference implementation",
 		"cmd/tensmith":    "looks whether the program to grade is there",
+		"internal/bench":  "each case runs in a process of its own, which is this program again",
 	}},
 	{"plugin", nil},
 	{"log", nil}, // only the command speaks, and it has stderr
@@ -133,6 +139,7 @@ var names = map[string]int{
 	"safetensors": 69, // 22 are dtypes
 	"pickle":      55, // 15 are kinds of events, and each type of Python's data is one
 	"convert":     60, // 38 are formats that it tells apart
+	"sign":        50, // three methods, links and algorithms each; keys and certificates sign and verify
 	"":            35,
 }
 
