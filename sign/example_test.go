@@ -55,10 +55,10 @@ func Example() {
 			log.Fatal(err)
 		}
 		verdict, err := check.Model(ctx, model, b)
-		fmt.Printf("%s, %d files, good: %t %s\n", verdict.Signer.Method, len(verdict.Manifest.Resources), err == nil, verdict.Difference.String())
+		fmt.Printf("%s, %d files, good: %t, %q\n", verdict.Signer.Method, len(verdict.Manifest.Resources), err == nil, verdict.Difference.String())
 		os.WriteFile(filepath.Join(model, "config.json"), []byte("[]"), 0o600)
 	}
 	// Output:
-	// key, 2 files, good: true
-	// key, 2 files, good: false changed: config.json
+	// key, 2 files, good: true, ""
+	// key, 2 files, good: false, "changed: config.json"
 }
