@@ -66,6 +66,9 @@ var layout = []struct {
 		"signing with a key needs no service; who imports it gets std, the hashes and encrypted keys that std lacks, and many SHA-256 at once"},
 	{"sign/keyless", []string{"safetensors", "sign"}, []string{"github.com/sigstore/..."},
 		"the client of Sigstore, and what comes with it, stays in this folder"},
+	{"sbom", []string{"safetensors", "describe"},
+		[]string{"github.com/CycloneDX/cyclonedx-go", "go.yaml.in/yaml/v3", "golang.org/x/crypto/blake2b", "lukechampine.com/blake3"},
+		"what a model is, describe tells; cards are YAML; the digests that CycloneDX has"},
 	{"audit", nil, []string{"golang.org/x/sys/windows"},
 		"a log knows no models; files are locked in another way on Windows"},
 	{"source", []string{"source/..."}, nil,
@@ -131,6 +134,8 @@ var testImports = map[string]string{
 	"github.com/rogpeppe/go-internal/testscript":   "scripts of the command",
 	"github.com/rogpeppe/go-internal/testscript/*": "scripts of the command",
 	"github.com/owenrumney/go-sarif/...":           "holds reports to the schema",
+	"github.com/CycloneDX/cyclonedx-go":            "reads the bills back",
+	"github.com/xeipuuv/gojsonschema":              "holds bills to the schema",
 }
 
 // names bounds the exported names of a package. The default is for those that
