@@ -26,23 +26,24 @@ func (l *lanes) kernelBytes(d safetensors.DType, src []byte) int {
 }
 
 func (v level) lanesBytes(l *lanes, d safetensors.DType, src []byte) int {
-	if d.Bits() == 16 && v >= avx512 {
-		return l.words512(d, src, v.steps(len(src)/2, 2*width))
-	}
 	n := len(src) / 4
 	if d.Bits() == 16 {
 		n = len(src) / 2
 	}
+	if v >= avx512 {
+		if d.Bits() == 16 {
+			n &^= 2*width - 1
+		}
+		return l.words512(d, src, v.steps(n, width))
+	}
 	if n = v.steps(n, width); n == 0 {
 		return 0
 	}
-	switch {
-	case d == safetensors.BF16:
+	switch d {
+	case safetensors.BF16:
 		lanesBF16AVX2(l, src, n)
-	case d == safetensors.F16:
+	case safetensors.F16:
 		lanesF16AVX2(l, src, n)
-	case v >= avx512:
-		lanesAVX512(l, src, n)
 	default:
 		lanesAVX2(l, src, n)
 	}
@@ -50,29 +51,35 @@ func (v level) lanesBytes(l *lanes, d safetensors.DType, src []byte) int {
 }
 
 // words512 finds least and greatest from the words that a kernel leaves: the
-// least and the greatest unsigned one, and the greatest signed one.
+// greatest as an unsigned number, as a signed one, and the least without its sign.
 func (l *lanes) words512(d safetensors.DType, src []byte, n int) int {
 	if n == 0 {
 		return 0
 	}
-	normal := l.normal
-	widen := fromF16
-	if d == safetensors.BF16 {
+	normal, sign := l.normal, uint32(1<<15)
+	var widen func(word uint32) float32
+	switch d {
+	case safetensors.BF16:
 		l.normal >>= 16
 		lanesBF16AVX512(l, src, n)
-		widen = func(word uint16) float32 { return math.Float32frombits(uint32(word) << 16) }
-	} else {
+		widen = func(word uint32) float32 { return math.Float32frombits(word << 16) }
+	case safetensors.F16:
 		l.normal = 1 << 10
 		lanesF16AVX512(l, src, n)
+		widen = func(word uint32) float32 { return fromF16(uint16(word)) }
+	default:
+		sign = 1 << 31
+		lanesAVX512(l, src, n)
+		widen = math.Float32frombits
 	}
 	l.normal = normal
-	low, high, positive := l.words[0], l.words[1], l.words[2]
+	high, positive, low := l.words[0], l.words[1], l.words[2]
 	least, greatest := low, positive
-	if high>>15 != 0 {
+	if high&sign != 0 {
 		least = high // negative, of the greatest magnitude
 	}
-	if positive>>15 != 0 {
-		greatest = low // all are negative: that of the least magnitude
+	if positive&sign != 0 {
+		greatest = low | sign // all are negative: that of the least magnitude
 	}
 	if v := widen(least); v < l.min[0] {
 		l.min[0] = v

@@ -3401,7 +3401,7 @@ TEXT ·beyondFloatsAVX2(SB), NOSPLIT, $0-48
 	JMP ·beyondAVX2(SB)
 
 // func lanesAVX512(l *byte, src []byte, n int)
-// Requires: AVX, AVX512F, POPCNT
+// Requires: AVX, AVX2, AVX512BW, AVX512F, POPCNT
 TEXT ·lanesAVX512(SB), NOSPLIT, $0-40
 	MOVQ         l+0(FP), AX
 	MOVQ         src_base+8(FP), CX
@@ -3410,48 +3410,95 @@ TEXT ·lanesAVX512(SB), NOSPLIT, $0-40
 	VMOVUPD      128(AX), Z1
 	VMOVUPD      64(AX), Z2
 	VMOVUPD      192(AX), Z3
-	VMOVUPS      256(AX), Z4
-	VMOVUPS      320(AX), Z5
+	VPTERNLOGD   $0xff, Z4, Z4, Z4
+	VPXORD       Z5, Z5, Z5
+	VPSLLD       $0x1f, Z4, Z6
 	MOVL         $0x7fffffff, BX
-	VPBROADCASTD BX, Z6
-	VPBROADCASTD 400(AX), Z7
-	XORQ         BX, BX
-	XORQ         SI, SI
+	VPBROADCASTD BX, Z7
+	MOVL         $0xffff0000, BX
+	VPBROADCASTD BX, Z8
+	MOVQ         CX, BX
+	MOVQ         DX, SI
+	VPBROADCASTD 400(AX), Z8
+	XORQ         DI, DI
+	XORQ         R8, R8
 	SHRQ         $0x04, DX
 	JZ           lanesAVX512_done
 
 lanesAVX512_loop:
-	VMOVUPS     (CX), Z8
-	VMINPS      Z8, Z4, Z4
-	VMAXPS      Z8, Z5, Z5
-	VPANDD      Z6, Z8, Z8
-	VPTESTNMD   Z8, Z8, K1
-	KMOVW       K1, DI
-	POPCNTL     DI, DI
-	ADDQ        DI, BX
-	VPCMPUD     $0x01, Z7, Z8, K1
-	KMOVW       K1, DI
-	POPCNTL     DI, DI
-	ADDQ        DI, SI
-	VCVTPS2PD   (CX), Z8
-	VADDPD      Z8, Z0, Z0
-	VFMADD231PD Z8, Z8, Z1
-	VCVTPS2PD   32(CX), Z8
-	VADDPD      Z8, Z2, Z2
-	VFMADD231PD Z8, Z8, Z3
+	VMOVDQU32   (CX), Z9
+	VPANDD      Z7, Z9, Z10
+	VPMINUD     Z10, Z4, Z4
+	VPMAXUD     Z9, Z5, Z5
+	VPMAXSD     Z9, Z6, Z6
+	VCVTPS2PD   (CX), Z9
+	VADDPD      Z9, Z0, Z0
+	VFMADD231PD Z9, Z9, Z1
+	VCVTPS2PD   32(CX), Z9
+	VADDPD      Z9, Z2, Z2
+	VFMADD231PD Z9, Z9, Z3
 	ADDQ        $0x40, CX
 	DECQ        DX
 	JNZ         lanesAVX512_loop
 
 lanesAVX512_done:
-	VMOVUPD Z0, (AX)
-	VMOVUPD Z1, 128(AX)
-	VMOVUPD Z2, 64(AX)
-	VMOVUPD Z3, 192(AX)
-	VMOVUPS Z4, 256(AX)
-	VMOVUPS Z5, 320(AX)
-	ADDQ    BX, 384(AX)
-	ADDQ    SI, 392(AX)
+	VMOVUPD       Z0, (AX)
+	VMOVUPD       Z1, 128(AX)
+	VMOVUPD       Z2, 64(AX)
+	VMOVUPD       Z3, 192(AX)
+	VEXTRACTI64X4 $0x01, Z5, Y0
+	VPMAXUD       Y0, Y5, Y5
+	VEXTRACTI128  $0x01, Y5, X0
+	VPMAXUD       X0, X5, X5
+	VPSHUFD       $0x4e, X5, X0
+	VPMAXUD       X0, X5, X5
+	VPSHUFD       $0xb1, X5, X0
+	VPMAXUD       X0, X5, X5
+	VMOVD         X5, CX
+	MOVL          CX, 404(AX)
+	VEXTRACTI64X4 $0x01, Z6, Y0
+	VPMAXSD       Y0, Y6, Y6
+	VEXTRACTI128  $0x01, Y6, X0
+	VPMAXSD       X0, X6, X6
+	VPSHUFD       $0x4e, X6, X0
+	VPMAXSD       X0, X6, X6
+	VPSHUFD       $0xb1, X6, X0
+	VPMAXSD       X0, X6, X6
+	VMOVD         X6, CX
+	MOVL          CX, 408(AX)
+	VEXTRACTI64X4 $0x01, Z4, Y0
+	VPMINUD       Y0, Y4, Y4
+	VEXTRACTI128  $0x01, Y4, X0
+	VPMINUD       X0, X4, X4
+	VPSHUFD       $0x4e, X4, X0
+	VPMINUD       X0, X4, X4
+	VPSHUFD       $0xb1, X4, X0
+	VPMINUD       X0, X4, X4
+	VMOVD         X4, CX
+	MOVL          CX, 412(AX)
+	CMPL          CX, 400(AX)
+	JAE           lanesAVX512_counted
+	SHRQ          $0x04, SI
+	JZ            lanesAVX512_again_done
+
+lanesAVX512_again_loop:
+	VPANDD    (BX), Z7, Z0
+	VPTESTNMD Z0, Z0, K1
+	KMOVD     K1, CX
+	POPCNTL   CX, CX
+	ADDQ      CX, DI
+	VPCMPUD   $0x01, Z8, Z0, K1
+	KMOVD     K1, CX
+	POPCNTL   CX, CX
+	ADDQ      CX, R8
+	ADDQ      $0x40, BX
+	DECQ      SI
+	JNZ       lanesAVX512_again_loop
+
+lanesAVX512_again_done:
+lanesAVX512_counted:
+	ADDQ DI, 384(AX)
+	ADDQ R8, 392(AX)
 	VZEROUPPER
 	RET
 
@@ -3700,27 +3747,20 @@ TEXT ·lanesBF16AVX512(SB), NOSPLIT, $0-40
 	VPBROADCASTD BX, Z5
 	MOVL         $0xffff0000, BX
 	VPBROADCASTD BX, Z6
-	MOVL         400(AX), BX
-	VPBROADCASTW BX, Z9
-	XORQ         BX, BX
-	XORQ         SI, SI
+	MOVQ         CX, BX
+	MOVQ         DX, SI
+	VPBROADCASTW 400(AX), Z9
+	XORQ         DI, DI
+	XORQ         R8, R8
 	SHRQ         $0x05, DX
 	JZ           lanesBF16AVX512_done
 
 lanesBF16AVX512_loop:
 	VMOVDQU32     (CX), Z10
-	VPMINUW       Z10, Z7, Z7
+	VPANDD        Z5, Z10, Z11
+	VPMINUW       Z11, Z7, Z7
 	VPMAXUW       Z10, Z8, Z8
 	VPMAXSW       Z10, Z4, Z4
-	VPANDD        Z5, Z10, Z11
-	VPTESTNMW     Z11, Z11, K1
-	KMOVD         K1, DI
-	POPCNTL       DI, DI
-	ADDQ          DI, BX
-	VPCMPUW       $0x01, Z9, Z11, K1
-	KMOVD         K1, DI
-	POPCNTL       DI, DI
-	ADDQ          DI, SI
 	VPSLLD        $0x10, Z10, Z11
 	VPANDD        Z6, Z10, Z10
 	VEXTRACTF64X4 $0x01, Z11, Y12
@@ -3742,52 +3782,85 @@ lanesBF16AVX512_loop:
 	JNZ           lanesBF16AVX512_loop
 
 lanesBF16AVX512_done:
-	VMOVDQU32     lowerAVX512<>+0(SB), Z6
-	VMOVAPD       Z0, Z5
-	VPERMT2PD     Z2, Z6, Z5
-	VMOVDQU32     upperAVX512<>+0(SB), Z9
+	VMOVDQU32     lowerAVX512<>+0(SB), Z10
 	VMOVAPD       Z0, Z6
-	VPERMT2PD     Z2, Z9, Z6
-	VMOVAPD       Z5, Z0
-	VMOVAPD       Z6, Z2
-	VMOVDQU32     lowerAVX512<>+0(SB), Z6
-	VMOVAPD       Z1, Z5
-	VPERMT2PD     Z3, Z6, Z5
-	VMOVDQU32     upperAVX512<>+0(SB), Z9
+	VPERMT2PD     Z2, Z10, Z6
+	VMOVDQU32     upperAVX512<>+0(SB), Z11
+	VMOVAPD       Z0, Z10
+	VPERMT2PD     Z2, Z11, Z10
+	VMOVAPD       Z6, Z0
+	VMOVAPD       Z10, Z2
+	VMOVDQU32     lowerAVX512<>+0(SB), Z10
 	VMOVAPD       Z1, Z6
-	VPERMT2PD     Z3, Z9, Z6
-	VMOVAPD       Z5, Z1
-	VMOVAPD       Z6, Z3
+	VPERMT2PD     Z3, Z10, Z6
+	VMOVDQU32     upperAVX512<>+0(SB), Z11
+	VMOVAPD       Z1, Z10
+	VPERMT2PD     Z3, Z11, Z10
+	VMOVAPD       Z6, Z1
+	VMOVAPD       Z10, Z3
 	VMOVUPD       Z0, (AX)
 	VMOVUPD       Z1, 128(AX)
 	VMOVUPD       Z2, 64(AX)
 	VMOVUPD       Z3, 192(AX)
-	VPCMPEQW      X0, X0, X0
-	VPSRLW        $0x01, X0, X1
-	VEXTRACTI64X4 $0x01, Z7, Y2
-	VPMINUW       Y7, Y2, Y2
-	VEXTRACTI128  $0x01, Y2, X3
-	VPMINUW       X2, X3, X3
-	VPHMINPOSUW   X3, X3
-	VPEXTRW       $0x00, X3, 404(AX)
-	VEXTRACTI64X4 $0x01, Z8, Y2
-	VPMAXUW       Y8, Y2, Y2
-	VEXTRACTI128  $0x01, Y2, X3
-	VPMAXUW       X2, X3, X3
-	VPXOR         X0, X3, X3
-	VPHMINPOSUW   X3, X3
-	VPXOR         X0, X3, X3
-	VPEXTRW       $0x00, X3, 406(AX)
+	VEXTRACTI64X4 $0x01, Z8, Y0
+	VPMAXUW       Y0, Y8, Y8
+	VEXTRACTI128  $0x01, Y8, X0
+	VPMAXUW       X0, X8, X8
+	VPSHUFD       $0x4e, X8, X0
+	VPMAXUW       X0, X8, X8
+	VPSHUFD       $0xb1, X8, X0
+	VPMAXUW       X0, X8, X8
+	VPSRLD        $0x10, X8, X0
+	VPMAXUW       X0, X8, X8
+	VPEXTRW       $0x00, X8, CX
+	MOVL          CX, 404(AX)
 	VEXTRACTI64X4 $0x01, Z4, Y0
-	VPMAXSW       Y4, Y0, Y0
-	VEXTRACTI128  $0x01, Y0, X2
-	VPMAXSW       X0, X2, X2
-	VPXOR         X1, X2, X2
-	VPHMINPOSUW   X2, X2
-	VPXOR         X1, X2, X2
-	VPEXTRW       $0x00, X2, 408(AX)
-	ADDQ          BX, 384(AX)
-	ADDQ          SI, 392(AX)
+	VPMAXSW       Y0, Y4, Y4
+	VEXTRACTI128  $0x01, Y4, X0
+	VPMAXSW       X0, X4, X4
+	VPSHUFD       $0x4e, X4, X0
+	VPMAXSW       X0, X4, X4
+	VPSHUFD       $0xb1, X4, X0
+	VPMAXSW       X0, X4, X4
+	VPSRLD        $0x10, X4, X0
+	VPMAXSW       X0, X4, X4
+	VPEXTRW       $0x00, X4, CX
+	MOVL          CX, 408(AX)
+	VEXTRACTI64X4 $0x01, Z7, Y0
+	VPMINUW       Y0, Y7, Y7
+	VEXTRACTI128  $0x01, Y7, X0
+	VPMINUW       X0, X7, X7
+	VPSHUFD       $0x4e, X7, X0
+	VPMINUW       X0, X7, X7
+	VPSHUFD       $0xb1, X7, X0
+	VPMINUW       X0, X7, X7
+	VPSRLD        $0x10, X7, X0
+	VPMINUW       X0, X7, X7
+	VPEXTRW       $0x00, X7, CX
+	MOVL          CX, 412(AX)
+	CMPL          CX, 400(AX)
+	JAE           lanesBF16AVX512_counted
+	SHRQ          $0x05, SI
+	JZ            lanesBF16AVX512_again_done
+
+lanesBF16AVX512_again_loop:
+	VPANDD    (BX), Z5, Z0
+	VPTESTNMW Z0, Z0, K1
+	KMOVD     K1, CX
+	POPCNTL   CX, CX
+	ADDQ      CX, DI
+	VPCMPUW   $0x01, Z9, Z0, K1
+	KMOVD     K1, CX
+	POPCNTL   CX, CX
+	ADDQ      CX, R8
+	ADDQ      $0x40, BX
+	DECQ      SI
+	JNZ       lanesBF16AVX512_again_loop
+
+lanesBF16AVX512_again_done:
+lanesBF16AVX512_counted:
+	ADDQ DI, 384(AX)
+	ADDQ R8, 392(AX)
 	VZEROUPPER
 	RET
 
@@ -4075,8 +4148,9 @@ TEXT ·lanesF16AVX512(SB), NOSPLIT, $0-40
 	VPBROADCASTD BX, Z7
 	MOVL         $0xffff0000, BX
 	VPBROADCASTD BX, Z8
-	MOVL         400(AX), BX
-	VPBROADCASTW BX, Z8
+	MOVQ         CX, BX
+	MOVQ         DX, BX
+	VPBROADCASTW 400(AX), Z8
 	XORQ         BX, BX
 	XORQ         SI, SI
 	SHRQ         $0x05, DX
@@ -4084,15 +4158,15 @@ TEXT ·lanesF16AVX512(SB), NOSPLIT, $0-40
 
 lanesF16AVX512_loop:
 	VMOVDQU32     (CX), Z9
-	VPMINUW       Z9, Z4, Z4
+	VPANDD        Z7, Z9, Z10
+	VPMINUW       Z10, Z4, Z4
 	VPMAXUW       Z9, Z5, Z5
 	VPMAXSW       Z9, Z6, Z6
-	VPANDD        Z7, Z9, Z9
-	VPTESTNMW     Z9, Z9, K1
+	VPTESTNMW     Z10, Z10, K1
 	KMOVD         K1, DI
 	POPCNTL       DI, DI
 	ADDQ          DI, BX
-	VPCMPUW       $0x01, Z8, Z9, K1
+	VPCMPUW       $0x01, Z8, Z10, K1
 	KMOVD         K1, DI
 	POPCNTL       DI, DI
 	ADDQ          DI, SI
@@ -4121,30 +4195,42 @@ lanesF16AVX512_done:
 	VMOVUPD       Z1, 128(AX)
 	VMOVUPD       Z2, 64(AX)
 	VMOVUPD       Z3, 192(AX)
-	VPCMPEQW      X0, X0, X0
-	VPSRLW        $0x01, X0, X1
-	VEXTRACTI64X4 $0x01, Z4, Y2
-	VPMINUW       Y4, Y2, Y2
-	VEXTRACTI128  $0x01, Y2, X3
-	VPMINUW       X2, X3, X3
-	VPHMINPOSUW   X3, X3
-	VPEXTRW       $0x00, X3, 404(AX)
-	VEXTRACTI64X4 $0x01, Z5, Y2
-	VPMAXUW       Y5, Y2, Y2
-	VEXTRACTI128  $0x01, Y2, X3
-	VPMAXUW       X2, X3, X3
-	VPXOR         X0, X3, X3
-	VPHMINPOSUW   X3, X3
-	VPXOR         X0, X3, X3
-	VPEXTRW       $0x00, X3, 406(AX)
+	VEXTRACTI64X4 $0x01, Z5, Y0
+	VPMAXUW       Y0, Y5, Y5
+	VEXTRACTI128  $0x01, Y5, X0
+	VPMAXUW       X0, X5, X5
+	VPSHUFD       $0x4e, X5, X0
+	VPMAXUW       X0, X5, X5
+	VPSHUFD       $0xb1, X5, X0
+	VPMAXUW       X0, X5, X5
+	VPSRLD        $0x10, X5, X0
+	VPMAXUW       X0, X5, X5
+	VPEXTRW       $0x00, X5, CX
+	MOVL          CX, 404(AX)
 	VEXTRACTI64X4 $0x01, Z6, Y0
-	VPMAXSW       Y6, Y0, Y0
-	VEXTRACTI128  $0x01, Y0, X2
-	VPMAXSW       X0, X2, X2
-	VPXOR         X1, X2, X2
-	VPHMINPOSUW   X2, X2
-	VPXOR         X1, X2, X2
-	VPEXTRW       $0x00, X2, 408(AX)
+	VPMAXSW       Y0, Y6, Y6
+	VEXTRACTI128  $0x01, Y6, X0
+	VPMAXSW       X0, X6, X6
+	VPSHUFD       $0x4e, X6, X0
+	VPMAXSW       X0, X6, X6
+	VPSHUFD       $0xb1, X6, X0
+	VPMAXSW       X0, X6, X6
+	VPSRLD        $0x10, X6, X0
+	VPMAXSW       X0, X6, X6
+	VPEXTRW       $0x00, X6, CX
+	MOVL          CX, 408(AX)
+	VEXTRACTI64X4 $0x01, Z4, Y0
+	VPMINUW       Y0, Y4, Y4
+	VEXTRACTI128  $0x01, Y4, X0
+	VPMINUW       X0, X4, X4
+	VPSHUFD       $0x4e, X4, X0
+	VPMINUW       X0, X4, X4
+	VPSHUFD       $0xb1, X4, X0
+	VPMINUW       X0, X4, X4
+	VPSRLD        $0x10, X4, X0
+	VPMINUW       X0, X4, X4
+	VPEXTRW       $0x00, X4, CX
+	MOVL          CX, 412(AX)
 	ADDQ          BX, 384(AX)
 	ADDQ          SI, 392(AX)
 	VZEROUPPER

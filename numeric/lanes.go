@@ -16,7 +16,7 @@ type lanes struct {
 	zeros        uint64
 	tiny         uint64 // numbers whose magnitude has bits below normal: zeros too
 	normal       uint32
-	words        [3]uint16 // a kernel's own
+	words        [3]uint32 // a kernel's own
 }
 
 func newLanes(normal uint32) (l lanes) {

@@ -86,7 +86,7 @@ func (k *kind) storeSums(l Register, s sums) {
 // lanes adds numbers to 16 partial sums. Least and greatest have as many places
 // as a register; the rest of theirs stays as it is.
 func (k *kind) lanes(e element) {
-	if k.wide && e.size == 2 {
+	if k.wide {
 		k.lanesOfWords(e)
 		return
 	}
@@ -148,14 +148,18 @@ func (k *kind) lanes(e element) {
 	RET()
 }
 
-// lanesOfWords is lanes of 32 numbers of 16 bits a step. Of the words it finds
-// the least and the greatest as unsigned numbers, and the greatest as a signed
-// one: of signs and magnitudes these are all that there is to know.
+// lanesOfWords is lanes of a register a step: 32 numbers of 16 bits or 16 of 32.
+// Of the words it finds the least without the sign, and the greatest as unsigned
+// and as signed ones: of signs and magnitudes these are all that there is to know,
+// and integers are compared on every pipe of the processor. Only if the least
+// is a zero or subnormal are these counted, in a second pass over what the first
+// cache holds; but F16, in which weights are subnormal, counts them at once.
 func (k *kind) lanesOfWords(e element) {
 	name := "lanes" + e.name + k.name
 	TEXT(name, NOSPLIT, "func(l *byte, src []byte, n int)")
 	l, src := Load(Param("l"), GP64()), Load(Param("src").Base(), GP64())
 	n := Load(Param("n"), GP64()).(GPVirtual)
+	o := wordOps[e.size]
 	s := k.loadSums(l)
 	if e.name == "BF16" {
 		for _, of := range [][]VecVirtual{s.sum, s.squares} {
@@ -165,29 +169,23 @@ func (k *kind) lanesOfWords(e element) {
 	least, greatest, positive := ZMM(), ZMM(), ZMM()
 	VPTERNLOGD(Imm(0xFF), least, least, least)
 	VPXORD(greatest, greatest, greatest)
-	VPSLLW(Imm(15), least, positive) // the least signed word
-	magnitude := k.constant32(0x7FFF7FFF)
+	o.shift(Imm(uint64(8*e.size-1)), least, positive) // the least signed word
+	magnitude := k.constant32(map[int]uint32{2: 0x7FFF7FFF, 4: 0x7FFFFFFF}[e.size])
 	upper := k.constant32(0xFFFF0000)
-	r := GP32()
-	MOVL(at(l, laneNormal), r)
-	normal := ZMM()
-	VPBROADCASTW(r, normal)
+	begin, steps := GP64(), GP64()
+	MOVQ(src, begin)
+	MOVQ(n, steps)
+	normal := o.fill(at(l, laneNormal))
 	zeros, tiny := GP64(), GP64()
 	XORQ(zeros, zeros)
 	XORQ(tiny, tiny)
-	loop(name, n, 32, func() {
-		x, a := ZMM(), ZMM()
-		VMOVDQU32(at(src, 0), x)
-		VPMINUW(x, least, least)
-		VPMAXUW(x, greatest, greatest)
-		VPMAXSW(x, positive, positive)
-		VPANDD(magnitude, x, a)
+	count := func(a VecVirtual) {
 		for _, c := range []struct {
 			total GPVirtual
 			mask  func(is OpmaskVirtual)
 		}{
-			{zeros, func(is OpmaskVirtual) { VPTESTNMW(a, a, is) }},
-			{tiny, func(is OpmaskVirtual) { VPCMPUW(Imm(1), normal, a, is) }},
+			{zeros, func(is OpmaskVirtual) { o.test(a, a, is) }},
+			{tiny, func(is OpmaskVirtual) { o.compare(Imm(1), normal, a, is) }},
 		} {
 			is, r := K(), GP32()
 			c.mask(is)
@@ -195,7 +193,16 @@ func (k *kind) lanesOfWords(e element) {
 			POPCNTL(r, r)
 			ADDQ(r.As64(), c.total)
 		}
-		if e.name == "BF16" {
+	}
+	loop(name, n, uint64(64/e.size), func() {
+		x, a := ZMM(), ZMM()
+		VMOVDQU32(at(src, 0), x)
+		VPANDD(magnitude, x, a)
+		o.least(a, least, least)
+		o.greatest(x, greatest, greatest)
+		o.positive(x, positive, positive)
+		switch e.name {
+		case "BF16":
 			even := ZMM()
 			VPSLLD(Imm(16), x, even)
 			VPANDD(upper, x, x)
@@ -204,13 +211,20 @@ func (k *kind) lanesOfWords(e element) {
 					s.add(i, h)
 				}
 			}
-		} else {
+		case "F16":
+			count(a)
 			for offset := 0; offset < 64; offset += 32 {
 				v := ZMM()
 				VCVTPH2PS(at(src, offset), v)
 				for i, h := range k.halves(v) {
 					s.add(i, h)
 				}
+			}
+		default:
+			for i := range s.sum {
+				v := ZMM()
+				VCVTPS2PD(at(src, 32*i), v)
+				s.add(i, v)
 			}
 		}
 		ADDQ(Imm(64), src)
@@ -221,33 +235,78 @@ func (k *kind) lanesOfWords(e element) {
 		}
 	}
 	k.storeSums(l, s)
-	// The processor finds the least of eight unsigned words.
-	ones, half := XMM(), XMM()
-	VPCMPEQW(ones, ones, ones)
-	VPSRLW(Imm(1), ones, half)
+	found := GP32()
 	for i, w := range []struct {
 		v    VecVirtual
-		flip VecVirtual // what makes the one that is looked for the least
 		step func(a, b, c Op)
-	}{{least, nil, func(a, b, c Op) { VPMINUW(a, b, c) }}, {greatest, ones, func(a, b, c Op) { VPMAXUW(a, b, c) }}, {positive, half, func(a, b, c Op) { VPMAXSW(a, b, c) }}} {
-		y, x := YMM(), XMM()
-		VEXTRACTI64X4(Imm(1), w.v, y)
-		w.step(w.v.AsY(), y, y)
-		VEXTRACTI128(Imm(1), y, x)
-		w.step(y.AsX(), x, x)
-		if w.flip != nil {
-			VPXOR(w.flip, x, x)
-		}
-		VPHMINPOSUW(x, x)
-		if w.flip != nil {
-			VPXOR(w.flip, x, x)
-		}
-		VPEXTRW(Imm(0), x, at(l, laneWords+2*i))
+	}{{greatest, o.greatest}, {positive, o.positive}, {least, o.least}} {
+		o.reduce(w.v, w.step, found)
+		MOVL(found, at(l, laneWords+4*i))
+	}
+	if e.name != "F16" {
+		CMPL(found, at(l, laneNormal))
+		JAE(LabelRef(name + "_counted"))
+		loop(name+"_again", steps, uint64(64/e.size), func() {
+			a := ZMM()
+			VPANDD(at(begin, 0), magnitude, a)
+			count(a)
+			ADDQ(Imm(64), begin)
+		})
+		Label(name + "_counted")
 	}
 	ADDQ(zeros, at(l, laneZeros))
 	ADDQ(tiny, at(l, laneTiny))
 	VZEROUPPER()
 	RET()
+}
+
+// wordOps are the instructions on words of so many bytes.
+var wordOps = map[int]struct {
+	least, greatest, positive, shift func(a, b, c Op)
+	test                             func(a, b, is Op)
+	compare                          func(how, a, b, is Op)
+	fill                             func(m Mem) VecVirtual
+	reduce                           func(v VecVirtual, step func(a, b, c Op), r GPVirtual)
+}{
+	2: {
+		func(a, b, c Op) { VPMINUW(a, b, c) }, func(a, b, c Op) { VPMAXUW(a, b, c) }, func(a, b, c Op) { VPMAXSW(a, b, c) },
+		func(a, b, c Op) { VPSLLW(a, b, c) },
+		func(a, b, is Op) { VPTESTNMW(a, b, is) },
+		func(how, a, b, is Op) { VPCMPUW(how, a, b, is) },
+		func(m Mem) VecVirtual { v := ZMM(); VPBROADCASTW(m, v); return v },
+		func(v VecVirtual, step func(a, b, c Op), r GPVirtual) {
+			other := reduce32(v, step)
+			VPSRLD(Imm(16), v.AsX(), other.AsX())
+			step(other.AsX(), v.AsX(), v.AsX())
+			VPEXTRW(Imm(0), v.AsX(), r)
+		},
+	},
+	4: {
+		func(a, b, c Op) { VPMINUD(a, b, c) }, func(a, b, c Op) { VPMAXUD(a, b, c) }, func(a, b, c Op) { VPMAXSD(a, b, c) },
+		func(a, b, c Op) { VPSLLD(a, b, c) },
+		func(a, b, is Op) { VPTESTNMD(a, b, is) },
+		func(how, a, b, is Op) { VPCMPUD(how, a, b, is) },
+		func(m Mem) VecVirtual { v := ZMM(); VPBROADCASTD(m, v); return v },
+		func(v VecVirtual, step func(a, b, c Op), r GPVirtual) {
+			reduce32(v, step)
+			VMOVD(v.AsX(), r)
+		},
+	},
+}
+
+// reduce32 leaves in the first 32 bits of v what step makes of all of them, and
+// returns a register to go on with.
+func reduce32(v VecVirtual, step func(a, b, c Op)) VecVirtual {
+	other := ZMM()
+	VEXTRACTI64X4(Imm(1), v, other.AsY())
+	step(other.AsY(), v.AsY(), v.AsY())
+	VEXTRACTI128(Imm(1), v.AsY(), other.AsX())
+	for _, order := range []uint64{0x4E, 0xB1} {
+		step(other.AsX(), v.AsX(), v.AsX())
+		VPSHUFD(Imm(order), v.AsX(), other.AsX())
+	}
+	step(other.AsX(), v.AsX(), v.AsX())
+	return other
 }
 
 // shuffle takes the numbers of a pair of registers in other orders.
