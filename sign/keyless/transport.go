@@ -1,0 +1,39 @@
+package keyless
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"time"
+)
+
+// timeout is how long one request to a service may take.
+const timeout = 30 * time.Second
+
+// bound ends requests with a context, where sigstore-go does not.
+type bound struct{ ctx context.Context }
+
+func (b bound) RoundTrip(request *http.Request) (*http.Response, error) {
+	// The client's own context carries its time limit: both count.
+	ctx, cancel := context.WithCancel(request.Context())
+	stop := context.AfterFunc(b.ctx, cancel)
+	response, err := http.DefaultTransport.RoundTrip(request.WithContext(ctx))
+	if err != nil {
+		stop()
+		cancel()
+		return nil, err
+	}
+	response.Body = boundBody{response.Body, func() { stop(); cancel() }}
+	return response, nil
+}
+
+// boundBody is a body that ends the watch over its request when it is closed.
+type boundBody struct {
+	io.ReadCloser
+	done func()
+}
+
+func (b boundBody) Close() error {
+	defer b.done()
+	return b.ReadCloser.Close()
+}
