@@ -45,31 +45,14 @@ func exact(from, to safetensors.DType) bool {
 type cast struct {
 	*numeric.Cast
 	from, to safetensors.DType
-	before   *sum // of what is read, which then has to be in order; or nil
-	seen     int64
+	before   *sum // of what is read, or nil
 	src      io.ReaderAt
 	size     int64 // of src
 }
 
-// A castSource is what a cast reads.
-type castSource struct{ c *cast }
-
-// ReadAt implements io.ReaderAt.
-func (s castSource) ReadAt(p []byte, off int64) (int, error) {
-	c := s.c
-	n, err := c.src.ReadAt(p, off)
-	if c.before == nil || n < len(p) {
-		return n, err
-	}
-	if off > c.seen {
-		return 0, fmt.Errorf("%w: offset %d after %d", errOrder, off, c.seen)
-	}
-	// Where blocks meet within an element some bytes are read twice.
-	if end := off + int64(n); end > c.seen {
-		c.before.take(p[c.seen-off : n])
-		c.seen = end
-	}
-	return n, err
+// again returns the same cast, which counts for itself.
+func (c *cast) again() (io.ReaderAt, error) {
+	return numeric.NewCast(numeric.Data{DType: c.from, Source: c.src, Size: c.size}, c.to, numeric.ToSpecial)
 }
 
 var errOrder = errors.New("data is not read in order")
@@ -80,11 +63,11 @@ func castTo(src sized, from, to safetensors.DType) (sized, *cast, error) {
 	var f *feed
 	var ok bool
 	if c.src, ok = src.(io.ReaderAt); !ok {
-		f = new(feed)
+		f = &feed{c: c}
 		c.src = f
 	}
 	var err error
-	c.Cast, err = numeric.NewCast(numeric.Data{DType: from, Source: castSource{c}, Size: c.size}, to, numeric.ToSpecial)
+	c.Cast, err = numeric.NewCast(numeric.Data{DType: from, Source: c.src, Size: c.size}, to, numeric.ToSpecial)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -133,6 +116,7 @@ func (s streamed) WriteTo(w io.Writer) (int64, error) {
 
 // A feed is data in order that a cast reads as if at offsets.
 type feed struct {
+	c  *cast
 	r  io.Reader
 	at int64
 }
@@ -144,5 +128,8 @@ func (f *feed) ReadAt(p []byte, off int64) (int, error) {
 	}
 	n, err := io.ReadFull(f.r, p)
 	f.at += int64(n)
+	if f.c.before != nil && n > 0 {
+		f.c.before.take(p[:n])
+	}
 	return n, err
 }

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -8,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/bits"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -24,6 +26,12 @@ type sum struct {
 	left   int64
 	alone  bool // among all tensors, see digest.Longest
 	sum    [sha256.Size]byte
+
+	cast   *cast       // if the data is one of a source that can be read again
+	before int64       // how much of that has been hashed
+	again  io.ReaderAt // what the data has to be when it is read again, if not nil
+	parts  *sync.Pool  // of buffers for both
+	failed error
 }
 
 // A sumAt is the same of data that can be read at offsets.
@@ -41,7 +49,14 @@ func (s *sumAt) ReadAt(p []byte, off int64) (int, error) {
 
 // Written takes what is written, as the encoder wants it.
 func (s *sum) Written(p []byte, done func()) {
-	if s.left -= int64(len(p)); s.left > 0 || s.stream != nil {
+	s.left -= int64(len(p))
+	if s.again != nil {
+		s.compare(p)
+	}
+	if s.cast != nil {
+		s.readBefore()
+	}
+	if s.left > 0 || s.stream != nil {
 		if s.stream == nil {
 			s.stream = &digest.Stream{Alone: s.alone}
 		}
@@ -57,6 +72,48 @@ func (s *sum) Written(p []byte, done func()) {
 	}
 	s.sum = sha256.Sum256(p)
 	done()
+}
+
+// partSize is how many bytes are read at a time to be hashed. As much of each
+// stream stays in the cache.
+const partSize = 128 << 10
+
+// compare looks whether the source still gives what was written last.
+func (s *sum) compare(p []byte) {
+	s.eachPart(s.again, s.Size()-s.left-int64(len(p)), int64(len(p)), func(part []byte) {
+		if !bytes.Equal(part, p[:len(part)]) && s.failed == nil {
+			s.failed = ErrVerify
+		}
+		p = p[len(part):]
+	})
+}
+
+// readBefore hashes as large a part of the source of a cast as has been
+// written of the cast.
+func (s *sum) readBefore() {
+	c := s.cast
+	hi, lo := bits.Mul64(uint64(c.size), uint64(s.Size()-s.left))
+	end, _ := bits.Div64(hi, lo, uint64(s.Size()))
+	s.eachPart(c.src, s.before, int64(end)-s.before, c.before.take)
+	s.before = int64(end)
+}
+
+// eachPart reads size bytes from offset off of r on, part by part.
+func (s *sum) eachPart(r io.ReaderAt, off, size int64, do func(part []byte)) {
+	buf := s.parts.Get().(*[]byte)
+	defer s.parts.Put(buf)
+	for end := off + size; off < end && s.failed == nil; {
+		part := (*buf)[:min(partSize, end-off)]
+		if n, err := r.ReadAt(part, off); n < len(part) {
+			if err == nil || err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			s.failed = fmt.Errorf("reading again: %w", err)
+			return
+		}
+		do(part)
+		off += int64(len(part))
+	}
 }
 
 // newSum returns the sum of data, of size bytes. Longest is digest.Longest of all.
@@ -77,9 +134,14 @@ func (s *sum) take(p []byte) {
 }
 
 // watch returns entries with sums around their data: after are those of the
-// bytes that are written. Casts get sums of what they read.
-func watch(entries []safetensors.Entry, casts map[int]*cast) (watching []safetensors.Entry, after []sumAt, err error) {
+// bytes that are written. Casts get sums of what they read. To verify is to
+// read the sources a second time, too.
+func watch(entries []safetensors.Entry, casts map[int]*cast, verify bool) (watching []safetensors.Entry, after []sumAt, err error) {
 	pool := new(digest.Pool)
+	parts := &sync.Pool{New: func() any {
+		buf := make([]byte, partSize)
+		return &buf
+	}}
 	entries = slices.Clone(entries)
 	after = make([]sumAt, len(entries))
 	longest := digest.Longest(func(yield func(int64) bool) {
@@ -96,13 +158,25 @@ func watch(entries []safetensors.Entry, casts map[int]*cast) (watching []safeten
 			return nil, nil, fmt.Errorf("tensor %q: data of unknown size", e.Name)
 		}
 		s.sum = newSum(pool, data, data.Size(), longest)
-		if e.Data = s; !canReadAt(data) {
-			e.Data = &s.sum
-		}
-		if c := casts[i]; c != nil {
+		s.parts = parts
+		c, at := casts[i], canReadAt(data)
+		if c != nil {
 			before := newSum(pool, nil, c.size, longest)
 			before.alone = s.alone // they advance together
 			c.before = &before
+		}
+		if e.Data = s; !at {
+			e.Data = &s.sum
+			continue
+		}
+		s.cast = c
+		switch {
+		case verify && c != nil:
+			if s.again, err = c.again(); err != nil {
+				return nil, nil, fmt.Errorf("tensor %q: %w", e.Name, err)
+			}
+		case verify:
+			s.again = data.(io.ReaderAt)
 		}
 	}
 	return entries, after, nil
@@ -110,7 +184,12 @@ func watch(entries []safetensors.Entry, casts map[int]*cast) (watching []safeten
 
 // sums takes the digests into the report, as one long string: there may be a
 // hundred thousand.
-func (r *Report) sums(after []sumAt, casts map[int]*cast) {
+func (r *Report) sums(after []sumAt, casts map[int]*cast) error {
+	for i := range after {
+		if err := after[i].failed; err != nil {
+			return fmt.Errorf("tensor %q: %w", r.Tensors[i].Name, err)
+		}
+	}
 	text := make([]byte, 0, 2*sha256.Size*(len(after)+len(casts)))
 	for i := range after {
 		text = hex.AppendEncode(text, after[i].sum.sum[:])
@@ -130,6 +209,7 @@ func (r *Report) sums(after []sumAt, casts map[int]*cast) {
 			t.Before = next()
 		}
 	}
+	return nil
 }
 
 func canReadAt(data sized) bool {
@@ -181,9 +261,9 @@ func digests(ctx context.Context, tensors []*safetensors.Tensor, progress func(d
 		set(i, s.sum)
 		return nil
 	}
-	for range min(digest.Lanes, len(tensors)) {
+	for range min(2*digest.Lanes, len(tensors)) {
 		wg.Go(func() {
-			buf := make([]byte, 256<<10)
+			buf := make([]byte, partSize)
 			for {
 				i := int(next.Add(1)) - 1
 				if i >= len(tensors) {

@@ -5,9 +5,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/tensmith/tensmith/numeric"
@@ -81,6 +83,56 @@ func TestDigests(t *testing.T) {
 					t.Errorf("%s to %s: %s after", x.Name, x.DType, x.After)
 				}
 			}
+		}
+	}
+}
+
+// A fickle is a source that is another one when it is read again.
+type fickle struct {
+	section
+	mu   sync.Mutex
+	seen map[int64]bool
+	fail error
+}
+
+func (f *fickle) ReadAt(p []byte, off int64) (int, error) {
+	n, err := f.section.ReadAt(p, off)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.seen[off] {
+		if f.fail != nil {
+			return 0, f.fail
+		}
+		p[n-1] ^= 1
+	}
+	f.seen[off] = true
+	return n, err
+}
+
+// TestReadAgain: who has the output verified is told when the input was not
+// the same twice, and who has it cast when it could not be read again.
+func TestReadAgain(t *testing.T) {
+	fault := errors.New("the disk is gone")
+	data := make([]byte, 3<<20)
+	for _, test := range []struct {
+		name string
+		fail error
+		plan Plan
+		want error
+	}{
+		{"not verified", nil, Plan{Digests: true}, nil},
+		{"verified", nil, Plan{Verify: true}, ErrVerify},
+		{"verified, unreadable", fault, Plan{Verify: true}, fault},
+		{"cast and verified", nil, Plan{Verify: true, DType: safetensors.BF16}, ErrVerify},
+		{"cast, unreadable", fault, Plan{Digests: true, DType: safetensors.BF16}, fault},
+	} {
+		source := &fickle{section: section{bytes.NewReader(data)}, seen: make(map[int64]bool), fail: test.fail}
+		f := &File{close: func() error { return nil }, Entries: []safetensors.Entry{
+			{Info: safetensors.Info{Name: "w", DType: safetensors.F32, Shape: []uint64{uint64(len(data) / 4)}}, Data: source},
+		}}
+		test.plan.Output, test.plan.NoSync = filepath.Join(t.TempDir(), "x.safetensors"), true
+		if _, err := f.Write(context.Background(), test.plan); !errors.Is(err, test.want) {
+			t.Errorf("%s: %v", test.name, err)
 		}
 	}
 }

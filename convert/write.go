@@ -40,7 +40,7 @@ type Plan struct {
 	Metadata map[string]string
 
 	Digests bool // compute the SHA-256 of each tensor as it is read and written
-	Verify  bool // read the output again and compare; implies Digests
+	Verify  bool // read input and output again and compare; implies Digests
 
 	// Progress, if set, is called with a stage ("write", "verify") and how many
 	// of its bytes are done, from one goroutine at a time.
@@ -90,7 +90,7 @@ func (f *File) Write(ctx context.Context, plan Plan) (*Report, error) {
 	r := f.report(entries, casts, &plan)
 	var after []sumAt
 	if plan.Digests || plan.Verify {
-		if entries, after, err = watch(entries, casts); err != nil {
+		if entries, after, err = watch(entries, casts, plan.Verify); err != nil {
 			return nil, err
 		}
 	}
@@ -114,7 +114,9 @@ func (f *File) Write(ctx context.Context, plan Plan) (*Report, error) {
 		}
 		r.Files = []string{plan.Output}
 	}
-	r.sums(after, casts)
+	if err := r.sums(after, casts); err != nil {
+		return r, err
+	}
 	f.judge(r, casts)
 	if plan.Verify {
 		if err := r.verify(ctx, opened, plan.stage("verify")); err != nil {

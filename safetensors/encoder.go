@@ -22,8 +22,9 @@ import (
 //
 // Data that has a method Written(p []byte, done func()) sees what of it is
 // written, to compute a digest on the way: all its bytes, in order, piece by
-// piece. Written may return early. It is not called again until it has called
-// done, in whatever goroutine; until then p does not change.
+// piece. What goes to a file and can be read at offsets is read back from the
+// file for that. Written may return early. It is not called again until it has
+// called done, in whatever goroutine; until then p does not change.
 type Entry struct {
 	Info
 	Data io.WriterTo

@@ -73,7 +73,7 @@ func (w watchedAt) ReadAt(p []byte, off int64) (int, error) {
 // and change nothing of the file: tensors of all sizes around a block, some
 // that can only stream, some that do not watch.
 func TestWritten(t *testing.T) {
-	const block = 1 << 20
+	const block = 2 << 20
 	sizes := []int{0, 1, 7, 4096, block - 1, block, block + 1, 2*block - 9, 2 * block, 5*block + 3, 9 * block}
 	for i := range 3000 {
 		sizes = append(sizes, i%97)
@@ -144,6 +144,39 @@ func TestWritten(t *testing.T) {
 		t.Errorf("streamed it is another file, %v", err)
 	}
 	check("a stream")
+}
+
+// TestWrittenBlocks holds the writing of watched data to whole blocks of 2 MiB,
+// wherever tensors meet, but for the first and the last of the file.
+func TestWrittenBlocks(t *testing.T) {
+	const block = 2 << 20
+	var entries []safetensors.Entry
+	total := 0
+	for i, n := range []int{5*block + 77, 3 * block, block/2 + 1, 1000, 7*block - 5, 12 * block, 999, 4*block + 3, block / 3} {
+		w := &watched{data: make([]byte, n)}
+		entries = append(entries, safetensors.Entry{Info: safetensors.Info{Name: fmt.Sprint(i), DType: safetensors.U8, Shape: []uint64{uint64(n)}}, Data: watchedAt{w}})
+		total += n
+	}
+	var writes []int64
+	last := int64(0)
+	e := safetensors.Encoder{NoSync: true, Progress: func(n int64) {
+		writes = append(writes, n-last)
+		last = n
+	}}
+	name := filepath.Join(t.TempDir(), "x.safetensors")
+	if err := e.WriteFile(context.Background(), name, entries); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (info.Size() + block - 1) / block; int64(len(writes)) != want {
+		t.Errorf("%d writes for %d blocks: %d", len(writes), want, writes)
+	}
+	if last != int64(total) {
+		t.Errorf("%d of %d bytes", last, total)
+	}
 }
 
 // A broken is data of which the end cannot be read.

@@ -75,7 +75,7 @@ not what was written, 2 it could not be read or is of no format known here.`,
 	f.BoolVar(&c.list, "list", false, "list every tensor, however many")
 	f.BoolVar(&c.digests, "digests", true, "compute the SHA-256 of each tensor")
 	f.BoolVar(&c.sync, "sync", true, "wait until the output is on the disk")
-	f.BoolVar(&c.verify, "verify", false, "read the output again and compare")
+	f.BoolVar(&c.verify, "verify", false, "read input and output again and compare")
 	return cmd
 }
 
