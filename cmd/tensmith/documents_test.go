@@ -69,6 +69,7 @@ var documented = map[string][][]string{
 	"dequantize": {{quantDir + "nf4.safetensors", "-o", "DIR/out.safetensors", "--force"}, {quantDir + "gpt-oss.safetensors", "--dry-run"},
 		{"1", "HOSTILE", "-o", "DIR/none.safetensors"}},
 
+	"bench":      {{"--list"}, {"--list", "--case", "save/*"}},
 	"version":    {{}},
 	"completion": {{"bash"}},
 	"man":        {{"DIR"}},

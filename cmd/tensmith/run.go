@@ -64,7 +64,7 @@ var verbs = []struct {
 	{"Look", []func(*app) *cobra.Command{infoCommand, lsCommand, treeCommand, headerCommand, showCommand, statsCommand, histCommand, pickleCommand}},
 	{"Judge", []func(*app) *cobra.Command{checkCommand, scanCommand, policyCommand, explainCommand, diffCommand, hashCommand, conformanceCommand}},
 	{"Change", []func(*app) *cobra.Command{convertCommand, metaCommand, selectCommand, dropCommand, renameCommand, mergeCommand, splitCommand, joinCommand, repackCommand, castCommand, dequantizeCommand, exportCommand}},
-	{"Other", []func(*app) *cobra.Command{versionCommand, completionCommand, manCommand}},
+	{"Other", []func(*app) *cobra.Command{benchCommand, versionCommand, completionCommand, manCommand}},
 }
 
 // run is the command without a process around it.

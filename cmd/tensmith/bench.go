@@ -1,0 +1,235 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tensmith/tensmith/internal/bench"
+)
+
+func benchCommand(a *app) *cobra.Command {
+	var b benching
+	cmd := &cobra.Command{
+		Use:   "bench [flags]",
+		Short: "measure loading and saving on this machine",
+		Long: `Measure how fast this program opens, loads, slices, saves and edits files, and
+what the machine can do: copy memory, read and write files through the page
+cache and past it, and so on. All figures are of one run: each round runs every
+case once, in random order and each in a process of its own, and a first round
+does not count. The share of the limit is that of the fastest probe a case is
+held to; figures to go by are minima.
+
+The files are made from a seed in a directory of their own, and removed at the
+end. They take about six times --size. Cases that need the disk want a directory
+that lies on one (--dir). What a machine does not have is "not present".
+
+Other processes make figures useless. The run says so if they took more than a
+fifth of the processors, or if the host kept as much from this machine.
+Exit status: 0 measured, 2 trouble, such as a full disk.`,
+		Example: `  tensmith bench
+  tensmith bench --size 256MB --rounds 5 --case 'save/*' --case 'edit/*'
+  tensmith bench --dir /mnt/models --json`,
+		Args: args(0, 0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if b.child {
+				return bench.Child(cmd.Context(), bench.Cases, a.stdin, a.stdout)
+			}
+			return a.bench(cmd.Context(), &b)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&b.size, "size", "1GB", "`SIZE` of the large file")
+	f.IntVar(&b.Tensors, "tensors", 1_000_000, "`N` tensors in the file of the most tensors")
+	f.StringVar(&b.Dir, "dir", "", "make the files in a new directory in `DIR` (default: the system's for temporary files)")
+	f.Uint64Var(&b.Seed, "seed", 1, "`N` that the files and the order of cases are made from")
+	f.IntVar(&b.rounds, "rounds", 11, "`N` rounds that count")
+	f.StringArrayVar(&b.only, "case", nil, "run only cases that match this `GLOB`, and their limits; may be repeated")
+	f.BoolVar(&b.list, "list", false, "list the cases")
+	f.BoolVar(&b.child, "child", false, "")
+	for _, err := range []error{f.MarkHidden("child"), cmd.MarkFlagDirname("dir")} {
+		if err != nil {
+			panic(err) // there is no such flag
+		}
+	}
+	return cmd
+}
+
+// A benching is a run of bench as the command line has it.
+type benching struct {
+	bench.Setting
+	size   string
+	rounds int
+	only   []string
+	list   bool
+	child  bool
+}
+
+// mostTensors keeps the header of the file of the most tensors legal.
+const mostTensors = 1_000_000
+
+func (a *app) bench(ctx context.Context, b *benching) (err error) {
+	if b.Size, err = parseSize(b.size); err != nil {
+		return err
+	}
+	switch {
+	case b.Size < 1_000_000:
+		return usagef("--size is %s, and must be at least 1MB", b.size)
+	case b.Tensors < 1 || b.Tensors > mostTensors:
+		return usagef("--tensors is %d, not from 1 to %d", b.Tensors, mostTensors)
+	case b.rounds < 1:
+		return usagef("--rounds is %d, and must be at least 1", b.rounds)
+	}
+	only, err := parseGlobs(b.only)
+	if err != nil {
+		return err
+	}
+	cases := bench.Select(bench.Cases(b.Setting), only.match)
+	if len(cases) == 0 {
+		return hinted{usagef("no case matches"), "`tensmith bench --list` lists them"}
+	}
+	if b.list {
+		return a.listCases(cases)
+	}
+	if b.Dir, err = os.MkdirTemp(b.Dir, "tensmith-bench-*"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(b.Dir)
+	err = bench.Make(ctx, b.Setting, cases, func(name string) { a.words("making %s", name) })
+	if err != nil {
+		return err
+	}
+	m := a.counter("measuring", len(cases)*(b.rounds+1))
+	defer m.end()
+	report, err := bench.Run(ctx, bench.Config{Setting: b.Setting, Rounds: b.rounds, Cases: cases,
+		Self: []string{"tensmith", "bench", "--child"}, Step: func() { m.add(1) }})
+	if err != nil {
+		return err
+	}
+	m.end()
+	return a.printBench(report)
+}
+
+func (a *app) printBench(r *bench.Report) error {
+	switch {
+	case a.isJSON():
+		return a.printJSON(r)
+	case a.format == "tsv":
+		s := a.sheet("case", "who", "absent", "bytes", "min_ns", "median_ns", "max_ns", "cpu_ns", "allocs", "rss", "rss_grown", "read", "limit", "share_of_limit")
+		for i := range r.Cases {
+			c := &r.Cases[i]
+			s.row(c.Name, c.Who, c.Absent, c.Bytes, c.Min, c.Median, c.Max, c.CPU, c.Allocs, c.Peak, c.Grown, c.Read, c.Limit, shareCell(c.Share))
+		}
+		return s.flush()
+	}
+	machine := r.Machine
+	fmt.Fprintf(a.stdout, "%s, %s, %s/%s, %s, %s\n", harmless(cmp.Or(machine.Processor, "unknown processor")), plural(machine.CPUs, "CPU"),
+		machine.OS, machine.Arch, harmless(cmp.Or(machine.System, "unknown system")), harmless(cmp.Or(machine.FileSystem, "unknown file system")))
+	version, _ := version()
+	fmt.Fprintf(a.stdout, "tensmith %s, %s, %s and up to %s, seed %d, %s\n\n", version, machine.Go, size(r.Size),
+		plural(r.Tensors, "tensor"), r.Seed, plural(r.Rounds, "round"))
+	t := &table{a: a, right: []bool{false, true, true, true, true, true, true, true}, give: 8}
+	t.row(head("case"), head("min"), head("median"), head("GB/s"), head("CPU"), head("allocs"), head("RSS"), head("% of limit"), head("limit"))
+	for i := range r.Cases {
+		c := &r.Cases[i]
+		if c.Absent != "" {
+			t.row(c.Name, "–", "–", "–", "–", "–", "–", "–", "not present: "+c.Absent)
+			continue
+		}
+		limit := c.Limit
+		if c.Goal > 0 && c.Share > 0 {
+			limit += fmt.Sprintf(" (goal %.0f %%)", 100*c.Goal)
+		}
+		t.row(c.Name, duration(c.Min), duration(c.Median), fmt.Sprintf("%.2f", c.Rate()/1e9), duration(c.CPU), known(c.Allocs, group),
+			known(c.Peak, size), percent(c.Share), limit)
+	}
+	if err := t.flush(); err != nil {
+		return err
+	}
+	for _, note := range r.Notes {
+		fmt.Fprintf(a.stdout, "\n%s", note)
+	}
+	if len(r.Notes) > 0 {
+		fmt.Fprintln(a.stdout)
+	}
+	if !r.Quiet {
+		foreign, steal := 0.0, 0.0
+		for _, l := range r.Load {
+			foreign, steal = max(foreign, l.Foreign), max(steal, l.Steal)
+		}
+		a.words("note: the machine was not quiet; in the worst round others took %.0f %% of its processors, and the host kept %.0f %%", 100*foreign, 100*steal)
+	}
+	return nil
+}
+
+func head(text string) cell { return cell{text, bold} }
+
+func shareCell(f float64) string {
+	if f == 0 {
+		return ""
+	}
+	return strconv.FormatFloat(f, 'f', 3, 64)
+}
+
+func percent(f float64) string {
+	if f == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.0f %%", 100*f)
+}
+
+func known(n int64, spell func(int64) string) string {
+	if n < 0 {
+		return "–"
+	}
+	return spell(n)
+}
+
+// duration returns nanoseconds with three digits that count.
+func duration(ns int64) string {
+	if ns < 0 {
+		return "–"
+	}
+	if ns == 0 {
+		return "0 s" // less than the clock of the processor's time can tell
+	}
+	d := time.Duration(ns)
+	digits := time.Duration(math.Pow10(max(0, len(strconv.FormatInt(ns, 10))-3)))
+	return d.Round(digits).String()
+}
+
+func (a *app) listCases(cases []bench.Case) error {
+	type listed struct {
+		Name  string `json:"case"`
+		Who   string `json:"who"`
+		About string `json:"about"`
+	}
+	list := make([]listed, len(cases))
+	for i, c := range cases {
+		list[i] = listed{c.Name, c.Who, c.About}
+	}
+	switch {
+	case a.isJSON():
+		return a.printJSON(struct {
+			Schema string   `json:"schema"`
+			Cases  []listed `json:"cases"`
+		}{"tensmith.bench/1", list})
+	case a.format == "tsv":
+		s := a.sheet("case", "who", "about")
+		for _, c := range list {
+			s.row(c.Name, c.Who, c.About)
+		}
+		return s.flush()
+	}
+	t := &table{a: a, give: 1}
+	for _, c := range list {
+		t.row(c.Name, c.About)
+	}
+	return t.flush()
+}
