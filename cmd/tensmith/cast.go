@@ -85,6 +85,25 @@ input that cannot be read or an output that exists.`,
 	return cmd
 }
 
+// parseFloat returns the type that a flag names: as the format does, in any
+// case, or as PyTorch does.
+func parseFloat(flag, name string) (safetensors.DType, error) {
+	spelled := strings.ToLower(strings.TrimPrefix(name, "torch."))
+	if known, ok := torchFloats[spelled]; ok {
+		spelled = known
+	}
+	if !slices.Contains(floats(), spelled) {
+		return 0, hinted{usagef("--%s is %q, no type of floats", flag, name), "it takes " + strings.Join(floats(), ", ")}
+	}
+	return safetensors.ParseDType(strings.ToUpper(spelled))
+}
+
+// torchFloats are names that PyTorch has for types, by those of the format.
+var torchFloats = map[string]string{
+	"float64": "f64", "double": "f64", "float32": "f32", "float": "f32", "float16": "f16", "half": "f16", "fp16": "f16", "fp32": "f32",
+	"bfloat16": "bf16", "float8_e4m3fn": "f8_e4m3", "float8_e5m2": "f8_e5m2", "float8_e4m3fnuz": "f8_e4m3fnuz", "float8_e5m2fnuz": "f8_e5m2fnuz",
+}
+
 // floats are the types that --to takes, as it spells them.
 func floats() (list []string) {
 	for d := safetensors.Bool; d.Bits() > 0; d++ {
@@ -100,10 +119,11 @@ func (c *casting) check() error {
 	if c.to == "" {
 		return hinted{usagef("the type is missing"), "say --to DTYPE: " + strings.Join(floats(), ", ")}
 	}
-	if !slices.Contains(floats(), strings.ToLower(c.to)) {
-		return hinted{usagef("--to is %q, no type of floats", c.to), "it takes " + strings.Join(floats(), ", ")}
+	dtype, err := parseFloat("to", c.to)
+	if err != nil {
+		return err
 	}
-	c.dtype, _ = safetensors.ParseDType(strings.ToUpper(c.to))
+	c.dtype = dtype
 	c.scaling = quant.Scaling(c.scale)
 	switch c.scaling {
 	case quant.Unscaled:
@@ -129,7 +149,6 @@ func (c *casting) check() error {
 	if c.top < 0 {
 		return usagef("--top is %d, and must be at least 0", c.top)
 	}
-	var err error
 	if c.kept, err = parseGlobs(c.keep); err != nil {
 		return err
 	}

@@ -56,7 +56,12 @@ not what was written, 2 it could not be read or is of no format known here.`,
   tensmith convert checkpoint/ -o out/model.safetensors --max-shard 5GB --verify
   tensmith convert model.pt --json | jq '.lossless, .skipped'`,
 		Args: args(1, 1, "IN"),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.convert(cmd.Context(), args[0], &c) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if c.out.name == "" && cmd.Flags().Changed("output") {
+				return hinted{usagef("-o names no file"), "leave it out, and the output stands beside the input"}
+			}
+			return a.convert(cmd.Context(), args[0], &c)
+		},
 	}
 	f := cmd.Flags()
 	f.StringVarP(&c.out.name, "output", "o", "", "the `FILE` to write (default: beside the input)")
@@ -98,9 +103,9 @@ func (a *app) convert(ctx context.Context, address string, c *conversion) error 
 	}
 	plan := convert.Plan{Output: c.out.name, Align: c.out.align, Digests: c.digests, Verify: c.verify, NoSync: !c.sync}
 	if c.dtype != "" {
-		dtype, err := safetensors.ParseDType(strings.ToUpper(c.dtype))
+		dtype, err := parseFloat("dtype", c.dtype)
 		if err != nil {
-			return usageError{err}
+			return err
 		}
 		plan.DType = dtype
 	} else if len(c.keep) > 0 {

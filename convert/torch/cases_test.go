@@ -8,6 +8,7 @@ import (
 	"errors"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -310,6 +311,9 @@ func TestRoot(t *testing.T) {
 		{"torch113/megatron.pt", "model.language_model.encoder", "final_layernorm.weight"},
 		{"torch113/tensor_list.pt", "1.1", "x"},
 		{"torch113/module.pt", "bn", "bias"},
+		{"torch215/nested_root.pt", "", "a"},
+		{"torch215/nested_root.pt", "model", "optimizer.m"},
+		{"torch215/nested_module.pt", "", "head.b"},
 	} {
 		f, err := Open(os.DirFS("testdata"), tt.file, &Options{Root: tt.root})
 		if err != nil {
@@ -328,6 +332,36 @@ func TestRoot(t *testing.T) {
 	}
 	if _, err := Open(os.DirFS("testdata"), "torch113/ema.pt", &Options{Tied: "no"}); err == nil {
 		t.Error("an option that does not exist is accepted")
+	}
+}
+
+// TestBeside: an index wins over what else its directory has, and says so.
+func TestBeside(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("testdata/torch215/hf_bin")); err != nil {
+		t.Fatal(err)
+	}
+	notes := func() (list []string) {
+		f, err := Open(os.DirFS(dir), ".", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		for _, n := range f.Notes() {
+			if n.Kind == "container" {
+				list = append(list, n.Text)
+			}
+		}
+		return list
+	}
+	if list := notes(); len(list) > 0 {
+		t.Errorf("a whole model: %q", list)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "model.ckpt"), []byte("x"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if list := notes(); len(list) != 1 || !strings.Contains(list[0], "model.ckpt") {
+		t.Errorf("with another beside it: %q", list)
 	}
 }
 

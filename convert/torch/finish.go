@@ -48,11 +48,18 @@ func (r *reader) finish(c *content, at place) (*File, error) {
 	f.metadata = map[string]string{"format": c.framework}
 	maps.Copy(f.metadata, alias)
 	for _, n := range r.notes {
+		key := ""
 		switch n.Kind {
 		case "metadata":
-			f.metadata[n.Tensor+".qscheme"] = n.Text
+			key = n.Tensor + ".qscheme"
 		case "layout":
-			f.metadata[n.Tensor+".layout"] = n.Text
+			key = n.Tensor + ".layout"
+		default:
+			continue
+		}
+		// A name that was dropped for another may be the same.
+		if _, taken := f.metadata[key]; !taken {
+			f.metadata[key] = n.Text
 		}
 	}
 	f.entries = make([]safetensors.Entry, 0, len(pieces))

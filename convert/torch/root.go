@@ -15,6 +15,13 @@ var roots = []string{
 	"ema", "ema_state_dict", "model_ema", "weights", "generator", "g_ema",
 }
 
+// sureRoots is how many of them are never part of a model, so that they are
+// roots within a root, too: "model" may well be a module of a model.
+const sureRoots = 3
+
+// maxRoots bounds how deep the weights are looked for: a value may hold itself.
+const maxRoots = 8
+
 // A tree is a value with the knowledge of which of its parts hold tensors.
 type tree struct {
 	b       *builder
@@ -70,22 +77,35 @@ func (t *tree) root(v pickle.Value, wanted string) (pickle.Value, string, error)
 	if wanted != "" {
 		return t.descend(v, wanted)
 	}
+	path, keys := "", roots
+	for range maxRoots {
+		list, i := t.find(v, keys)
+		if i < 0 || list[i].value == v {
+			break
+		}
+		t.leaveOut(path, list, i)
+		v, path, keys = list[i].value, join(path, list[i].key), roots[:sureRoots]
+	}
+	return v, path, nil
+}
+
+// find returns the children of v and which of them is the first of keys that
+// holds tensors, or -1.
+func (t *tree) find(v pickle.Value, keys []string) ([]child, int) {
 	kind, list := t.b.expand(v)
 	if kind != dictNode && kind != objectNode {
-		return v, "", nil
+		return nil, -1
 	}
-	for _, name := range roots {
+	for _, name := range keys {
 		i := slices.IndexFunc(list, func(c child) bool { return c.key == name })
 		if i < 0 || !t.holds(list[i].value) || isTensor(list[i].value) {
 			continue
 		}
-		if kind, _ := t.b.expand(list[i].value); kind == leaf {
-			continue
+		if kind, _ := t.b.expand(list[i].value); kind != leaf {
+			return list, i
 		}
-		t.leaveOut("", list, i)
-		return list[i].value, name, nil
 	}
-	return v, "", nil
+	return nil, -1
 }
 
 // descend follows a path. A key may have dots in it.

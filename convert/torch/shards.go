@@ -6,6 +6,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strings"
 )
 
 // shards opens the files of an index of Hugging Face: "weight_map" tells which
@@ -67,5 +68,32 @@ func (r *reader) shards(name string) (*content, error) {
 		c.tensors = append(c.tensors, list...)
 		c.shard = max(c.shard, size)
 	}
+	r.beside(name, wanted)
 	return c, nil
+}
+
+// beside notes the checkpoints in the directory of an index that it does not
+// name: who gave the directory may have meant one of them.
+func (r *reader) beside(index string, shards map[string]map[string]bool) {
+	list, err := fs.ReadDir(r.fsys, path.Dir(index))
+	if err != nil {
+		return // the index is open, and names all that is needed
+	}
+	var others []string
+	for _, e := range list {
+		_, named := shards[e.Name()]
+		switch path.Ext(e.Name()) {
+		case ".bin", ".pt", ".pth", ".ckpt", ".safetensors":
+			if !named && e.Type().IsRegular() {
+				others = append(others, e.Name())
+			}
+		}
+	}
+	if n := len(others); n > 0 {
+		more := ""
+		if n > 5 {
+			more = fmt.Sprintf(" and %d more", n-5)
+		}
+		r.note("container", "", "", fmt.Sprintf("%s does not name %s%s, which were not read", path.Base(index), strings.Join(others[:min(n, 5)], ", "), more))
+	}
 }

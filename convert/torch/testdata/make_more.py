@@ -54,6 +54,15 @@ def sparse(s):
         s.expect(name, "torch-zip")
 
 
+def nested(s):
+    """Weights that stand below a root; "model" is one only at the top. TestRoot names what is found."""
+    put(s, "nested_root.pt", to_bytes({"epoch": 1, "model": {"state_dict": {"a": seq(2), "model.b": seq(3)}, "optimizer": {"m": seq(2)}}}))
+    put(s, "nested_module.pt", to_bytes({"model": {"model": {"a": seq(2)}, "head": {"b": seq(3)}}}))
+    loop = {"w": seq(2)}
+    loop["state_dict"] = loop
+    put(s, "nested_self.pt", to_bytes(loop))
+
+
 def program(s, name, extra):
     p = torch.export.export(net(), (torch.zeros(1, 2, 4, 4),))
     p.constants.update(extra)
@@ -73,6 +82,7 @@ def main():
     s = expect.Suite("make_more.py", FOLDER)
     wrapped(s)
     sparse(s)
+    nested(s)
     packed = torch.ops.quantized.linear_prepack(torch.quantize_per_tensor(seq(2, 3), 0.1, 0, torch.qint8), None)
     program(s, "exported_object.pt2", {"packed": packed})
     s.close()
