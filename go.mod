@@ -77,7 +77,8 @@ require (
 	// with the client of Sigstore. BSD-3.
 	golang.org/x/oauth2 v0.36.0
 
-	// What the processor can do, for the kernel of package internal/digest.
+	// What the processor can do, for the kernel of package internal/digest; mappings
+	// and the page cache, for the probes of internal/bench.
 	golang.org/x/sys v0.49.0
 
 	// Whether output is a terminal, and how wide, on every system.
