@@ -131,7 +131,7 @@ func (c Check) Model(ctx context.Context, model string, b *Bundle) (*Verdict, er
 func (c Check) compare(ctx context.Context, model string, v *Verdict) (err error) {
 	s := v.Manifest.Serialization
 	h := c.Hasher
-	h.Algorithm, h.ShardSize, h.ReferenceOrder = s.HashType, s.ShardSize, false
+	h.Algorithm, h.ShardSize, h.Reference = s.HashType, s.ShardSize, v.Manifest.Reference
 	if s.AllowSymlinks && h.Links == RefuseLinks {
 		h.Links = FollowLinks
 	}

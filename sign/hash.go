@@ -37,11 +37,10 @@ type Hasher struct {
 	// Bundle is the path of the signature's file, which is no part of the model
 	// that it may lie in. It need not exist.
 	Bundle string
-	// ReferenceOrder lists resources as the Python package does, by the parts
-	// of their paths, instead of in the order of the specification. The root
-	// digest depends on it, verification does not.
-	ReferenceOrder bool
-	Workers        int // zero is one for each processor
+	// Reference makes a manifest in the form of the Python package; see
+	// [Manifest]. The root digest depends on it.
+	Reference bool
+	Workers   int // zero is one for each processor
 
 	// Known are asked for digests that need not be computed, in turn. The
 	// result tells which they were.
@@ -129,7 +128,7 @@ func (h *Hasher) hash(ctx context.Context, model string, ignore, wanted []string
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, t.close()) }()
-	out := &Hashed{Manifest: &Manifest{Name: name}, Reused: map[string]string{}}
+	out := &Hashed{Manifest: &Manifest{Name: name, Reference: h.Reference}, Reused: map[string]string{}}
 	s := &out.Manifest.Serialization
 	*s = Serialization{Method: Files, HashType: algorithm, ShardSize: h.ShardSize, AllowSymlinks: h.Links != RefuseLinks}
 	if h.ShardSize > 0 {
@@ -167,7 +166,7 @@ func (h *Hasher) hash(ctx context.Context, model string, ignore, wanted []string
 	for _, p := range pieces {
 		out.Manifest.Resources = append(out.Manifest.Resources, Resource{p.Name, algorithm, p.digest})
 	}
-	out.Manifest.sort(h.ReferenceOrder)
+	out.Manifest.sort()
 	return out, nil
 }
 

@@ -48,6 +48,11 @@ type Manifest struct {
 	// Resources are in the order that the root digest depends on.
 	Resources     []Resource
 	Serialization Serialization
+	// Reference says that the manifest is in the form of the Python package
+	// model_signing (1.1.1), where that is not the specification's: resources are
+	// in the order of the parts of their paths, and the algorithm of shards is
+	// called sha256-sharded-1000000000. It verifies shards in no other form.
+	Reference bool
 }
 
 // Root returns the root digest: the SHA-256, whatever the files were hashed
@@ -68,7 +73,14 @@ func (m *Manifest) Root() [sha256.Size]byte {
 // Statement returns the statement about the model, which is to be signed.
 func (m *Manifest) Statement() *Statement {
 	root := m.Root()
-	predicate, err := plainJSON(predicateJSON{m.Resources, m.Serialization})
+	resources := m.Resources
+	if m.Reference && m.Serialization.Method == Shards {
+		resources = slices.Clone(resources)
+		for i := range resources {
+			resources[i].Algorithm += Algorithm(m.Serialization.suffix())
+		}
+	}
+	predicate, err := plainJSON(predicateJSON{resources, m.Serialization})
 	if err != nil {
 		panic(err) // strings and numbers alone
 	}
@@ -116,8 +128,8 @@ func plainJSON(v any) ([]byte, error) {
 
 // sort puts resources in the order of code points, which in UTF-8 is that of
 // bytes (§6.4), or in that of the reference.
-func (m *Manifest) sort(reference bool) {
-	if !reference {
+func (m *Manifest) sort() {
+	if !m.Reference {
 		slices.SortFunc(m.Resources, func(a, b Resource) int { return strings.Compare(a.Name, b.Name) })
 		return
 	}

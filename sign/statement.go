@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -196,7 +197,7 @@ func parsePredicate(raw json.RawMessage, closed bool) (*Manifest, error) {
 		if err != nil {
 			return nil, err
 		}
-		r, err := o.resource()
+		r, err := o.resource(m)
 		if err != nil {
 			return nil, err
 		}
@@ -225,9 +226,6 @@ func (o object) serialization(closed bool) (s Serialization, err error) {
 	if err != nil {
 		return s, err
 	}
-	if s.HashType = Algorithm(name); !s.HashType.valid() {
-		return s, malformed("%s: hash_type is %.100q, not sha256, blake2b or blake3", o.where, name)
-	}
 	if s.AllowSymlinks, err = o.boolean("allow_symlinks"); err != nil {
 		return s, err
 	}
@@ -243,6 +241,9 @@ func (o object) serialization(closed bool) (s Serialization, err error) {
 		}
 	default:
 		return s, malformed("%s: method is %.100q, not files or shards", o.where, s.Method)
+	}
+	if s.HashType, _ = s.algorithm(name); !s.HashType.valid() {
+		return s, malformed("%s: hash_type is %.100q, not sha256, blake2b or blake3", o.where, name)
 	}
 	if !o.has("ignore_paths") {
 		return s, nil
@@ -264,7 +265,18 @@ func (o object) serialization(closed bool) (s Serialization, err error) {
 	return s, nil
 }
 
-func (o object) resource() (r Resource, err error) {
+// algorithm reads the name of an algorithm. In shards model_signing writes
+// another one, which tells their size, too.
+func (s *Serialization) algorithm(name string) (a Algorithm, reference bool) {
+	if s.Method == Shards {
+		name, reference = strings.CutSuffix(name, s.suffix())
+	}
+	return Algorithm(name), reference
+}
+
+func (s *Serialization) suffix() string { return "-sharded-" + strconv.FormatInt(s.ShardSize, 10) }
+
+func (o object) resource(m *Manifest) (r Resource, err error) {
 	if r.Name, err = o.text("name"); err != nil {
 		return r, err
 	}
@@ -275,12 +287,14 @@ func (o object) resource() (r Resource, err error) {
 	if r.Digest, err = o.text("digest"); err != nil {
 		return r, err
 	}
-	if r.Algorithm = Algorithm(name); !r.Algorithm.valid() {
+	var reference bool
+	if r.Algorithm, reference = m.Serialization.algorithm(name); !r.Algorithm.valid() {
 		return r, malformed("%s: algorithm is %.100q, not sha256, blake2b or blake3", o.where, name)
 	}
 	if !lowerHex(r.Digest) || len(r.Digest) != 2*r.Algorithm.size() {
 		return r, malformed("%s: digest is not %d digits of lowercase hexadecimal", o.where, 2*r.Algorithm.size())
 	}
+	m.Reference = m.Reference || reference
 	return r, nil
 }
 

@@ -148,4 +148,3 @@ func TestSpecificationVectors(t *testing.T) {
 		}
 	}
 }
-
