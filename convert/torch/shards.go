@@ -94,6 +94,6 @@ func (r *reader) beside(index string, shards map[string]map[string]bool) {
 		if n > 5 {
 			more = fmt.Sprintf(" and %d more", n-5)
 		}
-		r.note("container", "", "", fmt.Sprintf("%s does not name %s%s, which were not read", path.Base(index), strings.Join(others[:min(n, 5)], ", "), more))
+		r.note("container", "", "", fmt.Sprintf("left unread, for %s does not name them: %s%s", path.Base(index), strings.Join(others[:min(n, 5)], ", "), more))
 	}
 }
