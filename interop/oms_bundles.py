@@ -8,7 +8,8 @@ The first needs openssl, the last one a Python with the version of
 model_signing whose bundles are wanted: it was run with 0.2.0, 0.3.1, 1.0.0,
 1.0.1 and 1.1.1, and names bundles after the version. Versions before 1.1 also
 need sigstore-protobuf-specs==0.3.2, pyOpenSSL, pyasn1 and cryptography<46, and
-sigstore==3.6.2, installed without its dependencies.
+sigstore==3.6.2, installed without its dependencies. keys/p256-cosign.pem is
+what cosign 3.1.3 makes: COSIGN_PASSWORD=secret cosign import-key-pair --key p256.pem
 """
 
 import importlib.metadata
@@ -49,7 +50,7 @@ def keys(out):
     openssl("ec", "-in", "k256.pem", "-pubout", "-out", "k256.pub.pem", cwd=d)
     openssl("genpkey", "-algorithm", "ed25519", "-out", "ed25519.pem", cwd=d)
     openssl("genpkey", "-algorithm", "rsa", "-pkeyopt", "rsa_keygen_bits:2048", "-out", "rsa.pem", cwd=d)
-    # The same key, in every form that hides it. The password is in the name of none.
+    # The same key, in every form that hides it.
     p8 = ["pkcs8", "-topk8", "-in", "p256.pem", "-passout", "pass:secret"]
     openssl("pkcs8", "-topk8", "-nocrypt", "-in", "p256.pem", "-out", "p256-pkcs8.pem", cwd=d)
     openssl(*p8, "-v2", "aes-256-cbc", "-v2prf", "hmacWithSHA256", "-out", "p256-pbkdf2-sha256.pem", cwd=d)
