@@ -27,6 +27,12 @@ func (d *Decoder) newTuple(items []Value) (*Tuple, error) {
 	if len(items) == 0 {
 		return d.empty, nil
 	}
+	if d.Drop != nil {
+		if err := d.mem.take(costHeader + rounded(len(items)*costValue)); err != nil {
+			return nil, err
+		}
+		return &Tuple{Items: append(make([]Value, 0, len(items)), items...)}, nil
+	}
 	t, err := d.tuples.one(costHeader, &d.mem)
 	if err != nil {
 		return nil, err
@@ -52,7 +58,7 @@ func (d *Decoder) collect() error {
 		if err := d.mem.take(costHeader); err != nil {
 			return err
 		}
-		l.Items, err = d.extend(nil, items)
+		l.Items, err = d.extend(nil, d.dropItems(0, items))
 		v = l
 	case opFrozenset:
 		s := &Set{Frozen: true}
@@ -72,7 +78,7 @@ func (d *Decoder) collect() error {
 		if err := checkPairs(items, true); err != nil {
 			return err
 		}
-		dict.Pairs, err = d.extendPairs(nil, items)
+		dict.Pairs, err = d.extendPairs(nil, d.dropPairs(0, items))
 		v = dict
 	}
 	if err != nil {
@@ -172,7 +178,7 @@ func (d *Decoder) appendTo(at int) error {
 	}
 	switch v := v.(type) {
 	case *List:
-		v.Items, err = d.extend(v.Items, items)
+		v.Items, err = d.extend(v.Items, d.dropItems(len(v.Items), items))
 	case *Object:
 		err = d.addItems(v, items)
 	case *ByteArray:
@@ -186,9 +192,15 @@ func (d *Decoder) appendTo(at int) error {
 }
 
 func (d *Decoder) addItems(o *Object, items []Value) error {
+	if o == d.dropped {
+		return d.foreign(o, items)
+	}
 	more, err := d.moreOf(o)
 	if err != nil {
 		return err
+	}
+	if len(more.items) > 0 { // one stays, to show that there are some
+		items = d.dropItems(len(more.items), items)
 	}
 	more.items, err = d.extend(more.items, items)
 	return err
@@ -230,7 +242,7 @@ func (d *Decoder) addTo(at int) error {
 		if v.Frozen {
 			err = malformed("ADDITEMS on frozenset")
 		} else if err = allHashable(items, 1); err == nil {
-			v.Items, err = d.extend(v.Items, items)
+			v.Items, err = d.extend(v.Items, d.dropItems(len(v.Items), items))
 		}
 	case *Object:
 		err = d.addItems(v, items)
@@ -252,18 +264,33 @@ func (d *Decoder) setIn(at int) error {
 	}
 	switch v := v.(type) {
 	case *Dict:
-		v.Pairs, err = d.extendPairs(v.Pairs, items)
+		v.Pairs, err = d.extendPairs(v.Pairs, d.dropPairs(len(v.Pairs), items))
 	case *Object:
-		var more *objectMore
-		if more, err = d.moreOf(v); err == nil {
-			more.pairs, err = d.extendPairs(more.pairs, items)
-		}
+		err = d.addPairs(v, items)
 	case *List, *ByteArray:
 		err = d.setElements(v, items)
 	default:
 		err = d.foreign(v, items)
 	}
 	return d.done(at, err)
+}
+
+func (d *Decoder) addPairs(o *Object, items []Value) error {
+	if o == d.dropped {
+		return d.foreign(o, items)
+	}
+	more, err := d.moreOf(o)
+	if err != nil {
+		return err
+	}
+	if len(more.pairs) == 0 {
+		if more.pairs, err = d.extendPairs(nil, items[:2]); err != nil {
+			return err
+		}
+		items = items[2:]
+	}
+	more.pairs, err = d.extendPairs(more.pairs, d.dropPairs(len(more.pairs), items))
+	return err
 }
 
 // setElements is SETITEM on a list or bytearray, which works in Python and
@@ -281,6 +308,10 @@ func (d *Decoder) setElements(v Value, items []Value) error {
 		}
 		if n < 0 {
 			n += int64(size)
+		}
+		if ok && isList && d.Drop != nil && (n < 0 || n >= int64(size)) {
+			d.emit(KindChange, v, items[i+1]) // of an entry that may have been dropped
+			continue
 		}
 		if !ok || n < 0 || n >= int64(size) {
 			return malformed("no element to set in %s", typeName(v))

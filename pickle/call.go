@@ -129,7 +129,7 @@ func (d *Decoder) call(fn, args, kwargs Value) error {
 	if _, ok := args.(*Tuple); !ok && !opaque(args) {
 		return malformed("arguments are %s, not a tuple", typeName(args))
 	}
-	obj, err := d.objects.one(costNode, &d.mem)
+	obj, err := d.newObject()
 	if err != nil {
 		return err
 	}
@@ -142,7 +142,14 @@ func (d *Decoder) call(fn, args, kwargs Value) error {
 		more.kwargs = kwargs
 	}
 	d.emit(KindCall, obj, nil)
-	return d.push(obj)
+	return d.push(d.dropCall(obj))
+}
+
+func (d *Decoder) newObject() (*Object, error) {
+	if d.Drop != nil { // one that is kept would keep all of an array
+		return new(Object), d.mem.take(costNode + costNumber)
+	}
+	return d.objects.one(costNode, &d.mem)
 }
 
 func (d *Decoder) newobjEx() error {
@@ -180,7 +187,13 @@ func (d *Decoder) persistent(id Value, cost int64) error {
 	if err := d.mem.take(cost); err != nil {
 		return err
 	}
-	p, err := d.refs.one(costRef, &d.mem)
+	p := new(Persistent)
+	var err error
+	if d.Drop != nil {
+		err = d.mem.take(costRef)
+	} else {
+		p, err = d.refs.one(costRef, &d.mem)
+	}
 	if err != nil {
 		return err
 	}
@@ -219,6 +232,11 @@ func (d *Decoder) build() error {
 			return nil // CPython finds nothing to set, on whatever it is
 		}
 		return d.foreign(v, []Value{state})
+	}
+	if obj == d.dropped {
+		// No pickler gives a state to what is dropped: to tensors.
+		d.emit(KindChange, v, state)
+		return nil
 	}
 	more, err := d.moreOf(obj)
 	if err != nil {

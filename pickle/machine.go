@@ -31,6 +31,20 @@ type Decoder struct {
 	// ends Decode.
 	RawAfterBuild func(obj *Object, offset int64) (int64, error)
 
+	// OnString, if not nil, is called for every string and bytes that an
+	// opcode has, with the opcode and its offset: a string, [ByteString], []byte,
+	// [*ByteArray] or [Range].
+	OnString func(v Value, op Op, offset int64)
+
+	// Drop, if not nil, is asked what need not be kept: about the result of
+	// every call, after OnEvent, with a nil key; and about what goes into a list
+	// or a dict, if it is plain data behind the first entries, or such a result.
+	// It is for those who judge files of a million tensors and use none of them.
+	// Another [*Object] without arguments stands for all results that were dropped,
+	// and lists and dicts leave out, with its key, what was. The memory of
+	// what was dropped is available again. The opcodes are read twice.
+	Drop func(key, value Value) bool
+
 	s       scanner
 	o       operand
 	mem     budget
@@ -49,6 +63,13 @@ type Decoder struct {
 	values  slab[Value]
 	objects slab[Object]
 	refs    slab[Persistent]
+
+	dropped *Object        // stands for results that were dropped
+	shared  map[Value]bool // what is in more than one place, by the turn of its last visit
+	turn    bool
+	held    []Value
+	counted bool // the census has found most of the memory in use
+	surveys bool // of short pickles too, for tests
 
 	first    int64 // offset of the pickle
 	proto    uint8 // that PROTO said last
@@ -82,6 +103,7 @@ func (d *Decoder) Decode() (Value, error) {
 	d.marks, d.first, d.proto, d.tooNew, d.protocol = d.marks[:0], d.s.offset(), 0, false, false
 	d.memo.reset()
 	d.s.frameEnd = 0
+	d.survey()
 	v, err := d.run()
 	clear(d.stack)
 	d.stack = d.stack[:0]
@@ -119,6 +141,9 @@ func (d *Decoder) run() (Value, error) {
 		}
 		if err := d.step(); err != nil {
 			return nil, err
+		}
+		if d.Drop != nil && !d.counted && d.mem.used > d.lim.Memory/4*3 {
+			d.census()
 		}
 	}
 }
@@ -181,6 +206,9 @@ func (d *Decoder) step() error {
 		v, ok := d.memo.get(o.n)
 		if !ok {
 			return malformed("memo has no entry %d", o.n)
+		}
+		if err := d.share(v); err != nil {
+			return err
 		}
 		return d.push(v)
 	case opBinint, opBinint1, opBinint2, opLong1, opLong4, opInt, opLong:
@@ -266,6 +294,9 @@ func (d *Decoder) rare() error {
 	case opDup:
 		if len(d.stack) <= d.fence() {
 			return d.underflow()
+		}
+		if err := d.share(d.stack[len(d.stack)-1]); err != nil {
+			return err
 		}
 		return d.push(d.stack[len(d.stack)-1])
 	case opNextBuffer:
@@ -394,6 +425,11 @@ func (d *Decoder) put(key int64) error {
 	if n <= d.fence() {
 		return d.underflow()
 	}
+	if d.memo.lean && d.memo.wanted.has(key) {
+		if err := d.share(d.stack[n-1]); err != nil { // as it will be
+			return err
+		}
+	}
 	replaced, err := d.memo.put(key, d.stack[n-1], &d.lim, &d.mem)
 	if replaced {
 		d.emit(KindMemo, d.stack[n-1], nil)
@@ -423,6 +459,9 @@ func (d *Decoder) pushInt() error {
 
 func (d *Decoder) pushString() error {
 	v, cost := d.o.stringValue()
+	if d.OnString != nil {
+		d.OnString(v, d.o.op, d.o.off)
+	}
 	if err := d.pushNode(v, cost); err != nil {
 		return err
 	}

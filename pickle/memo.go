@@ -6,6 +6,10 @@ type memo struct {
 	dense  []Value
 	sparse map[int64]Value
 	size   int64 // entries set, which is where MEMOIZE puts the next
+
+	// Of a lean memo, keys that no opcode reads are known and not stored.
+	lean          bool
+	wanted, known bitset
 }
 
 // unset marks a hole in memo.dense.
@@ -23,6 +27,16 @@ func (m *memo) get(key int64) (Value, bool) {
 
 // put stores v and tells whether it replaced something.
 func (m *memo) put(key int64, v Value, lim *Limits, mem *budget) (replaced bool, err error) {
+	if m.lean && key < maxSurveyed && !m.wanted.has(key) {
+		if replaced, err = m.known.set(key, mem); err != nil || replaced {
+			return replaced, err
+		}
+		if m.size >= lim.Memo {
+			return false, &LimitError{"Memo", lim.Memo}
+		}
+		m.size++
+		return false, nil
+	}
 	n := int64(len(m.dense))
 	if key < n {
 		if _, hole := m.dense[key].(unset); !hole {

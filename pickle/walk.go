@@ -7,25 +7,51 @@ package pickle
 //
 // What is right below a value, [Parts] has.
 func Walk(v Value, visit func(Value) bool) {
-	todo := []Value{v}
-	seen := make(map[any]struct{})
-	for len(todo) > 0 {
-		v := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
+	seen := make(map[Value]struct{})
+	walk(v, func(v Value) bool {
 		if pointer(v) {
 			if _, ok := seen[v]; ok {
-				continue
+				return false
 			}
 			seen[v] = struct{}{}
 		}
-		if !visit(v) {
+		return visit(v)
+	})
+}
+
+// A cursor is a value of which the parts from next on are still to come.
+type cursor struct {
+	v    Value
+	next int
+}
+
+// walk is Walk without a memory of what it has met. It holds a cursor for every
+// value that it is in and has not seen the last part of: for a list of a million
+// lists one, and for a million lists in each other one.
+func walk(v Value, visit func(Value) bool) {
+	if !visit(v) {
+		return
+	}
+	open := []cursor{{v: v}}
+	for len(open) > 0 {
+		top := &open[len(open)-1]
+		kid, ok := Part(top.v, top.next)
+		if !ok {
+			open = open[:len(open)-1]
 			continue
 		}
-		from := len(todo)
-		todo = appendParts(todo, v)
-		for i, j := from, len(todo)-1; i < j; i, j = i+1, j-1 {
-			todo[i], todo[j] = todo[j], todo[i]
+		top.next++
+		if !visit(kid) {
+			continue
 		}
+		if _, holds := Part(kid, 0); !holds {
+			continue
+		}
+		if _, more := Part(top.v, top.next); !more {
+			*top = cursor{v: kid}
+			continue
+		}
+		open = append(open, cursor{v: kid})
 	}
 }
 
@@ -49,39 +75,75 @@ func Parts(v Value) []Value {
 	case *Set:
 		return v.Items
 	}
-	return appendParts(nil, v)
+	var parts []Value
+	for i := 0; ; i++ {
+		kid, ok := Part(v, i)
+		if !ok {
+			return parts
+		}
+		parts = append(parts, kid)
+	}
 }
 
-// appendParts appends the parts of v.
-func appendParts(dst []Value, v Value) []Value {
+// Part returns the part of v that [Parts] has at i, if there are as many. It
+// copies nothing.
+func Part(v Value, i int) (Value, bool) {
 	switch v := v.(type) {
 	case *List:
-		return append(dst, v.Items...)
+		return element(v.Items, i)
 	case *Tuple:
-		return append(dst, v.Items...)
+		return element(v.Items, i)
 	case *Set:
-		return append(dst, v.Items...)
+		return element(v.Items, i)
 	case *Dict:
-		return appendPairs(dst, v.Pairs)
+		return half(v.Pairs, i)
 	case *Persistent:
-		return append(dst, v.ID)
+		return v.ID, i == 0
 	case *Object:
-		dst = append(dst, v.Callable, v.Args)
-		if v.more != nil {
-			if v.more.kwargs != nil {
-				dst = append(dst, v.more.kwargs)
-			}
-			dst = append(dst, v.more.states...)
-			dst = append(dst, v.more.items...)
-			dst = appendPairs(dst, v.more.pairs)
-		}
+		return v.part(i)
 	}
-	return dst
+	return nil, false
 }
 
-func appendPairs(dst []Value, pairs []Pair) []Value {
-	for _, p := range pairs {
-		dst = append(dst, p.Key, p.Value)
+func element(items []Value, i int) (Value, bool) {
+	if i >= len(items) {
+		return nil, false
 	}
-	return dst
+	return items[i], true
+}
+
+// half returns the keys at even and the values at odd places.
+func half(pairs []Pair, i int) (Value, bool) {
+	switch {
+	case i/2 >= len(pairs):
+		return nil, false
+	case i%2 == 0:
+		return pairs[i/2].Key, true
+	}
+	return pairs[i/2].Value, true
+}
+
+func (o *Object) part(i int) (Value, bool) {
+	switch {
+	case i == 0:
+		return o.Callable, true
+	case i == 1:
+		return o.Args, true
+	case o.more == nil:
+		return nil, false
+	}
+	i -= 2
+	if o.more.kwargs != nil {
+		if i == 0 {
+			return o.more.kwargs, true
+		}
+		i--
+	}
+	for _, items := range [][]Value{o.more.states, o.more.items} {
+		if i < len(items) {
+			return items[i], true
+		}
+		i -= len(items)
+	}
+	return half(o.more.pairs, i)
 }
