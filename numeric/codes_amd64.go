@@ -3,14 +3,16 @@
 package numeric
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/tensmith/tensmith/safetensors"
 )
 
 // codeSums are what a kernel finds in numbers of one byte; its layout is the
-// kernel's too. Digits are sums by powers of 256, of all lanes of a register: of
-// the numbers, and then of their squares. They have room for a few MiB.
+// kernel's too. Digits are sums, of all lanes of a register: by powers of 256 of
+// the numbers and then of their squares, or by classes. They have room for a few
+// MiB.
 type codeSums struct {
 	digits          [12][16]int32
 	least, greatest [64]uint8 // as unsigned
@@ -20,51 +22,90 @@ type codeSums struct {
 	normal, zero    uint8 // bits that a zero or subnormal, and a zero has not
 }
 
-// codeTables take a float of a byte apart, for kernels: a sign, four bits of
-// exponent, and three last bits, which are E4M3's mantissa, but E5M2's last bit of
-// exponent and mantissa. Each table is there four times over. All numbers are
-// whole, in units of the smallest one, or half of it for E5M2.
+// codeTables take a float of a byte apart, for kernels. All numbers are whole, in
+// units of half the smallest one.
+//
+// Long is for all of E5M2: a sign, four bits of exponent, and three last bits,
+// which are the last bit of the exponent and the mantissa. Each table is there
+// four times over.
+//
+// Classes are those of four exponents each, in order. Of E4M3 all numbers are in
+// one, of E5M2 those of at most half its exponents: less than 2, or less than 1
+// with FNUZ, as weights are.
 type codeTables struct {
-	normal, small               [64]int8  // by last bits, with the sign
-	normalSquares, smallSquares [64]uint8 // by last bits
-	powers                      [12][64]uint8
-}
-
-// powersOf returns how many powers of 256 numbers and squares have: 0 if no
-// kernel knows the type. E5M2 has half as many if all is less than 2, or less
-// than 1 with FNUZ, as weights are.
-func powersOf(d safetensors.DType, short bool) (numbers, squares int) {
-	switch d {
-	case safetensors.F8E4M3, safetensors.F8E4M3FNUZ:
-		return 2, 4
-	case safetensors.F8E5M2, safetensors.F8E5M2FNUZ:
-		if short {
-			return 2, 4
-		}
-		return 4, 8
+	long struct {
+		normal, small               [64]int8  // by last bits, with the sign
+		normalSquares, smallSquares [64]uint8 // by last bits
+		powers                      [12][64]uint8
 	}
-	return 0, 0
+	classes struct {
+		low, high, lowOdd, highOdd [64]uint8 // by the last six bits, in the unit of the class
+		flags                      [64]uint8 // 1 for tiny numbers, 16 more for zero
+		weights                    [64]int8  // by the first four bits: the sign, 16 times for odd classes
+	}
 }
 
-func newCodeTables(d safetensors.DType, short bool) *codeTables {
+// hasCodes tells whether a kernel sums up floats of the type.
+func hasCodes(d safetensors.DType) bool {
+	switch d {
+	case safetensors.F8E4M3, safetensors.F8E4M3FNUZ, safetensors.F8E5M2, safetensors.F8E5M2FNUZ:
+		return true
+	}
+	return false
+}
+
+// newClassTables finds for each number its class and what it is there.
+func newClassTables(d safetensors.DType) *codeTables {
 	t := new(codeTables)
-	numbers, _ := powersOf(d, short)
+	c := &t.classes
 	l, _ := layoutOf(d)
+	for code := range 0x80 >> (l.exp - 4) {
+		exponent, mantissa := code>>l.man, code&(1<<l.man-1)
+		number := 2 * mantissa
+		if exponent > 0 {
+			number = (1<<l.man + mantissa) << (exponent % 4)
+		}
+		class, i := exponent/4, code&0x3F
+		all, odd := &c.low, &c.lowOdd
+		if class >= 2 {
+			all, odd = &c.high, &c.highOdd
+		}
+		all[i] = uint8(number)
+		if class%2 != 0 {
+			odd[i] = uint8(number)
+		}
+		if exponent == 0 {
+			c.flags[i] = 1
+		}
+		if code == 0 {
+			c.flags[i] |= 16
+		}
+	}
+	for i := range c.weights {
+		weight := 1
+		if i>>(l.man-2)&1 != 0 { // the last bit of the class
+			weight = 16
+		}
+		if i&8 != 0 {
+			weight = -weight
+		}
+		c.weights[i] = int8(weight)
+	}
+	return t
+}
+
+func newLongTables() *codeTables {
+	t := new(codeTables)
 	for i := range 64 {
 		last := i & 7
-		normal, small, shift := 8+last, last, max(i&15, 1)-1
-		if l.exp == 5 {
-			normal, small, shift = (4+last&3)<<(last>>2), 2*(last&3), 2*(i&15)
-		}
-		t.normalSquares[i], t.smallSquares[i] = uint8(normal*normal), uint8(small*small)
+		normal, small, shift := (4+last&3)<<(last>>2), 2*(last&3), 2*(i&15)
+		t.long.normalSquares[i], t.long.smallSquares[i] = uint8(normal*normal), uint8(small*small)
 		if i&8 != 0 {
 			normal, small = -normal, -small
 		}
-		t.normal[i], t.small[i] = int8(normal), int8(small)
-		if shift < 8*numbers {
-			t.powers[shift/8][i] = 1 << (shift % 8)
-			t.powers[numbers+2*shift/8][i] = 1 << (2 * shift % 8)
-		}
+		t.long.normal[i], t.long.small[i] = int8(normal), int8(small)
+		t.long.powers[shift/8][i] = 1 << (shift % 8)
+		t.long.powers[4+2*shift/8][i] = 1 << (2 * shift % 8)
 	}
 	return t
 }
@@ -88,7 +129,7 @@ func (c *counter) addCodes(src []byte) int {
 		c.addWholes(part)
 		return len(part)
 	}
-	if numbers, _ := powersOf(c.dtype, true); numbers == 0 {
+	if !hasCodes(c.dtype) {
 		return 0
 	}
 	long := c.long
@@ -127,35 +168,42 @@ func (s *codeSums) digit(i int) float64 {
 }
 
 // addFloats returns false, and has done nothing, if a number is not finite, or too
-// large for the short tables: then it takes the long ones from now on, for so is
-// what follows, most likely.
+// large for classes: then it takes the long tables from now on, for so is what
+// follows, most likely.
 func (c *counter) addFloats(src []byte) bool {
-	short := !c.long
-	if c.tables == nil {
-		c.tables = newCodeTables(c.dtype, short)
-	}
 	l, _ := layoutOf(c.dtype)
 	s := newCodeSums()
-	s.normal, s.zero = 0x80-1<<l.man, 0x7F
-	if l.special == fnuz {
-		s.zero = 0xFF
-	}
-	numbers, squares := powersOf(c.dtype, short)
-	if numbers == 4 {
-		codesLongVNNI(&s, src, len(src), c.tables)
-	} else {
-		codesShortVNNI(&s, src, len(src), c.tables)
-	}
-	low, high, positive := s.extremes()
 	top := int(l.top())
-	if short && l.exp == 5 {
-		if top = 0x3F; int(high&0x7F) > top && high>>7 != 0 || int(positive) > top {
-			c.long, c.tables = true, nil
-			return false
+	switch {
+	case c.long:
+		if c.tables == nil {
+			c.tables = newLongTables()
+		}
+		s.normal, s.zero = 0x80-1<<l.man, 0x7F
+		if l.special == fnuz {
+			s.zero = 0xFF
+		}
+		codesLongVNNI(&s, src, len(src), c.tables)
+	case c.tables == nil:
+		c.tables = newClassTables(c.dtype)
+		fallthrough
+	default:
+		if l.exp == 4 {
+			codesHalvesVNNI(&s, src, len(src), c.tables)
+		} else {
+			codesQuartersVNNI(&s, src, len(src), c.tables)
+			top = 0x3F
 		}
 	}
-	nan := l.special == fnuz && slices.Contains(s.negative[:], -0x80)
-	if nan || high>>7 != 0 && int(high&0x7F) > top || int(positive) > top {
+	low, high, positive := s.extremes()
+	if high>>7 != 0 && int(high&0x7F) > top || int(positive) > top {
+		if l.exp == 5 && !c.long {
+			c.long, c.tables = true, nil
+		}
+		return false
+	}
+	// A class has the one NaN of FNUZ for a zero.
+	if l.special == fnuz && (c.long && slices.Contains(s.negative[:], -0x80) || !c.long && s.zeros > 0 && bytes.IndexByte(src, 0x80) >= 0) {
 		return false
 	}
 	least, greatest := low, uint8(positive)
@@ -169,15 +217,21 @@ func (c *counter) addFloats(src []byte) bool {
 		finite: uint64(len(src)), zeros: s.zeros, subnormals: s.tiny - s.zeros,
 		least: l.value(uint32(least)) + 0, greatest: l.value(uint32(greatest)) + 0,
 	})
-	unit := l.value(1)
-	if l.exp == 5 {
-		unit /= 2
+	unit := l.value(1) / 2
+	if c.long {
+		for i, place := 0, unit; i < 4; i, place = i+1, place*256 {
+			c.stats.sum.add(s.digit(i) * place)
+		}
+		for i, place := 0, unit*unit; i < 8; i, place = i+1, place*256 {
+			c.stats.squares.add(s.digit(4+i) * place)
+		}
+		return true
 	}
-	for i, place := 0, unit; i < numbers; i, place = i+1, place*256 {
-		c.stats.sum.add(s.digit(i) * place)
-	}
-	for i, place := 0, unit*unit; i < squares; i, place = i+1, place*256 {
-		c.stats.squares.add(s.digit(numbers+i) * place)
+	for i, place := range []float64{1, 256} {
+		c.stats.sum.add(s.digit(i) * place * unit)
+		// Of all numbers, the odd classes with 16 times the unit.
+		squares := s.digit(2+2*i) + 255*s.digit(3+2*i)
+		c.stats.squares.add(squares * place * place * unit * unit)
 	}
 	return true
 }

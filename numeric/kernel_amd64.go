@@ -12,7 +12,7 @@ const (
 	plain  level = iota // none: the loops in Go
 	avx2                // AVX2, FMA, F16C
 	avx512              // AVX-512 F, BW, DQ, VL
-	vnni                // and VNNI, GFNI: Ice Lake, Zen 4
+	vnni                // and VBMI, VNNI, GFNI: Ice Lake, Zen 4
 )
 
 // best is found once; nothing changes it.
@@ -26,7 +26,7 @@ func detect() level {
 		popcnt                  = 1 << 23
 		bit2                    = 1 << 5                                     // leaf 7, b: AVX2
 		f, dq, bw, vl           = 1 << 16, 1 << 17, 1 << 30, uint32(1) << 31 // leaf 7, b
-		gfni, dot               = 1 << 8, 1 << 11                            // leaf 7, c
+		vbmi, gfni, dot         = 1 << 1, 1 << 8, 1 << 11                    // leaf 7, c
 		ymm, zmm                = 0x06, 0xE6
 	)
 	highest, _, _, _ := cpuid(0, 0)
@@ -44,7 +44,7 @@ func detect() level {
 		return plain
 	case saved&zmm != zmm || b&(f|dq|bw|vl) != f|dq|bw|vl:
 		return avx2
-	case c&(gfni|dot) != gfni|dot:
+	case c&(vbmi|gfni|dot) != vbmi|gfni|dot:
 		return avx512
 	}
 	return vnni
@@ -243,7 +243,10 @@ func lanesBF16AVX512(l *lanes, src []byte, n int)
 func lanesF16AVX512(l *lanes, src []byte, n int)
 
 //go:noescape
-func codesShortVNNI(s *codeSums, src []byte, n int, tables *codeTables)
+func codesHalvesVNNI(s *codeSums, src []byte, n int, tables *codeTables)
+
+//go:noescape
+func codesQuartersVNNI(s *codeSums, src []byte, n int, tables *codeTables)
 
 //go:noescape
 func codesLongVNNI(s *codeSums, src []byte, n int, tables *codeTables)

@@ -26,15 +26,135 @@ const (
 	tableNormalSquares = 128
 	tableSmallSquares  = 192
 	tablePowers        = 256
+	tableLow           = 1024
+	tableHigh          = 1088
+	tableLowOdd        = 1152
+	tableHighOdd       = 1216
+	tableFlags         = 1280
+	tableWeights       = 1344
 )
 
-// codes sums up numbers of one byte: a sign, an exponent of which four bits
+// classes sums up numbers of one byte by classes of four exponents, each of a unit
+// 16 times that of the one before: in its unit a number is less than 128, so that
+// products of two are summed up by one instruction. Two registers hold numbers of
+// the lower and of the upper two classes, 0 where a number is of another; two more
+// hold the odd classes of them, which are part of the squares with a larger unit.
+// Of types with four bits of exponent the number's bit 6 tells lower from upper,
+// and a permutation finds it by the other six; of those with five that bit has to
+// be 0.
+func classes(name string, halves bool) {
+	name += "VNNI"
+	TEXT(name, NOSPLIT, "func(s *byte, src []byte, n int, tables *byte)")
+	k := avx512
+	s, src := Load(Param("s"), GP64()), Load(Param("src").Base(), GP64())
+	tables, n := Load(Param("tables"), GP64()), Load(Param("n"), GP64()).(GPVirtual)
+	var sums [6]VecVirtual // of lower and upper classes, and of squares of low, lowOdd, high, highOdd
+	for i := range sums {
+		sums[i] = ZMM()
+		VMOVDQU32(at(s, codeDigits+64*i), sums[i])
+	}
+	least, greatest, positive := ZMM(), ZMM(), ZMM()
+	VMOVDQU32(at(s, codeLeast), least)
+	VMOVDQU32(at(s, codeGreatest), greatest)
+	VMOVDQU32(at(s, codePositive), positive)
+	var table [6]VecVirtual
+	for i := range table {
+		table[i] = ZMM()
+		VMOVDQU32(at(tables, tableLow+64*i), table[i])
+	}
+	// Row i of a matrix of bits tells which bit becomes bit 7-i.
+	nibble := ZMM()
+	k.load32(k.data("nibble", func(i int) uint32 { return []uint32{0, 0x10204080}[i%2] }), nibble)
+	bit6, digit, zero := k.constant32(0x40404040), k.constant32(0x0F0F0F0F), ZMM()
+	VPXORD(zero, zero, zero)
+	flags, zeros, tiny := ZMM(), ZMM(), ZMM()
+	VPXORD(zeros, zeros, zeros)
+	VPXORD(tiny, tiny, tiny)
+	SHRQ(Imm(6), n)
+	JZ(LabelRef(name + "_done"))
+	Label(name + "_some")
+	// A byte counts zeros in its upper half and tiny numbers in the lower: 15.
+	r := GP64()
+	MOVQ(U32(15), r)
+	CMPQ(n, r)
+	CMOVQLT(n, r)
+	SUBQ(r, n)
+	VPXORD(flags, flags, flags)
+	Label(name + "_loop")
+	x := ZMM()
+	VMOVDQU32(at(src, 0), x)
+	look := func(i int, high OpmaskVirtual) VecVirtual {
+		v := ZMM()
+		if halves {
+			VPERMB_Z(table[i], x, high, v)
+		} else {
+			VPERMB(table[i], x, v)
+		}
+		return v
+	}
+	isHigh, isLow := K(), K()
+	if halves {
+		VPTESTMB(bit6, x, isHigh)
+		VPTESTNMB(bit6, x, isLow)
+	}
+	low, high, lowOdd, highOdd := look(0, isLow), look(1, isHigh), look(2, isLow), look(3, isHigh)
+	VPADDB(look(4, isLow), flags, flags)
+	weight := ZMM()
+	VGF2P8AFFINEQB(Imm(0), nibble, x, weight)
+	VPSHUFB(weight, table[5], weight)
+	VPDPBUSD(weight, low, sums[0])
+	VPDPBUSD(weight, high, sums[1])
+	for i, v := range []VecVirtual{low, lowOdd, high, highOdd} {
+		VPDPBUSD(v, v, sums[2+i])
+	}
+	VPMINUB(x, least, least)
+	VPMAXUB(x, greatest, greatest)
+	VPMAXSB(x, positive, positive)
+	ADDQ(Imm(64), src)
+	DECQ(r)
+	JNZ(LabelRef(name + "_loop"))
+	for _, c := range []VecVirtual{tiny, zeros} {
+		part := ZMM()
+		VPANDD(digit, flags, part)
+		VPSADBW(zero, part, part)
+		VPADDQ(part, c, c)
+		VPSRLW(Imm(4), flags, flags)
+	}
+	TESTQ(n, n)
+	JNZ(LabelRef(name + "_some"))
+	Label(name + "_done")
+	for i, sum := range sums {
+		VMOVDQU32(sum, at(s, codeDigits+64*i))
+	}
+	VMOVDQU32(least, at(s, codeLeast))
+	VMOVDQU32(greatest, at(s, codeGreatest))
+	VMOVDQU32(positive, at(s, codePositive))
+	for _, c := range []struct {
+		v      VecVirtual
+		offset int
+	}{{zeros, codeZeros}, {tiny, codeTiny}} {
+		other := ZMM()
+		VEXTRACTI64X4(Imm(1), c.v, other.AsY())
+		VPADDQ(other.AsY(), c.v.AsY(), c.v.AsY())
+		VEXTRACTI32X4(Imm(1), c.v.AsY(), other.AsX())
+		VPADDQ(other.AsX(), c.v.AsX(), c.v.AsX())
+		VPSHUFD(Imm(0x4E), c.v.AsX(), other.AsX())
+		VPADDQ(other.AsX(), c.v.AsX(), c.v.AsX())
+		VMOVQ(c.v.AsX(), r)
+		ADDQ(r, at(s, c.offset))
+	}
+	VZEROUPPER()
+	RET()
+}
+
+// codes does so for all of E5M2: a sign, an exponent of which four bits
 // follow, and three last bits. The last ones and the sign find a number, the
 // four bits powers of two to multiply it with, of which all but one are 0: each
 // power has sums of its own, so that nothing is ever rounded or too large. The
 // same is done for the squares.
-func codes(name string, powers, squares int) {
-	TEXT(name+"VNNI", NOSPLIT, "func(s *byte, src []byte, n int, tables *byte)")
+func codes() {
+	const name, powers, squares = "codesLongVNNI", 4, 8
+	TEXT(name, NOSPLIT, "func(s *byte, src []byte, n int, tables *byte)")
 	k := avx512
 	s, src := Load(Param("s"), GP64()), Load(Param("src").Base(), GP64())
 	tables, n := Load(Param("tables"), GP64()), Load(Param("n"), GP64()).(GPVirtual)
@@ -52,24 +172,14 @@ func codes(name string, powers, squares int) {
 	exponent, rest := ZMM(), ZMM()
 	k.load32(k.data("exponent", func(i int) uint32 { return []uint32{0, 0x08102040}[i%2] }), exponent)
 	k.load32(k.data("rest", func(i int) uint32 { return []uint32{0, 0x01020480}[i%2] }), rest)
-	// The tables of a short kernel fit the registers.
-	held := map[int]VecVirtual{}
 	table := func(offset int) VecVirtual {
-		if v, ok := held[offset]; ok {
-			return v
-		}
 		v := ZMM()
 		VMOVDQU32(at(tables, offset), v)
 		return v
 	}
-	if powers+squares <= 6 {
-		for offset := 0; offset < tablePowers+64*(powers+squares); offset += 64 {
-			held[offset] = table(offset)
-		}
-	}
 	tiny := GP64()
 	XORQ(tiny, tiny)
-	loop(name+"VNNI", n, 64, func() {
+	loop(name, n, 64, func() {
 		x, e, m, number, square := ZMM(), ZMM(), ZMM(), ZMM(), ZMM()
 		VMOVDQU32(at(src, 0), x)
 		VGF2P8AFFINEQB(Imm(0), exponent, x, e)

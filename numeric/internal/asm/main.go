@@ -10,7 +10,7 @@
 //
 // Every kernel takes whole steps of 16 or 64 numbers and leaves the rest to the
 // plain loop. There are two of most for amd64: AVX2 with FMA and F16C, and
-// AVX-512 with F, BW, DQ and VL. Those called VNNI also need GFNI.
+// AVX-512 with F, BW, DQ and VL. Those called VNNI also need VBMI and GFNI.
 package main
 
 import (
@@ -36,8 +36,9 @@ func main() {
 		k.copyF32()
 		k.beyond()
 	}
-	codes("codesShort", 2, 4)
-	codes("codesLong", 4, 8)
+	classes("codesHalves", true)
+	classes("codesQuarters", false)
+	codes()
 	wholeBytes()
 	wide()
 	Generate()

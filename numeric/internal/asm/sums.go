@@ -300,7 +300,7 @@ func reduce32(v VecVirtual, step func(a, b, c Op)) VecVirtual {
 	other := ZMM()
 	VEXTRACTI64X4(Imm(1), v, other.AsY())
 	step(other.AsY(), v.AsY(), v.AsY())
-	VEXTRACTI128(Imm(1), v.AsY(), other.AsX())
+	VEXTRACTI32X4(Imm(1), v.AsY(), other.AsX())
 	for _, order := range []uint64{0x4E, 0xB1} {
 		step(other.AsX(), v.AsX(), v.AsX())
 		VPSHUFD(Imm(order), v.AsX(), other.AsX())
