@@ -3,10 +3,8 @@ package sign
 import (
 	"cmp"
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -14,8 +12,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
+
+	"github.com/tensmith/tensmith/internal/digest"
 )
 
 // A Hasher makes manifests. The zero Hasher makes the one that the
@@ -257,27 +256,22 @@ func (h *Hasher) digest(ctx context.Context, pieces []*piece, out *Hashed) error
 	m := &meter{report: h.Progress, total: out.Bytes}
 	// The longest begin first, so that none is left alone at the end.
 	slices.SortStableFunc(todo, func(a, b *piece) int { return cmp.Compare(b.End-b.Start, a.End-a.Start) })
-	workers := h.Workers
-	if workers <= 0 {
-		workers = runtime.GOMAXPROCS(0)
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range min(workers, len(todo)) {
-		wg.Go(func() {
-			buf := make([]byte, 1<<20)
-			for i := int(next.Add(1)) - 1; i < len(todo); i = int(next.Add(1)) - 1 {
-				if err := todo[i].read(ctx, buf, m); err != nil {
-					cancel(err)
-					return
-				}
-			}
+	var err error
+	if h.sideBySide(todo) {
+		l := newLanes(todo)
+		err = each(ctx, 2*digest.Lanes, todo, 2*block, func(ctx context.Context, p *piece, buf []byte) error {
+			return l.read(ctx, p, buf, m)
+		})
+	} else {
+		workers := h.Workers
+		if workers <= 0 {
+			workers = runtime.GOMAXPROCS(0)
+		}
+		err = each(ctx, workers, todo, block, func(ctx context.Context, p *piece, buf []byte) error {
+			return p.read(ctx, buf, m)
 		})
 	}
-	wg.Wait()
-	if err := context.Cause(ctx); err != nil {
+	if err != nil {
 		return err
 	}
 	for _, p := range todo {
@@ -299,33 +293,6 @@ func (h *Hasher) known(p *piece) string {
 		}
 	}
 	return ""
-}
-
-// read computes the digest of a piece.
-func (p *piece) read(ctx context.Context, buf []byte, m *meter) (err error) {
-	f, err := p.file.openSame()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	h := p.Algorithm.new()
-	for at := p.Start; at < p.End; {
-		if err := context.Cause(ctx); err != nil {
-			return err
-		}
-		n, err := f.ReadAt(buf[:min(int64(len(buf)), p.End-at)], at)
-		h.Write(buf[:n])
-		at += int64(n)
-		m.add(int64(n))
-		if err != nil && at < p.End {
-			if errors.Is(err, io.EOF) {
-				err = fmt.Errorf("%s: %w: it changes while it is read", p.Path, io.ErrUnexpectedEOF)
-			}
-			return err
-		}
-	}
-	p.digest = hex.EncodeToString(h.Sum(nil))
-	return p.file.unchanged(f)
 }
 
 // openSame opens the file that was listed, and no other that has taken its

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	sigstore "github.com/sigstore/sigstore-go/pkg/sign"
@@ -117,8 +118,8 @@ func (t *Trust) services(ctx context.Context, rekor int, now time.Time) (sigstor
 
 	options := sigstore.BundleOptions{
 		Context: ctx,
-		CertificateProvider: sigstore.NewFulcio(&sigstore.FulcioOptions{
-			BaseURL: strings.TrimSuffix(fulcio.URL, "/"), Timeout: timeout, Retries: 2, Transport: bound{ctx}}),
+		CertificateProvider: certifier{fulcio.URL, sigstore.NewFulcio(&sigstore.FulcioOptions{
+			BaseURL: strings.TrimSuffix(fulcio.URL, "/"), Timeout: timeout, Retries: 2, Transport: bound{ctx}})},
 	}
 	for _, a := range authorities {
 		options.TimestampAuthorities = append(options.TimestampAuthorities, authority(ctx, a.URL))
@@ -127,10 +128,37 @@ func (t *Trust) services(ctx context.Context, rekor int, now time.Time) (sigstor
 		if l.MajorAPIVersion == 2 && len(authorities) == 0 {
 			return none, fmt.Errorf("signing configuration (%s): Rekor v2 (%s) tells no time, and there is no timestamp authority", t.Source, l.URL)
 		}
-		options.TransparencyLogs = append(options.TransparencyLogs, sigstore.NewRekor(&sigstore.RekorOptions{
-			BaseURL: strings.TrimSuffix(l.URL, "/"), Timeout: timeout, Retries: 2, Version: l.MajorAPIVersion}))
+		options.TransparencyLogs = append(options.TransparencyLogs, logger{l.URL, sigstore.NewRekor(&sigstore.RekorOptions{
+			BaseURL: strings.TrimSuffix(l.URL, "/"), Timeout: timeout, Retries: 2, Version: l.MajorAPIVersion})})
 	}
 	return options, nil
+}
+
+// certifier and logger say which service an error is of.
+type (
+	certifier struct {
+		address string
+		sigstore.CertificateProvider
+	}
+	logger struct {
+		address string
+		sigstore.Transparency
+	}
+)
+
+func (c certifier) GetCertificate(ctx context.Context, key sigstore.Keypair, options *sigstore.CertificateProviderOptions) ([]byte, error) {
+	der, err := c.CertificateProvider.GetCertificate(ctx, key, options)
+	if err != nil {
+		return nil, fmt.Errorf("certificate authority %s: %w", c.address, err)
+	}
+	return der, nil
+}
+
+func (l logger) GetTransparencyLogEntry(ctx context.Context, certificate []byte, b *protobundle.Bundle) error {
+	if err := l.Transparency.GetTransparencyLogEntry(ctx, certificate, b); err != nil {
+		return fmt.Errorf("transparency log %s: %w", l.address, err)
+	}
+	return nil
 }
 
 // checkToken looks at what a token says of itself, before services are asked:
