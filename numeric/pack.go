@@ -15,6 +15,13 @@ type narrowing struct {
 	half, normal, magic uint32
 	over, nan, sign     uint32
 	least               uint32 // the least code that has a sign
+
+	// For kernels that round words of 16 bits: a magnitude's upper half without the
+	// sign, and a bit that tells whether there is one in the lower. They take 32 bits
+	// at a time, so words are in these twice, bytes four times.
+	drop, half16, normal16 uint32
+	over16, nan16          uint32
+	sign8, least8          uint32
 }
 
 // newNarrowing returns false for types that are not binary floats of at most
@@ -36,6 +43,11 @@ func newNarrowing(d safetensors.DType, mode Overflow) (narrowing, bool) {
 	if l.special == fnuz {
 		p.least = 1
 	}
+	const twice, fourTimes = 1<<16 + 1, 1<<24 + 1<<16 + 1<<8 + 1
+	p.drop, p.normal16 = uint32(8-l.man), r.normal>>15*twice
+	p.half16 = (1<<(p.drop-1) - 1 - r.rebias>>15) & 0xFFFF * twice
+	p.over16, p.nan16 = p.over*twice, p.nan*twice
+	p.sign8, p.least8 = p.sign*fourTimes, p.least*fourTimes
 	return p, true
 }
 

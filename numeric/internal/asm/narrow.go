@@ -21,6 +21,15 @@ const (
 	narrowNaN    = 24
 	narrowSign   = 28
 	narrowLeast  = 32 // the least magnitude that has a sign: 1 if zero has none
+
+	// For rounding words of 16 bits.
+	narrowDrop     = 36 // bits of a word dropped
+	narrowHalf16   = 40 // as narrowHalf; this and what follows fill 32 bits
+	narrowNormal16 = 44 // the word of the smallest normal value
+	narrowOver16   = 48
+	narrowNaN16    = 52
+	narrowSign8    = 56
+	narrowLeast8   = 60
 )
 
 // narrow writes the kernels that round float32, by the arithmetic of numeric's
@@ -54,7 +63,11 @@ func (k *kind) narrow(stream bool) {
 			ADDQ(U32(4*castStep), src)
 			ADDQ(U32(uint32(castStep*f.size)), dst)
 		})
-		Store(k.highest(f.name == "toF16"), ReturnIndex(0))
+		highest := k.highest(f.name != "toBF16")
+		if f.name == "toByte" {
+			SHLL(Imm(15), highest) // a word's place
+		}
+		Store(highest, ReturnIndex(0))
 		k.end(stream)
 		if !stream {
 			k.alias(f.name, f.name+"Floats", f.floats)
@@ -157,65 +170,110 @@ func (k *kind) roundF16(dst, src Register, stream bool) func() {
 }
 
 // roundByte rounds to a code a byte. Its parameters are those of a type.
+//
+// A code depends on the upper half of a magnitude, and on whether there is a bit in
+// the lower: as words of 16 bits magnitudes are rounded in twice as many lanes.
+// Subnormal codes are what is left of an addition.
 func (k *kind) roundByte(dst, src Register, stream bool) func() {
 	p := Load(Param("p"), GP64())
-	shift, toSign := k.count(p, narrowShift), k.count(p, narrowToSign)
-	half := k.filled(p, narrowHalf)
-	normal, magic, over := k.lazy(p, narrowNormal), k.lazy(p, narrowMagic), k.lazy(p, narrowOver)
-	nan, sign, least := k.lazy(p, narrowNaN), k.lazy(p, narrowSign), k.lazy(p, narrowLeast)
-	magnitude, one, top := k.constant32(0x7FFFFFFF), k.constant32(1), k.lazy32("top", 0x7F800000)
+	magnitude, magic := k.constant32(0x7FFFFFFF), k.filled(p, narrowMagic)
+	some, double := k.constant32(0xFFFF0001), k.constant32(0x00020001)
+	one, half, normal := k.lazy32("one", 0x00010001), k.lazy(p, narrowHalf16), k.lazy(p, narrowNormal16)
+	over, nan := k.lazy(p, narrowOver16), k.lazy(p, narrowNaN16)
+	sign, least := k.lazy(p, narrowSign8), k.lazy(p, narrowLeast8)
+	top := k.lazy32("firstNaN", 0xFF01FF01)
+	drop := k.shifter(p, narrowDrop)
 	order := k.fours
 	if k.wide {
 		v := k.fours()
 		order = func() VecVirtual { return v }
 	}
-	round := func(offset int) VecVirtual {
-		x, a, t, code := k.vector(), k.vector(), k.vector(), k.vector()
-		k.load32(at(src, offset), x)
-		k.and(magnitude, x, a)
-		VPMAXUD(a, k.high, k.high)
-		VPSRLD(shift, a, t)
-		k.and(one, t, t)
-		VPADDD(half, a, code)
-		VPADDD(t, code, code)
-		VPSRLD(shift, code, code)
-		// The sum's last bit is a unit of the subnormal grid.
-		VADDPS(magic(), a, t)
+	// words leaves in the lower half of each 32 bits a magnitude's word, and the
+	// subnormal code.
+	words := func(x VecVirtual) (word, small VecVirtual) {
+		word, small = k.vector(), k.vector()
+		k.and(magnitude, x, word)
+		VADDPS(magic, word, small) // its last bit is a unit of the subnormal grid
+		VPSUBD(magic, small, small)
+		VPMINUW(some, word, word)
+		VPMADDWD(double, word, word)
+		return word, small
+	}
+	round := func(from int) (codes, signs VecVirtual) {
+		x, y := k.vector(), k.vector()
+		k.load32(at(src, from), x)
+		k.load32(at(src, from+k.bytes()), y)
+		wordX, smallX := words(x)
+		wordY, smallY := words(y)
+		u, small, odd := k.pack32(wordX, wordY), k.pack32(smallX, smallY), k.vector()
+		signs, codes = x, k.vector()
+		VPACKSSDW(y, signs, signs)
+		VPMAXUW(u, k.high, k.high)
+		drop(u, odd)
+		k.and(one(), odd, odd)
+		VPADDW(half(), u, codes)
+		VPADDW(odd, codes, codes)
+		drop(codes, codes)
 		if k.wide {
 			is := K()
-			VPCMPUD(Imm(1), normal(), a, is)
-			VPSUBD(magic(), t, is, code)
-			VPMINUD(over(), code, code)
-			VPCMPUD(Imm(6), top(), a, is)
-			VMOVDQA32(nan(), is, code)
-			VPSRLD(toSign, x, x)
-			VPCMPUD(Imm(5), least(), code, is)
-			VPANDD(sign(), x, x)
-			VPORD(x, code, is, code)
-			return code
+			VPCMPUW(Imm(1), normal(), u, is)
+			VMOVDQU16(small, is, codes)
+		} else {
+			is := YMM()
+			VPMAXUW(normal(), u, is)
+			VPCMPEQW(is, u, is)
+			VPBLENDVB(is, codes, small, codes)
 		}
-		is := YMM()
-		VPSUBD(magic(), t, t)
-		VPCMPGTD(a, normal(), is)
-		VPBLENDVB(is, t, code, code)
-		VPMINUD(over(), code, code)
-		VPCMPGTD(top(), a, is)
-		VPBLENDVB(is, nan(), code, code)
-		VPSRLD(toSign, x, x)
-		VPAND(sign(), x, x)
-		VPCMPGTD(code, least(), is)
-		VPANDN(x, is, x) // not where least > code
-		VPOR(x, code, code)
-		return code
+		VPMINUW(over(), codes, codes)
+		if k.wide {
+			is := K()
+			VPCMPUW(Imm(5), top(), u, is)
+			VMOVDQU16(nan(), is, codes)
+		} else {
+			is := YMM()
+			VPMAXUW(top(), u, is)
+			VPCMPEQW(is, u, is)
+			VPBLENDVB(is, nan(), codes, codes)
+		}
+		return codes, signs
 	}
 	return func() {
 		for offset := 0; offset < castStep; offset += k.bytes() {
-			from := 4 * offset
-			low := k.pack32(round(from), round(from+k.bytes()))
-			high := k.pack32(round(from+2*k.bytes()), round(from+3*k.bytes()))
-			store(stream, k.packBytes(low, high, order), at(dst, offset))
+			code, signs := round(4 * offset)
+			next, others := round(4*offset + 2*k.bytes())
+			VPACKUSWB(next, code, code)
+			VPACKSSWB(others, signs, signs)
+			if k.wide {
+				is := K()
+				VPMOVB2M(signs, is)
+				VPCMPUB(Imm(5), least(), code, is, is)
+				VPCMPUB(Imm(1), sign(), code, is, is) // the NaN of FNUZ has its bit set
+				VPADDB(sign(), code, is, code)
+			} else {
+				has := YMM()
+				VPXOR(has, has, has)
+				VPCMPGTB(signs, has, signs)
+				VPAND(sign(), signs, signs)
+				VPMAXUB(least(), code, has)
+				VPCMPEQB(code, has, has)
+				VPAND(has, signs, signs)
+				VPOR(signs, code, code)
+			}
+			VPERMD(code, order(), code)
+			store(stream, code, at(dst, offset))
 		}
 	}
+}
+
+// shifter returns what shifts words right by a parameter.
+func (k *kind) shifter(p Register, offset int) func(v, to VecVirtual) {
+	if k.wide {
+		count := ZMM()
+		VPBROADCASTW(at(p, offset), count)
+		return func(v, to VecVirtual) { VPSRLVW(count, v, to) }
+	}
+	count := k.count(p, offset)
+	return func(v, to VecVirtual) { VPSRLW(count, v, to) }
 }
 
 // orAnd is code |= a & b. It spoils b.
@@ -256,13 +314,5 @@ func (k *kind) pack16(low, high VecVirtual, quarters func() VecVirtual) VecVirtu
 // pack32 does so within each 128 bits.
 func (k *kind) pack32(low, high VecVirtual) VecVirtual {
 	VPACKUSDW(high, low, low)
-	return low
-}
-
-// packBytes makes bytes of the words that pack32 made, and puts their groups of
-// four in order.
-func (k *kind) packBytes(low, high VecVirtual, fours func() VecVirtual) VecVirtual {
-	VPACKUSWB(high, low, low)
-	VPERMD(low, fours(), low)
 	return low
 }
