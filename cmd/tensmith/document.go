@@ -2,9 +2,11 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"iter"
+	"reflect"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -20,12 +22,101 @@ import (
 // struct whose first field is Schema: a map would put it in the order of the
 // alphabet.
 func (a *app) printJSON(v any) error {
-	e := json.NewEncoder(a.stdout)
-	e.SetEscapeHTML(false)
-	if a.format == "json" {
-		e.SetIndent("", "  ")
+	if a.format != "json" {
+		e := json.NewEncoder(a.stdout)
+		e.SetEscapeHTML(false)
+		return e.Encode(v)
 	}
-	return e.Encode(v)
+	out := bufio.NewWriter(a.stdout)
+	if err := printIndented(out, v); err != nil {
+		return err
+	}
+	return out.Flush()
+}
+
+// printIndented prints a document as json.Encoder does with an indent of two
+// spaces, but of a struct's lists one element after the other: the text of a
+// hundred thousand tensors would take more memory than they do.
+func printIndented(out *bufio.Writer, v any) error {
+	var text bytes.Buffer
+	print := func(v any, prefix string) error {
+		text.Reset()
+		e := json.NewEncoder(&text)
+		e.SetEscapeHTML(false)
+		e.SetIndent(prefix, "  ")
+		if err := e.Encode(v); err != nil {
+			return err
+		}
+		_, err := out.Write(bytes.TrimSuffix(text.Bytes(), []byte("\n")))
+		return err
+	}
+	members, ok := membersOf(v)
+	if !ok {
+		if err := print(v, ""); err != nil {
+			return err
+		}
+		return out.WriteByte('\n')
+	}
+	for i, m := range members {
+		fmt.Fprintf(out, "%c\n  %q: ", "{,"[min(i, 1)], m.name)
+		if m.value.Kind() != reflect.Slice || m.value.Len() == 0 || m.value.Type().Elem().Kind() == reflect.Uint8 {
+			if err := print(m.value.Interface(), "  "); err != nil {
+				return err
+			}
+			continue
+		}
+		for i := range m.value.Len() {
+			fmt.Fprintf(out, "%c\n    ", "[,"[min(i, 1)])
+			if err := print(m.value.Index(i).Interface(), "    "); err != nil {
+				return err
+			}
+		}
+		out.WriteString("\n  ]")
+	}
+	_, err := out.WriteString("\n}\n")
+	return err
+}
+
+// A member is one of a document.
+type member struct {
+	name  string
+	value reflect.Value
+}
+
+// membersOf returns the members of a struct that all have a name of their own
+// in JSON, but for those that are left out, and whether v is such a struct.
+func membersOf(v any) (members []member, ok bool) {
+	of := reflect.Indirect(reflect.ValueOf(v))
+	if _, own := v.(json.Marshaler); own || of.Kind() != reflect.Struct {
+		return nil, false
+	}
+	for i := range of.NumField() {
+		field := of.Type().Field(i)
+		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
+		switch {
+		case name == "-":
+			continue
+		case !field.IsExported() || field.Anonymous || name == "":
+			return nil, false
+		case options == "omitempty" && isEmpty(of.Field(i)), options == "omitzero" && of.Field(i).IsZero():
+			continue
+		case options != "" && options != "omitempty" && options != "omitzero":
+			return nil, false
+		}
+		members = append(members, member{name, of.Field(i)})
+	}
+	return members, len(members) > 0
+}
+
+// isEmpty is what encoding/json calls empty.
+func isEmpty(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.Slice, reflect.Map, reflect.String, reflect.Array:
+		return v.Len() == 0
+	case reflect.Struct:
+		return false
+	}
+	return v.IsZero()
 }
 
 // isJSON reports whether documents are asked for, in either form.
