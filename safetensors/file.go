@@ -10,6 +10,7 @@ import (
 	"iter"
 	"maps"
 	"os"
+	"syscall"
 )
 
 // A File is one open safetensors file, whose header has been checked in
@@ -245,6 +246,18 @@ func (f *File) DataOffset() int64 { return prefixLen + int64(len(f.h.text)) }
 
 // Header returns a copy of the header's text, padding included.
 func (f *File) Header() []byte { return bytes.Clone(f.h.text) }
+
+// SyscallConn gives access to the system's file, for those who ask the system
+// about it or read it another way. It implements [syscall.Conn]. If the file
+// is not read from an [*os.File], as that of [Map] is not, the error is
+// [errors.ErrUnsupported].
+func (f *File) SyscallConn() (syscall.RawConn, error) {
+	// Not any syscall.Conn: a type that embeds a file may read it differently.
+	if file, ok := f.r.(*os.File); ok {
+		return file.SyscallConn()
+	}
+	return nil, errors.ErrUnsupported
+}
 
 // Metadata returns the strings of __metadata__ in a new map, or nil if the
 // header has none.

@@ -152,6 +152,15 @@ func (t *Tensor) Slice(ranges ...Range) (*Slice, error) {
 // Size returns the size of the slice in bytes.
 func (s *Slice) Size() int64 { return s.size }
 
+// File returns the file that holds the slice.
+func (s *Slice) File() *File { return s.t.file }
+
+// Contiguous tells whether the slice is one run of bytes in its file, and at
+// which offset the run begins.
+func (s *Slice) Contiguous() (offset int64, ok bool) {
+	return s.t.begin + s.base, len(s.axes) == 0
+}
+
 // WriteTo writes the slice to w. It implements [io.WriterTo].
 func (s *Slice) WriteTo(w io.Writer) (int64, error) { return copyAt(w, s, s.size) }
 

@@ -1,0 +1,87 @@
+// Package load brings tensors into memory, as fast as the machine can.
+//
+// A [Loader] is asked for tensors, of one file or of all shards of a model,
+// and gives each as soon as it is there. An [Arena] is the memory that they
+// are in:
+//
+//	model, err := safetensors.OpenCheckpoint("model/")
+//	if err != nil {
+//		return err
+//	}
+//	defer model.Close()
+//
+//	var memory load.Arena
+//	defer memory.Free()
+//	loader := load.Loader{Arena: &memory}
+//	for t, err := range loader.Load(ctx, load.Tensors(model.All())) {
+//		if err != nil {
+//			return err
+//		}
+//		data, err := t.Bytes()
+//		…
+//	}
+//
+// A Loader with a Budget is for tensors that only pass through, to a GPU for
+// one: it takes no more memory than that. A [Request] can be for a slice, and
+// can name the memory that its bytes are to go to.
+//
+// # What is read
+//
+// Requests are sorted by file and offset. Those that lie side by side are read
+// as one; a gap between two of them is read over if it is less than a page, or
+// if it is less than 256 KiB and all such gaps are less than a twentieth of
+// what is needed. Reads are cut at multiples of 2 MiB of the file, where the
+// page cache keeps a file that this module wrote, and several workers make
+// them. A slice that is not one run of bytes is read as [safetensors.Slice]
+// reads it.
+//
+// Bytes in an Arena begin at the offset modulo 4096 that they have in the
+// file, as they do in a map: a file whose tensors are aligned, see
+// [safetensors.Encoder], is aligned in memory too.
+//
+// # The way
+//
+// What is fastest depends on the file system, on what is in the page cache,
+// and on how much memory there is. [Auto] decides, file by file:
+//
+//   - A file on a network file system, one of FUSE, or one of a kind that it
+//     does not know, is read ([Read]), by many workers. It is never mapped.
+//   - A local file that is hardly in the page cache, and too large to be there
+//     beside the tensors without pushing out what is, is read past the page
+//     cache ([Direct]); if it may be mapped and there is no Budget, [Map]
+//     serves it however large it is.
+//   - Any other local file is read, or mapped ([Populate]) if that is allowed.
+//
+// How much memory there is is what /proc/meminfo says is available, or less if
+// a cgroup allows less. Each way can be forced. What the system refuses, such
+// as direct reads, huge pages or maps, becomes the plain way without an error,
+// and [Tensor] says which way it came.
+//
+// On systems other than Linux there is one way, Read, and the memory of an
+// Arena is Go's.
+//
+// # Security
+//
+// What is read is bounded by what the caller asked for: sizes come from headers
+// that package safetensors has checked against the file, and a size that
+// disagrees with a tensor's dtype and shape is refused before anything is
+// allocated. Memory is the sum of the tensors, or the Budget. A file that
+// shrinks or fails while it is read gives an error.
+//
+// A map is another matter. If its file is truncated while it is mapped, or the
+// disk or the server behind it fails, touching the bytes that are gone is a
+// fault, which ends the program. A goroutine that has called
+// [runtime/debug.SetPanicOnFault] gets a panic instead, and can recover from
+// it; that is a choice for a tool that reads bytes once, in its own
+// goroutine, and none for a server, whose bytes are touched by libraries, by
+// kernels of a GPU and by system calls that it does not know of. This package
+// looks at the size of a file before it maps it, and reading ahead notices
+// what is missing by then, but nothing can promise the time after. So nothing
+// is mapped unless it is asked for: by [Loader].MayMap or by the Way. And who
+// may write to a file may change the bytes of a map of it, [Private] or not,
+// after they were checked; bytes that were read are the program's own.
+//
+// Memory of an Arena is not the collector's. [Tensor.Bytes] returns an error
+// once it was given back, but a slice that was taken before points to memory
+// that is gone or another tensor's.
+package load

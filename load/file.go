@@ -1,0 +1,99 @@
+package load
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/tensmith/tensmith/safetensors"
+)
+
+// A file is a file that pieces of a plan lie in.
+type file struct {
+	*safetensors.File
+	index       int
+	first, last int64 // offsets between which bytes are to be read
+
+	sys     *system
+	way     Way
+	direct  *os.File    // past the page cache
+	mapped  []byte      // all of it
+	refused atomic.Bool // the system has refused what the way takes
+
+	// What was found out when the way was chosen.
+	pageSize int64
+	network  bool
+	cold     bool // hardly in the page cache
+}
+
+// control calls f with the descriptor of the file, if it has one.
+func (f *file) control(do func(fd int) error) error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return control(conn, do)
+}
+
+func control(conn syscall.RawConn, do func(fd int) error) error {
+	var failed error
+	if err := conn.Control(func(fd uintptr) { failed = do(int(fd)) }); err != nil {
+		return err
+	}
+	return failed
+}
+
+// taken returns the way that bytes come by, after what was refused.
+func (f *file) taken() Way {
+	switch {
+	case !f.refused.Load():
+		return f.way
+	case f.way == Populate:
+		return Map
+	case f.way == Private:
+		return Private // whose pages are read as they are touched
+	}
+	return Read
+}
+
+// readAt reads as much as p has room for, or says at which byte the file
+// ended.
+func (f *file) readAt(p []byte, off int64) error {
+	n, err := f.ReadAt(p, off)
+	if n == len(p) {
+		return nil
+	}
+	if err == nil || err == io.EOF {
+		return &safetensors.FormatError{File: f.Name(), Offset: off + int64(n), Err: safetensors.ErrTruncated,
+			Detail: fmt.Sprintf("the file has shrunk since it was opened with %d bytes", f.Size())}
+	}
+	return err
+}
+
+// readAligned reads the bytes between two offsets into p, which begins and
+// ends with the pages that hold them, past the page cache if the way is that.
+func (f *file) readAligned(p []byte, begin, end int64) error {
+	lo := floor(begin)
+	if f.way == Direct && !f.refused.Load() {
+		n, err := f.sys.pread(f.direct, p, lo)
+		switch {
+		case err == nil && int64(n) >= end-lo:
+			return nil
+		case err == nil:
+			// The last block of a file is short; the plain way knows whether it
+			// is too short. What it reads again is at most a block.
+			begin = max(begin, floor(lo+int64(max(n, 0))))
+		default:
+			f.refused.Store(true)
+		}
+	}
+	return f.readAt(p[begin-lo:end-lo], begin)
+}
+
+func (f *file) close() {
+	if f.direct != nil {
+		f.direct.Close()
+	}
+}

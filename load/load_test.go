@@ -1,0 +1,512 @@
+package load
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tensmith/tensmith/safetensors"
+)
+
+// random returns n bytes that are the same in every run.
+func random(seed uint64, n int) []byte {
+	b := make([]byte, n)
+	r := rand.New(rand.NewPCG(seed, 1))
+	for i := range b {
+		b[i] = byte(r.Uint32())
+	}
+	return b
+}
+
+// entry returns a tensor of one dimension and n elements.
+func entry(name string, d safetensors.DType, n int) safetensors.Entry {
+	data := random(uint64(n)+uint64(d), n*d.Bits()/8)
+	return safetensors.Entry{Info: safetensors.Info{Name: name, DType: d, Shape: []uint64{uint64(n)}}, Data: bytes.NewReader(data)}
+}
+
+// entries are tensors of all dtypes: scalars as small as they can be, so that
+// offsets are odd, empty ones, ones around the sizes at which this package
+// does something else, and one of several blocks.
+func entries() (all []safetensors.Entry) {
+	for d := safetensors.Bool; d <= safetensors.U64; d++ {
+		for i, n := range []int{0, 8, 24, 1000} {
+			all = append(all, entry(fmt.Sprintf("%s.%d", d, i), d, n))
+		}
+	}
+	for i, n := range []int{page - 1, page + 1, small - 1, small + 3, blockSize - 5, blockSize + 7, 3*blockSize + 1} {
+		all = append(all, entry(fmt.Sprintf("large.%d", i), safetensors.U8, n))
+	}
+	return append(all, entry("matrix", safetensors.BF16, 0), safetensors.Entry{
+		Info: safetensors.Info{Name: "rows", DType: safetensors.BF16, Shape: []uint64{300, 2000}},
+		Data: bytes.NewReader(random(7, 300*2000*2)),
+	})
+}
+
+// shards writes the entries to several files and opens them.
+func shards(t testing.TB, dir string) *safetensors.Checkpoint {
+	t.Helper()
+	e := &safetensors.Encoder{NoSync: true}
+	if _, err := e.WriteShards(context.Background(), filepath.Join(dir, "model.safetensors"), 4<<20, entries()); err != nil {
+		t.Fatal(err)
+	}
+	return checkpoint(t, dir)
+}
+
+func checkpoint(t testing.TB, name string) *safetensors.Checkpoint {
+	t.Helper()
+	c, err := safetensors.OpenCheckpoint(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// an arena that is freed with the test.
+func arena(t testing.TB) *Arena {
+	a := new(Arena)
+	t.Cleanup(func() {
+		if err := a.Free(); err != nil {
+			t.Error(err)
+		}
+	})
+	return a
+}
+
+// requests are the tensors of c, slices of the matrix, and one tensor twice.
+func requests(t testing.TB, c *safetensors.Checkpoint) []Request {
+	t.Helper()
+	all := Tensors(c.All())
+	rows, err := c.Tensor("rows")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ranges := range [][]safetensors.Range{
+		{safetensors.Span(10, 20)},
+		{safetensors.Span(15, 290)}, // overlaps
+		{safetensors.Span(5, 5)},
+		{{}, safetensors.Span(0, 1000)},
+		{{}, safetensors.Index(3)},
+		{safetensors.Span(0, 300).Every(7), safetensors.Span(1, 2000).Every(3)},
+	} {
+		s, err := rows.Slice(ranges...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, Request{Info: s.Info, Data: s})
+	}
+	return append(all, Request{Info: rows.Info, Data: rows})
+}
+
+// want returns the bytes that a request is for.
+func want(t testing.TB, r Request) []byte {
+	t.Helper()
+	b, err := r.Data.(interface{ Bytes() ([]byte, error) }).Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// load loads the requests and holds every tensor to what the file has.
+func load(t testing.TB, l *Loader, requests []Request) (ways map[Way]int) {
+	t.Helper()
+	seen := make([]bool, len(requests))
+	ways = map[Way]int{}
+	for tensor, err := range l.Load(context.Background(), requests) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := tensor.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := requests[tensor.Request]
+		if seen[tensor.Request] || tensor.Name != r.Name || !slices.Equal(tensor.Shape, r.Shape) || tensor.DType != r.DType {
+			t.Fatalf("tensor %s of request %d, which is %s", tensor.Name, tensor.Request, r.Name)
+		}
+		seen[tensor.Request] = true
+		if !bytes.Equal(got, want(t, r)) {
+			t.Fatalf("%s: wrong bytes of %s %s %d", tensor.Way, r.Name, r.DType, r.Shape)
+		}
+		if r.Into != nil && len(got) > 0 && &got[0] != &r.Into[0] {
+			t.Errorf("%s is not where it was to go", r.Name)
+		}
+		if len(got) > 0 {
+			ways[tensor.Way]++
+		}
+	}
+	if i := slices.Index(seen, false); i >= 0 {
+		t.Fatalf("request %d, %s, was not loaded", i, requests[i].Name)
+	}
+	return ways
+}
+
+// TestLoad loads by every way, into every kind of memory, in bounded memory
+// and not.
+func TestLoad(t *testing.T) {
+	c := shards(t, t.TempDir())
+	all := requests(t, c)
+	if len(c.Files()) < 3 {
+		t.Fatalf("only %d shards", len(c.Files()))
+	}
+	into := slices.Clone(all)
+	for i := range into {
+		if i%2 == 0 {
+			n, _ := into[i].DataSize()
+			into[i].Into = make([]byte, n)
+		}
+	}
+	for way := Auto; way <= Private; way++ {
+		for _, budget := range []int64{0, 3*blockSize + 1, 64 << 20} {
+			for _, workers := range []int{0, 1, 5} {
+				t.Run(fmt.Sprintf("%s/%d/%d", way, budget, workers), func(t *testing.T) {
+					l := &Loader{Way: way, Budget: budget, Workers: workers}
+					if !way.maps() {
+						load(t, l, all)
+						load(t, l, into)
+					}
+					l.Arena = arena(t)
+					load(t, l, all)
+					load(t, l, into)
+					if budget > 0 {
+						if held := l.Arena.Held(); held > 2*(budget+4*hugePage) {
+							t.Errorf("%d bytes held, budget %d", held, budget)
+						}
+					}
+					if err := l.Arena.Reset(); err != nil {
+						t.Fatal(err)
+					}
+					l.MayMap = true
+					load(t, l, all)
+				})
+			}
+		}
+	}
+}
+
+// TestProgress: numbers rise to the total, and tensors are no less than what
+// was said to be done.
+func TestProgress(t *testing.T) {
+	c := shards(t, t.TempDir())
+	var last, total int64
+	l := &Loader{Arena: arena(t), Progress: func(done, all int64) {
+		if done < last || done > all {
+			t.Errorf("%d after %d, of %d", done, last, all)
+		}
+		last, total = done, all
+	}}
+	var sum int64
+	for _, e := range entries() {
+		n, _ := e.DataSize()
+		sum += n
+	}
+	load(t, l, Tensors(c.All()))
+	if last != sum || total != sum {
+		t.Errorf("%d of %d done at the end, want %d", last, total, sum)
+	}
+}
+
+// goroutines waits until there are no more goroutines than there were.
+func goroutines(t *testing.T, before int) {
+	t.Helper()
+	for range 100 {
+		if runtime.NumGoroutine() <= before {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	buf := make([]byte, 1<<16)
+	t.Fatalf("%d goroutines, there were %d\n%s", runtime.NumGoroutine(), before, buf[:runtime.Stack(buf, true)])
+}
+
+// TestLeave leaves the loop early, and by panic: nothing is left running, no
+// file is left open, and the memory is there for the next.
+func TestLeave(t *testing.T) {
+	c := shards(t, t.TempDir())
+	all := requests(t, c)
+	before, open := runtime.NumGoroutine(), descriptors(t)
+	for way := Auto; way <= Private; way++ {
+		for _, budget := range []int64{0, 3*blockSize + 1} {
+			for leave := range 4 {
+				l := &Loader{Way: way, Budget: budget, Workers: 3, Arena: arena(t)}
+				n := 0
+				func() {
+					defer func() {
+						if e := recover(); e != nil && e != "left" {
+							panic(e)
+						}
+					}()
+					for _, err := range l.Load(context.Background(), all) {
+						if err != nil {
+							t.Fatal(err)
+						}
+						if n++; n > leave*20 {
+							if leave == 2 {
+								panic("left")
+							}
+							break
+						}
+					}
+				}()
+				goroutines(t, before)
+				if got := descriptors(t); got != open {
+					t.Fatalf("%d descriptors open, there were %d", got, open)
+				}
+				load(t, l, all)
+			}
+		}
+	}
+}
+
+// descriptors returns how many descriptors the process has open.
+func descriptors(t *testing.T) int {
+	d, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return 0 // no such thing here
+	}
+	return len(d)
+}
+
+func TestCancel(t *testing.T) {
+	c := shards(t, t.TempDir())
+	before := runtime.NumGoroutine()
+	cause := errors.New("enough")
+
+	// Before it begins, between two tensors, and while memory is waited for.
+	for _, at := range []int{0, 5, 40} {
+		ctx, cancel := context.WithCancelCause(context.Background())
+		if at == 0 {
+			cancel(cause)
+		}
+		n := 0
+		var failed error
+		l := &Loader{Arena: arena(t), Budget: 3*blockSize + 1, Workers: 2}
+		for tensor, err := range l.Load(ctx, Tensors(c.All())) {
+			if failed = err; err != nil {
+				break
+			}
+			if n++; n == at {
+				cancel(cause)
+			}
+			tensor.Keep()
+		}
+		cancel(nil)
+		if failed != cause || n != at {
+			t.Errorf("after %d of %d tensors: %v, want %v", n, at, failed, cause)
+		}
+		goroutines(t, before)
+	}
+}
+
+// TestBudget: what is kept is not written over, what is released makes room,
+// and a loop that keeps everything waits for a release or the context.
+func TestBudget(t *testing.T) {
+	c := shards(t, t.TempDir())
+	all := Tensors(c.All())
+	a := arena(t)
+	l := &Loader{Arena: a, Budget: 10 << 20}
+	type held struct {
+		t *Tensor
+		b []byte
+	}
+	var kept []held
+	check := func(h held) {
+		if !bytes.Equal(h.b, want(t, all[h.t.Request])) {
+			t.Fatalf("%s was written over while it was kept", h.t.Name)
+		}
+	}
+	for tensor, err := range l.Load(context.Background(), all) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := tensor.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tensor.Keep(); true {
+			kept = append(kept, held{tensor, b})
+		}
+		if len(kept) > 1 {
+			check(kept[0])
+			kept[0].t.Release()
+			if _, err := kept[0].t.Bytes(); len(kept[0].b) > 0 && !errors.Is(err, ErrFreed) {
+				t.Fatalf("bytes of a released tensor: %v", err)
+			}
+			kept = kept[1:]
+		}
+	}
+	for _, h := range kept {
+		check(h)
+		h.t.Release()
+		h.t.Release() // does nothing
+	}
+	if held := a.Held(); held > 10<<20+2*hugePage {
+		t.Errorf("%d bytes held", held)
+	}
+
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	var failed error
+	for tensor, err := range l.Load(ctx, all) {
+		if failed = err; err == nil {
+			tensor.Keep()
+		}
+	}
+	if failed != context.DeadlineExceeded {
+		t.Errorf("all kept: %v", failed)
+	}
+
+	for _, err := range (&Loader{Budget: 3 * blockSize}).Load(context.Background(), all) {
+		if !errors.Is(err, ErrBudget) || !strings.Contains(err.Error(), `"large.6"`) {
+			t.Errorf("a tensor larger than the budget: %v", err)
+		}
+	}
+}
+
+// TestBudgetOfGo bounds memory that is the collector's as well, and leaves
+// bytes alone that are not in an Arena.
+func TestBudgetOfGo(t *testing.T) {
+	c := shards(t, t.TempDir())
+	all := Tensors(c.All())
+	l := &Loader{Budget: 3*blockSize + 1}
+	var got []*Tensor
+	for tensor, err := range l.Load(context.Background(), all) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, tensor)
+	}
+	for _, tensor := range got {
+		if b, err := tensor.Bytes(); err != nil || !bytes.Equal(b, want(t, all[tensor.Request])) {
+			t.Fatalf("%s: %v", tensor.Name, err)
+		}
+	}
+}
+
+// TestTruncated shortens a file that is open: every way returns an error, and
+// none faults.
+func TestTruncated(t *testing.T) {
+	for way := Auto; way <= Private; way++ {
+		for _, cut := range []int64{1, page + 1, blockSize + 9} {
+			dir := t.TempDir()
+			name := filepath.Join(dir, "model.safetensors")
+			if err := new(safetensors.Encoder).WriteFile(context.Background(), name, entries()); err != nil {
+				t.Fatal(err)
+			}
+			c := checkpoint(t, name)
+			size := c.Files()[0].Size()
+			if err := os.Truncate(name, size-cut); err != nil {
+				t.Fatal(err)
+			}
+			for _, memory := range []*Arena{nil, arena(t)} {
+				if memory == nil && way.maps() {
+					continue
+				}
+				l := &Loader{Way: way, Arena: memory, MayMap: true}
+				var failed error
+				for tensor, err := range l.Load(context.Background(), Tensors(c.All())) {
+					if failed = err; err != nil {
+						break
+					}
+					if b, err := tensor.Bytes(); err == nil && tensor.Way != Map && tensor.Way != Private {
+						bytes.Count(b, []byte{1})
+					}
+				}
+				var format *safetensors.FormatError
+				if !errors.Is(failed, safetensors.ErrTruncated) || !errors.As(failed, &format) || format.File != name {
+					t.Errorf("%s, %d bytes cut: %v", way, cut, failed)
+				} else if format.Offset >= 0 && (format.Offset < size-cut || format.Tensor == "") {
+					t.Errorf("%s: the file ends at %d: %v", way, size-cut, failed)
+				}
+			}
+		}
+	}
+}
+
+// A failing reader fails at an offset.
+type failing struct {
+	io.ReaderAt
+	at  int64
+	err error
+}
+
+func (f failing) ReadAt(p []byte, off int64) (int, error) {
+	if off+int64(len(p)) > f.at {
+		return 0, f.err
+	}
+	return f.ReaderAt.ReadAt(p, off)
+}
+
+// TestReaders loads what is no file of the system, and data that is computed.
+func TestReaders(t *testing.T) {
+	var file bytes.Buffer
+	if err := new(safetensors.Encoder).Encode(&file, entries()); err != nil {
+		t.Fatal(err)
+	}
+	r := bytes.NewReader(file.Bytes())
+	f, err := safetensors.NewFile(r, r.Size())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := Tensors(f.All())
+	for way := Auto; way <= Private; way++ {
+		ways := load(t, &Loader{Way: way, Arena: arena(t), MayMap: true}, all)
+		if len(ways) != 1 || ways[Read] == 0 {
+			t.Errorf("%s: ways taken %v", way, ways)
+		}
+	}
+	broken := errors.New("broken")
+	f, err = safetensors.NewFile(failing{r, r.Size() - 10, broken}, r.Size())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var failed error
+	for _, err := range new(Loader).Load(context.Background(), Tensors(f.All())) {
+		failed = err
+	}
+	if !errors.Is(failed, broken) || !strings.Contains(failed.Error(), "tensor ") {
+		t.Errorf("a read that fails: %v", failed)
+	}
+}
+
+func TestRequestErrors(t *testing.T) {
+	info := safetensors.Info{Name: "x", DType: safetensors.F32, Shape: []uint64{2, 2}}
+	for name, r := range map[string]Request{
+		"no data":        {Info: info},
+		"too little":     {Info: info, Data: bytes.NewReader(make([]byte, 15))},
+		"no room":        {Info: info, Data: bytes.NewReader(make([]byte, 16)), Into: make([]byte, 15)},
+		"no dtype":       {Info: safetensors.Info{Name: "x"}, Data: bytes.NewReader(nil)},
+		"half a byte":    {Info: safetensors.Info{Name: "x", DType: safetensors.F4, Shape: []uint64{1}}},
+		"overflow":       {Info: safetensors.Info{Name: "x", DType: safetensors.F4, Shape: []uint64{1 << 33, 1 << 33}}},
+		"address space":  {Info: safetensors.Info{Name: "x", DType: safetensors.U8, Shape: []uint64{1<<63 - 1}}, Data: failing{}},
+		"data too short": {Info: info, Data: io.NewSectionReader(strings.NewReader("12345678901234567890"), 0, 16), Into: make([]byte, 17)},
+	} {
+		n := 0
+		for tensor, err := range new(Loader).Load(context.Background(), []Request{r}) {
+			if n++; err == nil || tensor != nil || !strings.Contains(err.Error(), `"x"`) {
+				t.Errorf("%s: %v, %v", name, tensor, err)
+			}
+		}
+		if n != 1 {
+			t.Errorf("%s: %d steps", name, n)
+		}
+	}
+	for _, l := range []*Loader{{Way: Map}, {Way: Private + 1}} {
+		for _, err := range l.Load(context.Background(), nil) {
+			if err == nil {
+				t.Errorf("%+v: no error", l)
+			}
+		}
+	}
+}

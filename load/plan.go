@@ -1,0 +1,196 @@
+package load
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"sort"
+	"sync"
+
+	"github.com/tensmith/tensmith/safetensors"
+)
+
+const (
+	// blockSize is where reads are cut: at multiples of it in the file. The
+	// page cache keeps a file in pieces as large as the writes that made it,
+	// which are cut there too where this module wrote it.
+	blockSize = 2 << 20
+
+	// page is what memory and direct reads are aligned to. No disk has larger
+	// blocks.
+	page = 4096
+
+	// wideGap is the widest gap between two tensors over which one read goes
+	// rather than two. Wider than a page, it must also be small beside what is
+	// needed.
+	wideGap = 256 << 10
+
+	// extentSize is the most that is read into one piece of memory, but for
+	// larger tensors.
+	extentSize = 64 << 20
+)
+
+// A piece is a request with its place in a file.
+type piece struct {
+	t          *Tensor     // nil when it has been read
+	file       *file       // nil if data must be asked
+	data       io.ReaderAt // of a piece without a file
+	begin, end int64       // in the file, or from 0 in data
+	into       []byte      // memory of the caller's
+	own        bool        // the memory is the piece's own, not part of an extent's
+	left       int64       // bytes not yet read
+}
+
+// An extent is a range of a file, or of data that must be asked, that is read
+// as one, and the pieces in it in the order of their offsets. Between two of
+// them is at most a gap that is cheaper to read than to skip.
+type extent struct {
+	file       *file
+	begin, end int64
+	pieces     []*piece
+
+	next  int64     // where the next chunk begins
+	taken int64     // bytes of the budget
+	held  int       // pieces that have not been released
+	mem   []byte    // begins at begin, rounded down to a page; nil if pieces have their own
+	extra *region   // that mem is, if it is not of the ring
+	once  sync.Once // gives the pieces memory of their own
+}
+
+// floor and ceil round to a page.
+func floor(n int64) int64 { return n &^ (page - 1) }
+func ceil(n int64) int64  { return (n + page - 1) &^ (page - 1) }
+
+// footprint returns the bytes that the extent takes as one piece of memory,
+// which keeps the alignment that its bytes have in the file.
+func (e *extent) footprint() int64 { return ceil(e.end) - floor(e.begin) }
+
+// own tells that the pieces have memory of their own.
+func (e *extent) own() bool { return e.pieces[0].own }
+
+// cost returns what the extent takes of the budget.
+func (e *extent) cost() (n int64) {
+	if !e.own() {
+		return e.footprint()
+	}
+	for _, p := range e.pieces {
+		if p.into == nil {
+			n += p.end - p.begin
+		}
+	}
+	return n
+}
+
+// cut returns the next chunk of the extent: up to the next multiple of
+// blockSize, so that no two chunks share a block of the page cache.
+func (e *extent) cut() (begin, end int64) {
+	begin = e.next
+	e.next = min(e.end, (begin/blockSize+1)*blockSize)
+	return begin, e.next
+}
+
+// overlapping returns the pieces that have bytes between two offsets.
+func (e *extent) overlapping(begin, end int64) []*piece {
+	i := sort.Search(len(e.pieces), func(i int) bool { return e.pieces[i].end > begin })
+	j := i + sort.Search(len(e.pieces)-i, func(j int) bool { return e.pieces[i+j].begin >= end })
+	return e.pieces[i:j]
+}
+
+// A plan is what is to be read.
+type plan struct {
+	count   int       // of tensors
+	empty   []*Tensor // nothing is to be read of them
+	extents []*extent
+	files   []*file
+	total   int64 // bytes of all tensors
+}
+
+// newPlan checks the requests. Pieces that are not given memory by the caller
+// get their own if own is true. No extent is larger than limit, unless it is
+// one tensor.
+func newPlan(requests []Request, own bool, limit int64) (*plan, error) {
+	p := &plan{count: len(requests)}
+	files := map[*safetensors.File]*file{}
+	pieces := make([]piece, 0, len(requests))
+	for i := range requests {
+		r := &requests[i]
+		size, err := r.size()
+		if err != nil {
+			return nil, err
+		}
+		// One by one: who keeps a tensor does not keep them all.
+		t := &Tensor{Info: r.Info, Request: i, Way: Read, data: r.Into}
+		if size == 0 {
+			if t.data == nil {
+				t.data = []byte{}
+			}
+			p.empty = append(p.empty, t)
+			continue
+		}
+		if p.total += size; p.total < 0 {
+			return nil, fmt.Errorf("tensor %.200q: %w: all together", r.Name, safetensors.ErrOverflow)
+		}
+		piece := piece{t: t, data: r.Data, end: size, into: r.Into, own: own || r.Into != nil, left: size}
+		if f, off := r.place(); f != nil {
+			if files[f] == nil {
+				files[f] = &file{File: f, index: len(p.files), first: off}
+				p.files = append(p.files, files[f])
+			}
+			piece.file, piece.begin, piece.end = files[f], off, off+size
+			piece.file.first, piece.file.last = min(piece.file.first, off), max(piece.file.last, off+size)
+		}
+		pieces = append(pieces, piece)
+	}
+	sorted := make([]*piece, len(pieces))
+	for i := range pieces {
+		sorted[i] = &pieces[i]
+	}
+	// File by file, as the offsets rise; data that must be asked comes last,
+	// as it was given.
+	slices.SortStableFunc(sorted, func(a, b *piece) int {
+		switch {
+		case a.file == nil || b.file == nil:
+			return cmp.Compare(order(a.file), order(b.file))
+		case a.file != b.file:
+			return cmp.Compare(a.file.index, b.file.index)
+		}
+		return cmp.Or(cmp.Compare(a.begin, b.begin), cmp.Compare(a.end, b.end))
+	})
+	p.extents = extents(sorted, limit)
+	return p, nil
+}
+
+func order(f *file) int {
+	if f == nil {
+		return 1
+	}
+	return 0
+}
+
+// extents groups sorted pieces. Pieces that overlap are never in the same
+// extent: each tensor has memory of its own.
+func extents(sorted []*piece, limit int64) (all []*extent) {
+	var e *extent
+	var needed int64
+	for i, p := range sorted {
+		if e == nil || p.file == nil || p.file != e.file || p.own != e.own() ||
+			p.begin < e.end || p.end-e.begin > limit || !bridges(p.begin-e.end, needed, e.end-e.begin) {
+			e = &extent{file: p.file, begin: p.begin, next: p.begin, pieces: sorted[i:i:i]}
+			all = append(all, e)
+			needed = 0
+		}
+		e.pieces = sorted[i-len(e.pieces) : i+1 : i+1]
+		e.end = p.end
+		needed += p.end - p.begin
+		e.held++
+	}
+	return all
+}
+
+// bridges tells whether a gap is read rather than skipped, given how much of
+// what was read so far was needed. Less than a page costs nothing; above that
+// all gaps together stay below one part in twenty.
+func bridges(gap, needed, read int64) bool {
+	return gap < page || gap <= wideGap && (read-needed+gap)*20 <= needed
+}

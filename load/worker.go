@@ -1,0 +1,165 @@
+package load
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/tensmith/tensmith/safetensors"
+)
+
+// errStopped is the state of a run whose loop was left.
+var errStopped = errors.New("the loop has ended")
+
+// small is the size below which bytes for memory of a tensor's own are copied
+// from a buffer, with their neighbours, rather than read by themselves.
+const small = 128 << 10
+
+// work reads chunks until there are no more.
+func (r *run) work() {
+	w := worker{r: r}
+	for {
+		c, ok := r.take()
+		if !ok {
+			return
+		}
+		if err := w.read(c); err != nil {
+			r.fail(c.e.name(err, c.begin))
+			return
+		}
+		r.complete(c)
+	}
+}
+
+// name adds the name of the tensor to an error of the bytes at offset off.
+func (e *extent) name(err error, off int64) error {
+	name := func(off int64) string {
+		p := e.overlapping(off, off+1)
+		if len(p) == 0 {
+			p = e.pieces[:1]
+		}
+		return p[0].t.Name
+	}
+	if format, ok := err.(*safetensors.FormatError); ok {
+		format.Tensor = name(max(off, format.Offset))
+		return format
+	}
+	return fmt.Errorf("tensor %.200q: %w", name(off), err)
+}
+
+// A worker has a buffer, for what cannot be read to where it belongs.
+type worker struct {
+	r   *run
+	buf []byte // of blockSize and a page, aligned to a page
+}
+
+func (w *worker) buffer() []byte {
+	if w.buf == nil {
+		w.buf = aligned(make([]byte, blockSize+2*page), page)[:blockSize+page]
+	}
+	return w.buf
+}
+
+// read reads a chunk.
+func (w *worker) read(c chunk) error {
+	e := c.e
+	lo := floor(e.begin)
+	switch {
+	case e.own():
+		e.once.Do(e.provide)
+		if e.file != nil {
+			return w.scatter(c)
+		}
+	case e.file != nil && e.file.mapped != nil:
+		return w.populate(c)
+	case e.file != nil:
+		return e.file.readAligned(e.mem[floor(c.begin)-lo:ceil(c.end)-lo], c.begin, c.end)
+	}
+	p := e.pieces[0]
+	n, err := p.data.ReadAt(p.t.data[c.begin:c.end], c.begin)
+	if int64(n) < c.end-c.begin {
+		if err == nil || err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		return err
+	}
+	return nil
+}
+
+// provide makes the memory of tensors that get their own from Go.
+func (e *extent) provide() {
+	for _, p := range e.pieces {
+		if p.into == nil {
+			p.t.data = make([]byte, p.end-p.begin)
+		}
+	}
+}
+
+// scatter reads a chunk of tensors that have memory of their own.
+func (w *worker) scatter(c chunk) error {
+	f := c.e.file
+	pieces := c.e.overlapping(c.begin, c.end)
+	if f.way == Direct && !f.refused.Load() {
+		return w.spread(c, pieces)
+	}
+	// Large parts are read to where they belong; what lies between them is
+	// read to the buffer.
+	for len(pieces) > 0 {
+		p := pieces[0]
+		if part := c.clip(p); part.end-part.begin >= small {
+			if err := f.readAt(p.t.data[part.begin-p.begin:part.end-p.begin], part.begin); err != nil {
+				return err
+			}
+			pieces = pieces[1:]
+			continue
+		}
+		n := 1
+		for n < len(pieces) {
+			if part := c.clip(pieces[n]); part.end-part.begin >= small {
+				break
+			}
+			n++
+		}
+		part := chunk{c.e, max(c.begin, p.begin), min(c.end, pieces[n-1].end)}
+		if err := w.spread(part, pieces[:n]); err != nil {
+			return err
+		}
+		pieces = pieces[n:]
+	}
+	return nil
+}
+
+// clip returns the part of the chunk that is the piece's.
+func (c chunk) clip(p *piece) chunk {
+	return chunk{c.e, max(c.begin, p.begin), min(c.end, p.end)}
+}
+
+// spread reads a chunk to the buffer and copies it to where its parts belong.
+func (w *worker) spread(c chunk, pieces []*piece) error {
+	lo := floor(c.begin)
+	buf := w.buffer()[:ceil(c.end)-lo]
+	if err := c.e.file.readAligned(buf, c.begin, c.end); err != nil {
+		return err
+	}
+	for _, p := range pieces {
+		part := c.clip(p)
+		copy(p.t.data[part.begin-p.begin:part.end-p.begin], buf[part.begin-lo:part.end-lo])
+	}
+	return nil
+}
+
+// populate reads the pages of a chunk of a map ahead, if the way asks for it.
+func (w *worker) populate(c chunk) error {
+	f := c.e.file
+	if f.way == Map || f.refused.Load() {
+		return nil
+	}
+	lo := floor(c.begin) &^ (f.pageSize - 1)
+	if err := w.r.sys.populate(f.mapped[lo:c.end]); err == nil {
+		return nil
+	}
+	// Either the system is too old, or touching these pages would be a fault:
+	// then reading them is an error.
+	f.refused.Store(true)
+	return f.readAt(w.buffer()[:c.end-c.begin], c.begin)
+}
