@@ -64,12 +64,12 @@ func EditMetadata(ctx context.Context, name string, metadata map[string]string) 
 	p := &plan{prefix: bytes.NewReader(prefix), size: data.Size(), groups: []group{{}, {begin: data.Size()}}, all: []Entry{{
 		Info: Info{DType: U8, Shape: []uint64{uint64(data.Size())}}, Data: section{data},
 	}}}
-	out, err := createAtomic(name)
+	out, err := createAtomic(name, &Encoder{})
 	if err != nil {
 		return false, err
 	}
 	defer out.abort()
-	if err := p.write(ctx, out.File, nil); err != nil {
+	if err := p.write(ctx, out, nil); err != nil {
 		return false, fmt.Errorf("%s: %w", name, err)
 	}
 	if err := out.finish(); err != nil {

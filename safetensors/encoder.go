@@ -55,6 +55,13 @@ type Encoder struct {
 	// system it may be lost or incomplete.
 	NoSync bool
 
+	// Direct lets a file be written past the page cache, as far as its data can
+	// be read at offsets and system and file system allow it: that spares the
+	// processor, and what others have in the page cache, but whoever reads the
+	// file next reads it from the disk. Without it only a file of more than half
+	// of the memory that is available is written so. The bytes are the same.
+	Direct bool
+
 	// Progress, if set, is called now and then with the number of bytes of
 	// data written so far, from one goroutine at a time.
 	Progress func(written int64)

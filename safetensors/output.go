@@ -3,14 +3,10 @@ package safetensors
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"sort"
@@ -39,105 +35,15 @@ func (e *Encoder) WriteFile(ctx context.Context, name string, entries []Entry) e
 		}
 		return errors.Join(err, f.Close())
 	}
-	f, err := createAtomic(name)
+	f, err := createAtomic(name, e)
 	if err != nil {
 		return err
 	}
 	defer f.abort()
-	f.noSync = e.NoSync
-	if err := plan.write(ctx, f.File, e.Progress); err != nil {
+	if err := plan.write(ctx, f, e.Progress); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return f.commit()
-}
-
-// An atomicFile is a file that takes its place when it is complete.
-type atomicFile struct {
-	*os.File
-	target string
-	noSync bool
-	done   bool
-}
-
-func createAtomic(name string) (*atomicFile, error) {
-	target := name
-	for range 40 { // as many links as Linux follows
-		link, err := os.Readlink(target)
-		if err != nil {
-			break
-		}
-		if !filepath.IsAbs(link) {
-			link = filepath.Join(filepath.Dir(target), link)
-		}
-		target = link
-	}
-	dir, base := filepath.Split(target)
-	var random [6]byte
-	rand.Read(random[:])
-	temp := filepath.Join(dir, "."+base[:min(len(base), 200)]+"."+hex.EncodeToString(random[:])+".tmp")
-	f, err := os.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
-	if err != nil {
-		// The name that the caller knows, not the temporary one.
-		var path *fs.PathError
-		if errors.As(err, &path) {
-			err = path.Err
-		}
-		return nil, &fs.PathError{Op: "create", Path: name, Err: err}
-	}
-	if info, err := os.Stat(target); err == nil {
-		f.Chmod(info.Mode().Perm()) // a mode that cannot be kept is no reason to fail
-	}
-	return &atomicFile{File: f, target: target}, nil
-}
-
-// commit makes the file durable and gives it its name.
-func (f *atomicFile) commit() error {
-	if err := f.finish(); err != nil {
-		return err
-	}
-	return f.publish()
-}
-
-// finish completes the content and, unless it was told not to, makes it
-// durable.
-func (f *atomicFile) finish() error {
-	var err error
-	if !f.noSync {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
-}
-
-// publish gives the file its name.
-func (f *atomicFile) publish() error {
-	if err := os.Rename(f.File.Name(), f.target); err != nil {
-		return err
-	}
-	f.done = true
-	if !f.noSync {
-		syncDir(filepath.Dir(f.target))
-	}
-	return nil
-}
-
-// abort removes the file unless it has been published.
-func (f *atomicFile) abort() {
-	if !f.done {
-		f.Close()
-		os.Remove(f.File.Name())
-	}
-}
-
-// syncDir makes a rename durable where directories can be synced.
-func syncDir(name string) {
-	d, err := os.Open(name)
-	if err != nil {
-		return // a directory may be writable and not readable
-	}
-	defer d.Close()
-	// Not every system and file system can sync a directory, and the rename
-	// is done: there is nothing to undo and nobody to blame.
-	_ = d.Sync()
 }
 
 // blockSize is where writes are cut. The page cache keeps a file in pieces as
@@ -271,15 +177,23 @@ func (w *progressWriter) Write(p []byte) (int, error) {
 }
 
 // write writes the whole file to f.
-func (p *plan) write(ctx context.Context, f *os.File, progress func(int64)) error {
-	if err := preallocate(f, p.prefix.Size()+p.size); err != nil {
+func (p *plan) write(ctx context.Context, f *atomicFile, progress func(int64)) error {
+	size := p.prefix.Size() + p.size
+	if err := preallocate(f.File, size); err != nil {
 		return err
 	}
 	all := p.sources()
-	out := &output{ctx: ctx, f: f, progress: progress, n: -p.prefix.Size()}
+	out := &output{ctx: ctx, f: f.File, durable: !f.noSync, progress: progress, n: -p.prefix.Size()}
 	if slices.ContainsFunc(all, func(s source) bool { return s.watcher() != nil }) {
-		return out.watched(all)
+		return out.watched(all) // which reads what it has written
 	}
+	out.direct = directTo(f.Name(), size, f.direct)
+	defer out.direct.close()
+	return out.write(all)
+}
+
+// write writes the pieces of a file, in order.
+func (o *output) write(all []source) error {
 	for len(all) > 0 {
 		// Pieces of one kind are taken together.
 		n := 1
@@ -288,9 +202,9 @@ func (p *plan) write(ctx context.Context, f *os.File, progress func(int64)) erro
 		}
 		var err error
 		if all[0].at != nil {
-			err = out.copy(all[:n])
+			err = o.copy(all[:n])
 		} else {
-			err = out.stream(all[:n])
+			err = o.stream(all[:n])
 		}
 		if err != nil {
 			return err
@@ -304,6 +218,8 @@ func (p *plan) write(ctx context.Context, f *os.File, progress func(int64)) erro
 type output struct {
 	ctx       context.Context
 	f         *os.File
+	direct    *direct
+	durable   bool
 	turn      sync.Mutex // of many who write at once, for whom a system would spin
 	streaming sync.Mutex
 	mu        sync.Mutex
@@ -318,20 +234,34 @@ func (o *output) writeAt(p []byte, off int64) error {
 	if _, err := o.f.WriteAt(p, off); err != nil {
 		return err
 	}
+	if o.durable && len(p) == blockSize {
+		// Whole blocks alone: a page that is being written back is waited for by
+		// whoever writes the rest of it.
+		writeBack(o.f, off, blockSize)
+	}
+	o.count(len(p))
+	return nil
+}
+
+// count tells how much has been written.
+func (o *output) count(n int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.n += int64(len(p))
+	o.n += int64(n)
 	if o.progress != nil && o.n > 0 {
 		o.progress(o.n)
 	}
-	return nil
 }
 
 // copy writes pieces that can be read at offsets, with several workers.
 func (o *output) copy(pieces []source) error {
 	begin, end := pieces[0].begin, pieces[len(pieces)-1].end
-	first, last := begin/blockSize, (end+blockSize-1)/blockSize
-	workers := int(min(int64(runtime.GOMAXPROCS(0)), 4, last-first))
+	size, atOnce := int64(blockSize), min(runtime.GOMAXPROCS(0), 4)
+	if o.direct.usable() {
+		size, atOnce = directBlock, directWorkers
+	}
+	first, last := begin/size, (end+size-1)/size
+	workers := int(min(int64(atOnce), last-first))
 	next := first
 	take := func() (int64, bool) {
 		next++
@@ -340,20 +270,40 @@ func (o *output) copy(pieces []source) error {
 	return handOut(workers, take, func() func(int64) error {
 		var buf []byte
 		return func(block int64) error {
-			from, to := max(begin, block*blockSize), min(end, (block+1)*blockSize)
+			from, to := max(begin, block*size), min(end, (block+1)*size)
 			p := held(from, to, pieces)
-			if p == nil {
+			if p == nil || o.direct.usable() && !isAligned(p) {
 				if buf == nil {
-					buf = make([]byte, min(blockSize, end-begin))
+					buf = alignedBlock(min(size, end-begin))
 				}
 				p = buf[:to-from]
 				if err := fill(p, from, pieces); err != nil {
 					return err
 				}
 			}
-			return o.writeAt(p, from)
+			return o.writePast(p, from)
 		}
 	})
+}
+
+// writePast writes past the page cache what can be written so, and the rest
+// into it, in blocks.
+func (o *output) writePast(p []byte, off int64) error {
+	if err := o.ctx.Err(); err != nil {
+		return context.Cause(o.ctx)
+	}
+	if n := o.direct.write(p, off); n > 0 {
+		o.count(n)
+		p, off = p[n:], off+int64(n)
+	}
+	for len(p) > 0 {
+		n := min(int64(len(p)), blockSize-off%blockSize)
+		if err := o.writeAt(p[:n], off); err != nil {
+			return err
+		}
+		p, off = p[n:], off+n
+	}
+	return nil
 }
 
 // handOut gives what take returns to several workers until there is no more or

@@ -61,17 +61,16 @@ func (e *Encoder) WriteShards(ctx context.Context, name string, size int64, entr
 	}()
 	written := int64(0)
 	for i, plan := range plans {
-		f, err := createAtomic(names[i])
+		f, err := createAtomic(names[i], e)
 		if err != nil {
 			return nil, err
 		}
-		f.noSync = e.NoSync
 		files = append(files, f)
 		var progress func(int64)
 		if e.Progress != nil {
 			progress = func(n int64) { e.Progress(written + n) }
 		}
-		if err := plan.write(ctx, f.File, progress); err != nil {
+		if err := plan.write(ctx, f, progress); err != nil {
 			return nil, fmt.Errorf("%s: %w", names[i], err)
 		}
 		if err := f.finish(); err != nil {
@@ -79,11 +78,10 @@ func (e *Encoder) WriteShards(ctx context.Context, name string, size int64, entr
 		}
 		written += plan.size
 	}
-	index, err := createAtomic(base + indexSuffix)
+	index, err := createAtomic(base+indexSuffix, e)
 	if err != nil {
 		return nil, err
 	}
-	index.noSync = e.NoSync
 	files = append(files, index)
 	if _, err := index.Write(indexText(total, weights)); err != nil {
 		return nil, err

@@ -15,9 +15,15 @@ import (
 func Cases(s Setting) []Case {
 	all := []Case{
 		{Name: "save/plain", Who: Ours, About: "write the tensors of a model from memory, without waiting for the disk",
-			Limits: []string{"probe/write"}, Goal: 0.9, Peers: 1.3, Files: []string{bigFile}, Run: save(true, outFile)},
+			Limits: []string{"probe/write"}, Goal: 0.9, Peers: 1.3, Files: []string{bigFile}, Run: save(safetensors.Encoder{NoSync: true}, false)},
 		{Name: "save/durable", Who: Ours, About: "the same, and make file, name and directory durable",
-			Limits: []string{"probe/write-direct"}, Goal: 0.9, Peers: 1.8, Files: []string{bigFile}, Run: save(false, outFile)},
+			Limits: []string{"probe/write-direct"}, Goal: 0.9, Peers: 1.8, Files: []string{bigFile}, Run: save(safetensors.Encoder{}, false)},
+		{Name: "save/direct", Who: Ours, About: "the same, past the page cache",
+			Limits: []string{"probe/write-direct"}, Goal: 0.9, Peers: 1.8, Files: []string{bigFile}, Run: save(safetensors.Encoder{Direct: true}, false)},
+		{Name: "save/durable-then-read", Who: Ours, About: "save durably, and read the file into memory that has been touched",
+			Files: []string{bigFile}, Run: save(safetensors.Encoder{}, true)},
+		{Name: "save/direct-then-read", Who: Ours, About: "the same, saved past the page cache",
+			Files: []string{bigFile}, Run: save(safetensors.Encoder{Direct: true}, true)},
 		{Name: "edit/in-place", Who: Ours, About: "change metadata where the header has room; the goal is 5 ms",
 			Peers: 2, Files: []string{editFile}, Run: editInPlace},
 		{Name: "edit/moved", Who: Ours, About: "change metadata where it has none: the file is written anew, durably",
@@ -87,16 +93,37 @@ func (c *Clock) model() ([]safetensors.Entry, error) {
 	return entries, nil
 }
 
-func save(noSync bool, name string) func(*Clock) error {
+// save times the writing of the model, and of reading it again if that is to
+// follow.
+func save(e safetensors.Encoder, thenRead bool) func(*Clock) error {
+	e.Metadata = map[string]string{"format": "pt"}
 	return func(c *Clock) error {
 		entries, err := c.model()
 		if err != nil {
 			return err
 		}
-		name := c.path(name)
+		to := []byte{}
+		if thenRead {
+			var free func()
+			if to, free, err = faulted(c.Bytes); err != nil {
+				return err
+			}
+			defer free()
+		}
+		name := c.path(outFile)
 		defer os.Remove(name)
-		e := &safetensors.Encoder{Metadata: map[string]string{"format": "pt"}, NoSync: noSync}
-		if err := c.Time(func() error { return e.WriteFile(c.Context, name, entries) }); err != nil {
+		err = c.Time(func() error {
+			if err := e.WriteFile(c.Context, name, entries); err != nil || !thenRead {
+				return err
+			}
+			f, err := os.Open(name)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			return preadAll(f, to, threads())
+		})
+		if err != nil {
 			return err
 		}
 		return c.checkFile(name)
