@@ -12,6 +12,10 @@ require (
 	// comes with the client of Sigstore. Apache-2.0.
 	github.com/coreos/go-oidc/v3 v3.17.0
 
+	// Tests: answers of a timestamp authority. BSD-2, and behind the client of
+	// Sigstore in any case.
+	github.com/digitorus/timestamp v0.0.0-20231217203849-220c5c2851b7
+
 	// Tests: the one way to print how two values differ.
 	github.com/google/go-cmp v0.7.0
 
@@ -78,7 +82,7 @@ require (
 	golang.org/x/oauth2 v0.36.0
 
 	// What the processor can do, for the kernel of package internal/digest; mappings
-	// and the page cache, for the probes of internal/bench.
+	// and the page cache, for load and the probes of internal/bench.
 	golang.org/x/sys v0.49.0
 
 	// Whether output is a terminal, and how wide, on every system.
@@ -97,7 +101,6 @@ require (
 	github.com/cpuguy83/go-md2man/v2 v2.0.7 // indirect
 	github.com/cyberphone/json-canonicalization v0.0.0-20241213102144-19d51d7fe467 // indirect
 	github.com/digitorus/pkcs7 v0.0.0-20230818184609-3a137a874352 // indirect
-	github.com/digitorus/timestamp v0.0.0-20231217203849-220c5c2851b7 // indirect
 	github.com/go-jose/go-jose/v4 v4.1.4 // indirect
 	github.com/go-logr/logr v1.4.4 // indirect
 	github.com/go-logr/stdr v1.2.2 // indirect
@@ -136,6 +139,7 @@ require (
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/jedisct1/go-minisign v0.0.0-20211028175153-1c139d1cc84b // indirect
 	github.com/klauspost/cpuid/v2 v2.0.9 // indirect
+	github.com/letsencrypt/boulder v0.20260309.0 // indirect
 	github.com/oklog/ulid/v2 v2.1.1 // indirect
 	github.com/opencontainers/go-digest v1.0.0 // indirect
 	github.com/pkg/browser v0.0.0-20240102092130-5ac0b6a4141c // indirect
@@ -149,6 +153,7 @@ require (
 	github.com/sigstore/timestamp-authority/v2 v2.1.3 // indirect
 	github.com/spf13/pflag v1.0.10 // indirect
 	github.com/theupdateframework/go-tuf v0.7.0 // indirect
+	github.com/titanous/rocacheck v0.0.0-20171023193734-afe73141d399 // indirect
 	github.com/transparency-dev/formats v0.1.1 // indirect
 	github.com/transparency-dev/merkle v0.0.2 // indirect
 	github.com/xeipuuv/gojsonpointer v0.0.0-20180127040702-4e3ac2762d5f // indirect

@@ -244,8 +244,22 @@ func (t *Trust) evidence(b *bundle.Bundle, result *verify.VerificationResult) (*
 			e.Time, e.TimeSource = e.Logged, "rekor"
 		}
 	}
-	if carried, _ := b.Timestamps(); stamps < len(carried) {
-		e.Warnings = append(e.Warnings, fmt.Sprintf("of the bundle's %d timestamps %d could not be verified", len(carried), len(carried)-stamps))
+	// The log's time would do. But a timestamp that is there and not good means
+	// tampering, or a trust that is not meant for the bundle, and Sigstore's
+	// specification of clients has them stop.
+	carried, err := b.Timestamps()
+	switch {
+	case err != nil:
+		return nil, err
+	case stamps == len(carried):
+	case len(t.root.TimestampingAuthorities()) > 0:
+		return nil, &Error{
+			Err: fmt.Errorf("keyless: %w: %d of the bundle's %d timestamps are not of an authority of the trusted root (%s), or not over this signature",
+				sign.ErrSignature, len(carried)-stamps, len(carried), t.Source),
+			Hint: "if the bundle has not been changed, a newer trusted root may know the authority: --trusted-root FILE",
+		}
+	default:
+		e.Warnings = append(e.Warnings, fmt.Sprintf("the trusted root (%s) knows no timestamp authority: the bundle's timestamps were not verified", t.Source))
 	}
 	if len(entries) > 1 {
 		// Which of them have convinced it, sigstore-go does not tell.
