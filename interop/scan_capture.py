@@ -23,6 +23,8 @@ labels, failed, current, depth = {}, set(), "", 0
 
 def keep(name, content, label, why):
     """Copies a file, a directory or bytes, each content once."""
+    if isinstance(content, str) and content.endswith(".manifest") and os.path.isfile(content):
+        content = name = os.path.dirname(content)  # which names layers beside it
     if isinstance(content, bytes):
         digest = hashlib.sha256(content).hexdigest()[:12]
     elif os.path.isdir(content):

@@ -27,7 +27,7 @@ func (t *trace) zip(b blob, at place) string {
 	for _, m := range d.members {
 		t.locate(b, at, d, m)
 	}
-	t.names(at, d)
+	t.names(b, at, d)
 	t.gaps(b, at, d)
 	a := &zipFile{t: t, b: b, at: at, d: d}
 	a.read()
@@ -97,6 +97,7 @@ type zipFile struct {
 	keys    keySet
 	used    map[*member]bool
 	script  bool
+	isSkops bool
 }
 
 // read reads every member. Pickles come first, for they tell which members are
@@ -136,6 +137,8 @@ func (z *zipFile) read() {
 		z.storages()
 	}
 	z.code()
+	z.isSkops = z.skops()
+	z.handlers()
 }
 
 // pickle reads a member that is called one.
@@ -322,6 +325,10 @@ func (z *zipFile) format() string {
 		return z.has(func(name string) bool { return strings.HasSuffix(name, suffix) })
 	}
 	switch {
+	case z.isSkops:
+		return "skops"
+	case is("mar-inf/manifest.json"):
+		return "torch-mar"
 	case is("constants.pkl"):
 		return "torchscript"
 	case is("data.pkl"):

@@ -34,6 +34,7 @@ func (t *trace) text(b blob, at place, head []byte, format string) {
 	if claimsArchive(lower) {
 		t.note("ST405", at, 0, format, "called an archive, and is none")
 	}
+	t.readText(b, at, format, lower)
 	switch {
 	case strings.HasSuffix(lower, ".yaml"), strings.HasSuffix(lower, ".yml"):
 		t.targets(b, at)
@@ -166,5 +167,66 @@ func (z *zipFile) torchScript(m *member) {
 		}
 		call := string(text[loc[0]:loc[1]])
 		z.t.note("ST343", in, int64(loc[0]), call, "calls "+call+", an operator that some library registers")
+	}
+}
+
+// templateNames are the endings of names of templates of Jinja, which chats
+// have in a file of their own.
+var templateNames = []string{".jinja", ".jinja2", ".j2", ".tmpl", ".template"}
+
+func isTemplateName(name string) bool {
+	return slices.Contains(templateNames, strings.ToLower(path.Ext(name)))
+}
+
+// readText reads a text that is a template, a document, or called a model.
+func (t *trace) readText(b blob, at place, format, lower string) {
+	text, err := b.at(0, maxSource)
+	if err != nil {
+		t.unreadable(at, 0, err)
+		return
+	}
+	hasEnding := func(end string) bool { return strings.HasSuffix(lower, end) }
+	switch {
+	case isTemplateName(lower):
+		t.template(at, -1, string(text))
+	case hasEnding(".yaml"), hasEnding(".yml"):
+		for _, m := range yamlTemplate.FindAllIndex(text, 64) {
+			t.template(at, int64(m[0]), string(text[m[0]:m[1]]))
+		}
+	case format == "xml", hasEnding(".pmml"), bytes.HasPrefix(bytes.TrimSpace(text[:min(64, len(text))]), []byte("<net ")):
+		t.xml(text, at)
+	case claimsModel(at.name):
+		if match := command(string(text)); match != "" {
+			t.note("ST353", at, -1, clip(match, 60), fmt.Sprintf("called a model, and is a text that holds %+q", clip(match, 60)))
+		}
+	}
+	t.pickleInText(b, at, text)
+}
+
+// yamlTemplate is an expression or a statement of Jinja on a line.
+var yamlTemplate = regexp.MustCompile(`\{[{%][^\n]{1,1000}?[}%]\}`)
+
+// handlers judges the sources of a model archive of TorchServe, which the
+// server imports and calls.
+func (z *zipFile) handlers() {
+	if !slices.ContainsFunc(z.d.members, func(m *member) bool { return m.name == "MAR-INF/MANIFEST.json" }) {
+		return
+	}
+	for _, m := range z.d.members {
+		if !m.readable || !strings.HasSuffix(strings.ToLower(m.name), ".py") {
+			continue
+		}
+		data, ok := z.open(m)
+		if !ok {
+			continue
+		}
+		text, err := data.at(0, maxSource)
+		if err != nil {
+			z.t.unreadable(z.at.in(m.name), 0, err)
+			continue
+		}
+		if name := sourceCall(string(text)); name != "" {
+			z.t.note("ST355", z.at.in(m.name), m.entry, name, "a program that the server runs, and that calls "+name)
+		}
 	}
 }

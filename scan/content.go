@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/tensmith/tensmith/convert"
+	"github.com/tensmith/tensmith/pickle"
 )
 
 // content looks into what is at a place, whatever it is called, and returns
@@ -32,7 +33,7 @@ func (t *trace) content(b blob, at place) string {
 	}
 	k, format := identify(head)
 	switch k {
-	case kindZip, kindTar, kindGzip, kindBzip2, kindXZ, kindLZMA, kindZlib, kindZstd, kindLZ4:
+	case kindZip, kindTar, kindGzip, kindBzip2, kindXZ, kindLZMA, kindZlib, kindZstd, kindLZ4, kindSevenZip:
 		if t.spent.inner--; t.spent.inner < 0 {
 			t.note("ST404", at, -1, "", "more archives within each other than a scan reads")
 			return format
@@ -99,6 +100,10 @@ func (t *trace) kind(b blob, at place, k kind, format string, head []byte) strin
 		}
 		return t.compressed(b, at, k, format)
 	case kindSevenZip:
+		if format == "7z" {
+			t.sevenZip(b, at)
+			return format
+		}
 		t.note("ST403", at, 0, format, "a "+format+" archive, which is not opened here")
 		return format
 	case kindNPY:
@@ -128,6 +133,9 @@ func (t *trace) kind(b blob, at place, k kind, format string, head []byte) strin
 		}
 		return format
 	case kindData:
+		if format == "tflite" {
+			t.tflite(b, at)
+		}
 		t.note("ST409", at, 0, format, "is "+format+", which holds no code")
 		return format
 	}
@@ -164,7 +172,9 @@ func (t *trace) unmarked(b blob, at place, head []byte) string {
 	}
 	switch detected {
 	case convert.JSON:
-		t.json(b, at)
+		if isTemplateName(at.name) || !t.json(b, at) {
+			t.text(b, at, head, "text") // a brace, and then something else
+		}
 		return string(detected)
 	case convert.HTML, convert.XML, convert.Text:
 		if claimsModel(at.name) {
@@ -183,13 +193,14 @@ func (t *trace) unmarked(b blob, at place, head []byte) string {
 		t.note("ST350", at, 0, "pe", "machine code, by its name")
 		return "pe"
 	}
-	if isMsgpack(b, head) {
+	if t.msgpack(b, at, head) {
 		return "msgpack"
 	}
 	if claimsModel(at.name) {
 		t.join(apart) // of which it is no sound one
 	}
 	t.note("ST405", at, 0, "", "a format that is not known here")
+	t.commandsIn(b, at)
 	return "unknown"
 }
 
@@ -218,6 +229,10 @@ func (t *trace) looseContent(b blob, at place, k kind, format string) string {
 			return t.compressed(b, at, k, format)
 		}
 	case kindSevenZip:
+		if format == "7z" {
+			t.sevenZip(b, at)
+			return format
+		}
 		t.note("ST403", at, 0, format, "a "+format+" archive, which is not opened here")
 		return format
 	case kindNPY:
@@ -225,7 +240,7 @@ func (t *trace) looseContent(b blob, at place, k kind, format string) string {
 		t.npy(b, at)
 		return format
 	case kindNative:
-		head, _ := b.at(0, 64)
+		head, _ := b.at(0, 1024)
 		if certainNative(head) {
 			t.note("ST350", at, 0, format, "machine code ("+format+")")
 			return format
@@ -299,7 +314,15 @@ func (t *trace) pickleFile(b blob, at place) string {
 
 // behind looks at what follows the last pickle of a file.
 func (t *trace) behind(b blob, at place, r reading) {
-	if r.count == 0 || r.end >= b.size || r.legacy {
+	if r.count == 0 {
+		// Nothing was read to its end, and a reader that tries again further
+		// on finds what stands there.
+		if e, ok := errors.AsType[*pickle.Error](r.err); ok && errors.Is(r.err, pickle.ErrMalformed) && !at.loose {
+			t.junk(b.rest(e.Offset+1), at, e.Offset+1)
+		}
+		return
+	}
+	if r.end >= b.size || r.legacy {
 		return
 	}
 	t.note("ST320", at, r.end, "", fmt.Sprintf("%d bytes behind the pickle", b.size-r.end))
@@ -328,6 +351,8 @@ func (t *trace) junk(b blob, at place, offset int64) {
 			apart := t.apart()
 			if apart.content(b.rest(int64(i)), loose) != "" && len(apart.findings) > 0 {
 				t.join(apart)
+			} else if c == 0x7f {
+				t.note("ST354", at, offset+int64(i), "elf", "the mark of a program (elf) in bytes that belong to nothing")
 			}
 		}
 	}

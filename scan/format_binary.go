@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/bits"
+	"strings"
 )
 
 // maxSearched is how much of an HDF5 file is searched for the model of Keras.
@@ -74,7 +75,10 @@ func (t *trace) gguf(b blob, at place) {
 	for i := uint64(0); i < pairs && c.err == nil && t.ctx.Err() == nil; i++ {
 		key := c.text(1 << 16)
 		kind := uint32(c.number(4))
-		if kind == 8 && bytes.Contains([]byte(key), []byte("chat_template")) {
+		if strings.HasPrefix(key, "/") || strings.Contains(key, "..") || strings.ContainsAny(key, "\\\x00") || strings.ContainsFunc(key, unprintable) {
+			t.note("ST610", at, c.off, clip(key, 80), fmt.Sprintf("the key %+q", clip(key, 80)))
+		}
+		if kind == 8 && isTemplateKey(key) {
 			offset := c.off
 			t.template(at, offset, c.text(1<<20))
 			continue
@@ -152,8 +156,9 @@ func (c *ggufCursor) skip(kind uint32, depth int) {
 }
 
 // isMsgpack tells whether a file is one map of msgpack with text for keys, as
-// Flax writes it, to its last byte. The format holds no code.
-func isMsgpack(b blob, head []byte) bool {
+// Flax writes it, to its last byte. The format holds no code. What visit gets is
+// values that may be text, with the bytes that tell their length.
+func isMsgpack(b blob, head []byte, visit func(text blob)) bool {
 	if c := head[0]; c&0xf0 != 0x80 && c != 0xde && c != 0xdf {
 		return false
 	}
@@ -212,6 +217,10 @@ func isMsgpack(b blob, head []byte) bool {
 		if skip > uint64(b.size-off) {
 			return false
 		}
+		if skip >= 8 && children == 0 {
+			text, _ := b.sub(off, int64(skip))
+			visit(text)
+		}
 		off += int64(skip)
 		if children > 0 {
 			if len(open) > 1000 {
@@ -231,4 +240,27 @@ func isMsgpack(b blob, head []byte) bool {
 		}
 	}
 	return false
+}
+
+// msgpack reads a file of Flax, and looks for commands in its strings, of
+// which the beginnings of arrays are taken for some.
+func (t *trace) msgpack(b blob, at place, head []byte) bool {
+	apart := t.apart()
+	left := 10_000
+	if !isMsgpack(b, head, func(text blob) {
+		if left--; left < 0 {
+			return
+		}
+		p, err := text.at(0, 4096)
+		if err != nil {
+			return // met again where the file is read
+		}
+		if match := command(string(p)); match != "" {
+			apart.note("ST353", at, text.off-b.off, clip(match, 60), fmt.Sprintf("a value holds %+q", clip(match, 60)))
+		}
+	}) {
+		return false
+	}
+	t.join(apart)
+	return true
 }

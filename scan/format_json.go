@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -12,18 +13,19 @@ import (
 const maxJSON = 64 << 20
 
 // json looks for what makes a program run code: the settings of transformers,
-// templates, layers of Keras.
-func (t *trace) json(b blob, at place) {
+// templates, layers of Keras. It tells whether it came to the end of a value.
+func (t *trace) json(b blob, at place) (whole bool) {
 	if claimsModel(at.name) && !strings.HasSuffix(at.name, ".metadata") {
 		t.note("ST405", at, 0, "json", "called a model, and is JSON")
 	}
 	if b.size > maxJSON {
 		t.note("ST408", at, maxJSON, "json", fmt.Sprintf("the first %d of %d bytes were looked into", maxJSON, b.size))
 	}
-	whole := t.jsonText(io.NewSectionReader(b, 0, min(b.size, maxJSON)), at, 0)
+	whole = t.jsonText(io.NewSectionReader(b, 0, min(b.size, maxJSON)), at, 0)
 	if !whole && b.size <= maxJSON && t.ctx.Err() == nil && strings.Contains(at.file, ".keras!") && at.name == "config.json" {
 		t.note("ST364", at, 0, "", "the description of the model is no JSON")
 	}
+	return whole
 }
 
 // jsonText walks the tokens, so that nothing nests deeper than there is
@@ -36,6 +38,8 @@ func (t *trace) jsonText(text io.Reader, at place, base int64) bool {
 	var open []json.Delim
 	key := ""
 	var keras kerasReader
+	var model jsonModel
+	defer func() { model.finish(t, at) }()
 	for {
 		tok, err := d.Token()
 		if err != nil || t.ctx.Err() != nil {
@@ -47,13 +51,14 @@ func (t *trace) jsonText(text io.Reader, at place, base int64) bool {
 		}
 		switch tok := tok.(type) {
 		case json.Delim:
-			keras.fetch = false
 			switch tok {
 			case '{', '[':
+				keras.open(tok == '[')
 				open = append(open, tok)
 				path = append(path, key)
 				key = ""
 			default:
+				keras.close(t, at, base+d.InputOffset())
 				if len(open) > 0 {
 					open, path = open[:len(open)-1], path[:len(path)-1]
 				}
@@ -66,6 +71,9 @@ func (t *trace) jsonText(text io.Reader, at place, base int64) bool {
 		case string:
 			if len(open) > 0 && open[len(open)-1] == '{' && key == "" {
 				key = tok
+				if len(open) == 1 {
+					model.key(key)
+				}
 				if key == "" {
 					key = "\x00"
 				}
@@ -74,6 +82,10 @@ func (t *trace) jsonText(text io.Reader, at place, base int64) bool {
 			t.jsonString(at, path, key, tok, base+d.InputOffset())
 			t.secret(at, base+d.InputOffset(), key, tok)
 			keras.text(t, at, key, tok, base+d.InputOffset())
+			model.text(key, tok, base+d.InputOffset())
+			if len(open) == 2 && path[1] == "layers" {
+				t.layer(at, base+d.InputOffset(), tok)
+			}
 			switch key {
 			case "class_name":
 				if tok == "Lambda" || tok == "__lambda__" {
@@ -123,7 +135,7 @@ func (t *trace) jsonString(at place, path []string, key, text string, offset int
 		t.note("ST502", at, offset, clip(text, 80), fmt.Sprintf("names code for transformers to run: %+q", clip(text, 80)))
 	case under("custom_pipelines"):
 		t.note("ST502", at, offset, clip(text, 80), fmt.Sprintf("names code of a pipeline: %+q", clip(text, 80)))
-	case under("chat_template") || under("default_chat_template") || key == "template" && strings.Contains(text, "{"):
+	case isTemplateKey(key) || slices.ContainsFunc(path, isTemplateKey), key == "template" && strings.Contains(text, "{"):
 		t.template(at, offset, text)
 	}
 	if key == "_target_" {
@@ -133,6 +145,9 @@ func (t *trace) jsonString(at place, path []string, key, text string, offset int
 		t.embedded(at, offset, text)
 	}
 }
+
+// isTemplateKey knows chat_template and what else is called like it.
+func isTemplateKey(key string) bool { return strings.Contains(key, "chat_template") }
 
 // embedded looks into a string that may be marshalled code, as Keras stores
 // that of a Lambda.

@@ -115,6 +115,9 @@ func isPE(head []byte) bool {
 	if len(head) < 64 || head[0] != 'M' || head[1] != 'Z' {
 		return false
 	}
+	if bytes.Contains(head[:min(len(head), 1024)], []byte("This program cannot be run in DOS mode")) {
+		return true // whatever the rest is, it is there to be taken for one
+	}
 	at := int64(le.Uint32(head[60:]))
 	if at+4 > int64(len(head)) {
 		return at < 1<<20 && at%4 == 0
@@ -183,6 +186,7 @@ var modelNames = []string{
 	".safetensors", ".pt", ".pth", ".bin", ".pkl", ".pickle", ".p", ".ckpt", ".pt2", ".ptl", ".mar", ".joblib", ".dill", ".dat", ".data", ".npy", ".npz",
 	".h5", ".hdf5", ".keras", ".onnx", ".pb", ".tflite", ".gguf", ".ggml", ".msgpack", ".model", ".nemo", ".pdparams", ".pdopt", ".pdmodel",
 	".mlmodel", ".engine", ".params", ".weights", ".th", ".t7", ".distcp", ".metadata", ".ot", ".llamafile", ".pte",
+	".rds", ".rda", ".rdata", ".cbm", ".dnn", ".cmf", ".rknn", ".trt", ".plan", ".mlpackage",
 }
 
 func claimsModel(name string) bool {

@@ -137,6 +137,7 @@ type watcher struct {
 	kept     []pickle.Value // that the final value need not hold
 	decodes  int            // strings decoded for a look into them
 	searched int            // long strings that were searched for secrets
+	sources  int            // that were searched for programs
 	events   int64
 }
 
@@ -459,6 +460,7 @@ func (w *watcher) finish(v pickle.Value) {
 		w.changed(v)
 		w.look(v)
 		w.secrets(v)
+		w.source(v)
 		return !w.isLoaded(v) && w.t.ctx.Err() == nil
 	}
 	for _, root := range append([]pickle.Value{v}, w.kept...) {

@@ -99,13 +99,27 @@ func (t *trace) protobuf(b blob, at place, head []byte) string {
 	whole := apart.fields(b, func(f field) bool {
 		seen[f.number]++
 		wires[f.number] = f.wire
-		return f.number < 64
+		return f.number < 64 || f.number >= 200 && f.number <= 3000 // as Core ML numbers its kinds
 	})
 	if !whole && len(seen) < 3 {
 		return ""
 	}
 	format := ""
+	core := 0
+	for number := range seen {
+		if number >= 200 {
+			core++
+		}
+	}
 	switch {
+	case core > 0:
+		if !whole || seen[1] != 1 || wires[1] != 0 || seen[2] != 1 || wires[2] != 2 {
+			return ""
+		}
+		format = "coreml"
+		m.coreML(b)
+	case whole && seen[1] == 1 && wires[1] == 2 && seen[2] == 1 && wires[2] == 2 && m.metaGraph(b):
+		format = "tf-metagraph"
 	case whole && seen[7] == 1 && wires[7] == 2 && seen[8] > 0 && wires[8] == 2 && (seen[1] == 0 || wires[1] == 0):
 		format = "onnx"
 		m.onnx(b)
@@ -240,6 +254,8 @@ func (m *message) onnxTensor(b blob, offset int64) {
 		case "location":
 			if value == "" || leaves(path.Clean(value)) {
 				m.t.note("ST370", m.at, offset, clip(value, 80), fmt.Sprintf("data outside of the model's directory: %+q", clip(value, 80)))
+			} else {
+				m.t.need(m.at, value)
 			}
 		case "offset", "length", "checksum", "basepath":
 		default:
@@ -262,6 +278,13 @@ func (m *message) savedModel(b blob) {
 		}
 		return true
 	})
+}
+
+// metaGraph reads a MetaGraphDef: meta_info_def = 1, graph_def = 2. It tells
+// whether there was a graph.
+func (m *message) metaGraph(b blob) bool {
+	m.each(b, 2, func(f field) { m.graph(f.data) })
+	return m.nodes > 0
 }
 
 // graph reads a GraphDef: node = 1, library = 2, of which function = 1, of
@@ -319,7 +342,10 @@ var fileNodes = map[string]string{
 	"FixedLengthRecordReader": "reads a file", "TextLineReader": "reads a file", "WholeFileReader": "reads a file", "TFRecordReader": "reads a file",
 	"TextLineDataset": "reads a file", "TFRecordDataset": "reads a file", "FixedLengthRecordDataset": "reads a file", "SqlDataset": "opens a database",
 	"PrintV2": "", "DebugIdentity": "", "DebugIdentityV2": "writes to an address", "DebugIdentityV3": "writes to an address",
-	"RpcCall": "calls another machine", "RemoteCall": "calls another machine", "XlaLaunch": "",
+	"TextLineReaderV2": "reads a file", "WholeFileReaderV2": "reads a file", "TFRecordReaderV2": "reads a file", "FixedLengthRecordReaderV2": "reads a file",
+	"FixedLengthRecordDatasetV2": "reads a file", "TFRecordDatasetV2": "reads a file", "DatasetToTFRecord": "writes a file", "ExperimentalDatasetToTFRecord": "writes a file",
+	"CreateSummaryFileWriter": "writes a file", "CreateSummaryDbWriter": "writes a database", "SnapshotDataset": "writes files", "SnapshotDatasetV2": "writes files",
+	"LoadLibrary": "loads a library", "RpcCall": "calls another machine", "RemoteCall": "calls another machine", "XlaLaunch": "",
 }
 
 // node reads a NodeDef: name = 1, op = 2.

@@ -111,3 +111,16 @@ func pickles(files []*File) {
 		}
 	}
 }
+
+// maxNeeds is how many names of other files are kept of one.
+const maxNeeds = 1000
+
+// need remembers a file that this one asks for, which whoever knows the
+// directory looks for. Of what lies in an archive it cannot be told.
+func (t *trace) need(at place, name string) {
+	name = path.Clean(name)
+	if at.depth > 0 || len(t.spent.needs) == maxNeeds || len(name) > 4096 || slices.Contains(t.spent.needs, name) || leaves(name) {
+		return
+	}
+	t.spent.needs = append(t.spent.needs, name)
+}

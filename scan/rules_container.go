@@ -75,6 +75,9 @@ var containerRules = []Rule{
 	{"ST425", Note, "Archives back to back",
 		"torch.distributed.checkpoint writes its files so. All of them were read here; readers of one archive see the last.",
 		"Nothing, if the files belong to such a checkpoint."},
+	{"ST426", Dangerous, "A link that leads out of the archive",
+		"Whoever unpacks the archive gets a link to a file of their own machine: later members, and programs that open the name, write or read there.",
+		"Do not unpack or load the file."},
 }
 
 // repositoryRules are about files beside each other.
@@ -97,6 +100,9 @@ var repositoryRules = []Rule{
 	{"ST506", Suspicious, "An index and the files disagree",
 		"The index of a model names a file that is not there, that lies outside of its directory, or that is no safetensors file.",
 		"Fetch index and files of the same revision."},
+	{"ST507", Dangerous, "A manifest that names files elsewhere",
+		"Whoever follows the manifest of an image opens a layer outside of its directory: any file of their machine.",
+		"Do not use the manifest."},
 	{"ST510", Suspicious, "A link that leaves the place",
 		"It leads to what was not scanned, and what changes without the scanned files changing.",
 		"Scan what it leads to. In the cache of Hugging Face, scan the directory of the repository, which has the blobs."},
@@ -143,4 +149,7 @@ var metadataRules = []Rule{
 	{"ST609", Suspicious, "A header with much padding",
 		"White space behind the header is skipped by readers. Aligning the data takes a few bytes of it.",
 		"`tensmith repack` writes the header afresh."},
+	{"ST610", Suspicious, "A key of metadata that is a path",
+		"Keys are names with dots. Programs that make files of them, or print them, are led elsewhere.",
+		"Do not use the file unless its origin is known."},
 }

@@ -223,14 +223,20 @@ func (s *scanner) file(ctx context.Context, f *File) {
 		}
 		r, f.Size = strings.NewReader(string(data)), int64(len(data))
 	}
-	f.scan(ctx, r, s.opts, s.room)
+	for _, name := range f.scan(ctx, r, s.opts, s.room) {
+		if _, err := fs.Stat(s.fsys, path.Join(path.Dir(f.Path), name)); err != nil {
+			f.add("ST375", -1, name, fmt.Sprintf("asks for %+q, which is not there", clip(name, 80)))
+		}
+	}
 }
 
-// scan reads the file.
-func (f *File) scan(ctx context.Context, r io.ReaderAt, opts *Options, shared room) {
+// scan reads the file. It returns the names of files beside it that it asks
+// for.
+func (f *File) scan(ctx context.Context, r io.ReaderAt, opts *Options, shared room) []string {
 	t := newTrace(ctx, opts, f.Size)
 	t.spent.room = shared
 	defer t.leave()
 	f.Format = t.content(blob{r, 0, f.Size}, place{file: f.Path, name: path.Base(f.Path)})
 	f.Findings, f.Dropped = t.findings, t.dropped
+	return t.spent.needs
 }

@@ -39,7 +39,7 @@ func (t *trace) tar(b blob, at place) string {
 		}
 		switch h.Typeflag {
 		case tar.TypeLink, tar.TypeSymlink:
-			t.note("ST419", in, here, clip(h.Linkname, 80), fmt.Sprintf("a link to %+q; torch and others extract it", clip(h.Linkname, 80)))
+			t.link(in, here, h.Name, h.Linkname, h.Typeflag == tar.TypeLink)
 			continue
 		case tar.TypeReg:
 		case tar.TypeDir, tar.TypeXGlobalHeader:

@@ -46,6 +46,7 @@ type spending struct {
 	inner   int64 // archives and compressed files
 	room    room
 	entered bool
+	needs   []string // files beside this one that it asks for, relative to its directory
 }
 
 // A room is for one file at a time: the bound on memory is for all files that are

@@ -330,7 +330,7 @@ func (t *trace) hidden(b blob, at place, from, to int64) {
 }
 
 // names tells of names that lead out of the archive or mean two members.
-func (t *trace) names(at place, d *directory) {
+func (t *trace) names(b blob, at place, d *directory) {
 	seen := map[string]*member{}
 	folded := map[string]*member{}
 	for _, m := range d.members {
@@ -341,7 +341,7 @@ func (t *trace) names(at place, d *directory) {
 			t.note("ST418", in, m.entry, "", fmt.Sprintf("control characters in a name: %+q", clip(m.name, 80)))
 		}
 		if m.made>>8 == 3 && m.external>>28 == 0xa { // S_IFLNK of Unix
-			t.note("ST419", in, m.entry, "", "the member is a symbolic link")
+			t.zipLink(b, in, m)
 		}
 		if other := seen[m.name]; other != nil {
 			t.note("ST410", in, m.entry, "", "a second member of that name")

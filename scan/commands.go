@@ -1,0 +1,195 @@
+package scan
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/tensmith/tensmith/pickle"
+)
+
+// Commands and calls that stand as text where nothing should: in strings of a
+// pickle, in weights of formats without code, in files of no known format.
+
+// commands are calls and command lines that no settings and no names of
+// tensors look like. They are long, so that random bytes do not hold them.
+var commands = regexp.MustCompile(`\b(?:os|posix|nt|base)\d?(?:\.|::)(?:system|popen|execute|exec[lv]\w*|spawn\w+)\s*\(|\bio\.popen\s*\(|\bsubprocess\.(?:run|call|Popen|check_\w+|getoutput)\s*\(|__import__\s*\(\s*\\?["']|` + evaluation + `|` +
+	`\b(?:curl|wget)\s[^\n|]{1,400}\|\s*(?:sudo\s+)?(?:ba|z|da|k)?sh\b|\b(?:ba|z|da)?sh -c\s+["'\w]|\bpython[23]? -c\s+["']|(?i:\bpowershell(?:\.exe)?\s+-\w+|\bcmd(?:\.exe)?\s+/c\s)`)
+
+// evaluation is a call of eval or exec that is no method, of which commands
+// knows those of a name.
+const evaluation = `(?:^|[^.\w])(?:eval|exec)\(\s*[A-Za-z_]\w*\s*[(,)]`
+
+var isEvaluation = regexp.MustCompile(evaluation)
+
+var commandHints = []string{"system", "popen", "execute", "exec", "spawn", "subprocess", "__import__", "eval", "curl", "wget", "sh -c", "python -c", "python2 -c", "python3 -c", "powershell", "cmd"}
+
+// command returns a call or a command line in a text, or "".
+func command(text string) string {
+	if len(text) < 8 {
+		return ""
+	}
+	return find(commands, text, lowerASCII(text), commandHints, nil)
+}
+
+// commandsIn searches the beginning of a file that nothing here reads.
+func (t *trace) commandsIn(b blob, at place) {
+	text, err := b.at(0, maxSource)
+	if err != nil {
+		return // told by whoever reads the whole
+	}
+	if len(text) > smallText {
+		t.large()
+	}
+	if match := command(string(text)); match != "" {
+		t.note("ST353", at, -1, clip(match, 60), fmt.Sprintf("holds %+q", clip(match, 60)))
+	}
+}
+
+// importStatements are those with which Python makes modules known, each on a
+// line or behind a semicolon.
+var importStatements = regexp.MustCompile(`(?m)(?:^|;)[ \t]*(?:import[ \t]+([\w.]+)(?:[ \t]+as[ \t]+(\w+))?|from[ \t]+([\w.]+)[ \t]+import[ \t]+(\w+)(?:[ \t]+as[ \t]+(\w+))?)`)
+
+// maxImports is how many statements of a source are followed.
+const maxImports = 64
+
+// sourceCall returns the dangerous function that Python source imports and
+// calls, or "". Comments and strings are not told from the rest, so what is
+// returned is what a reader should look at, no proof.
+func sourceCall(text string) string {
+	for _, m := range importStatements.FindAllStringSubmatch(text, maxImports) {
+		module, alias := m[1], m[2]
+		if module == "" {
+			full, called := m[3]+"."+m[4], m[5]
+			if called == "" {
+				called = m[4]
+			}
+			if runs(full) && calls(text, called) {
+				return full
+			}
+			continue
+		}
+		if alias == "" {
+			alias = module
+		}
+		for rest := text; ; {
+			i := strings.Index(rest, alias+".")
+			if i < 0 {
+				break
+			}
+			whole := i == 0 || !isWord(rest[i-1]) && rest[i-1] != '.'
+			rest = rest[i+len(alias)+1:]
+			n := 0
+			for n < len(rest) && isWord(rest[n]) {
+				n++
+			}
+			if name := module + "." + rest[:n]; whole && n > 0 && n < 64 && strings.HasPrefix(strings.TrimLeft(rest[n:min(n+8, len(rest))], " "), "(") && runs(name) {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
+// calls tells whether a name is followed by an opening bracket somewhere.
+func calls(text, name string) bool {
+	for {
+		i := strings.Index(text, name)
+		if i < 0 {
+			return false
+		}
+		before := i == 0 || !isWord(text[i-1]) && text[i-1] != '.'
+		text = text[i+len(name):]
+		if before && strings.HasPrefix(strings.TrimLeft(text[:min(8, len(text))], " "), "(") {
+			return true
+		}
+	}
+}
+
+func isWord(c byte) bool {
+	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+}
+
+// maxSourceText is how much of a string of a pickle is read as a program, and
+// maxSourceTexts how many strings are.
+const (
+	maxSourceText  = 64 << 10
+	maxSourceTexts = 256
+)
+
+// source looks for programs in plain data: source that imports and calls what
+// is dangerous, and pairs that name a module and a function of it.
+func (w *watcher) source(v pickle.Value) {
+	text, offset := "", int64(-1)
+	switch v := v.(type) {
+	case string:
+		text = v
+	case pickle.ByteString:
+		text = string(v)
+	case pickle.Range:
+		if raw, ok := w.b.sub(v.Offset, v.Size); ok && w.sources < maxSourceTexts {
+			w.sources++
+			head, _ := raw.at(0, maxSourceText)
+			text, offset = string(head), v.Offset
+		}
+	case *pickle.Dict:
+		w.namedCall(v)
+		return
+	}
+	if len(text) < 16 || !strings.Contains(text, "import ") || !strings.Contains(text, "(") {
+		return
+	}
+	if name := sourceCall(text[:min(len(text), maxSourceText)]); name != "" {
+		w.t.note("ST339", w.at, offset, name, "a string is a program that calls "+name)
+	}
+}
+
+// namedCall knows {"module": "webbrowser", "method": "open"}, of which a
+// program that reads such pairs makes a call.
+func (w *watcher) namedCall(d *pickle.Dict) {
+	if len(d.Pairs) > 64 {
+		return
+	}
+	module, function := "", ""
+	for _, p := range d.Pairs {
+		key, _ := pickle.Text(p.Key)
+		text, ok := pickle.Text(p.Value)
+		if !ok || len(text) > 100 {
+			continue
+		}
+		switch key {
+		case "module", "_module", "__module__", "module_name":
+			module = text
+		case "method", "function", "func", "func_name", "callable", "__class__", "attr":
+			function = text
+		}
+	}
+	if module != "" && function != "" && isDotted(module) && isDotted(function) && runs(module+"."+function) {
+		w.t.note("ST339", w.at, -1, module+"."+function, fmt.Sprintf("names the module %s and the function %s", module, function))
+	}
+}
+
+// hiddenPickle looks for a pickle of text opcodes within a text, where readers
+// that skip what they do not know find it.
+var hiddenPickle = regexp.MustCompile(`(?:^|[^\w.])c([A-Za-z_][\w.]{0,80})\n([A-Za-z_][\w.]{0,80})\n[(qp)X\x8cSVUIN0-9]`)
+
+func (t *trace) pickleInText(b blob, at place, text []byte) {
+	for _, m := range hiddenPickle.FindAllSubmatchIndex(text, 64) {
+		name := string(text[m[2]:m[3]]) + "." + string(text[m[4]:m[5]])
+		if !runs(name) {
+			continue
+		}
+		begin := int64(m[2]) - 1
+		in := at.in(fmt.Sprintf("bytes@%d", begin))
+		in.loose, in.junk = true, true
+		apart := t.apart()
+		if apart.content(b.rest(begin), in) == "" || !apart.has(Dangerous) {
+			continue
+		}
+		if begin <= 4 {
+			t.join(apart) // no text: a byte or two are there to hide it
+		}
+		t.note("ST330", at, begin, "text", fmt.Sprintf("a pickle within a text, which imports %s", name))
+		return
+	}
+}
