@@ -1,6 +1,7 @@
 package numeric
 
 import (
+	"encoding/binary"
 	"math"
 	"math/big"
 )
@@ -78,13 +79,37 @@ func (e *exact) merge(o *exact) {
 func (e *exact) big() *big.Float {
 	own := *e // readers of a sum may be several at a time
 	own.carry()
-	sum, limb := new(big.Int), new(big.Int)
-	for i := len(own.limbs) - 1; i >= 0; i-- {
-		sum.Lsh(sum, 32).Add(sum, limb.SetInt64(own.limbs[i]))
+	// All limbs but the highest are digits now, and the sum has its sign. Most
+	// of them are zero: numbers of a tensor lie within a few powers of two.
+	negative := own.limbs[len(own.limbs)-1] < 0
+	if negative {
+		for i := range own.limbs {
+			own.limbs[i] = -own.limbs[i]
+		}
+		own.carry()
+	}
+	first, end := 0, len(own.limbs)
+	for first < end && own.limbs[first] == 0 {
+		first++
+	}
+	for end > first && own.limbs[end-1] == 0 {
+		end--
+	}
+	digits := make([]byte, 0, 4*len(own.limbs)+8)
+	for i := end - 1; i >= first; i-- {
+		if i == len(own.limbs)-1 {
+			digits = binary.BigEndian.AppendUint64(digits, uint64(own.limbs[i])) // may have more than 32 bits
+			continue
+		}
+		digits = binary.BigEndian.AppendUint32(digits, uint32(own.limbs[i]))
+	}
+	sum := new(big.Int).SetBytes(digits)
+	if negative {
+		sum.Neg(sum)
 	}
 	// Twice the digits of a sum, so that a product is exact as well.
 	f := new(big.Float).SetPrec(5000).SetInt(sum)
-	return f.SetMantExp(f, -1074)
+	return f.SetMantExp(f, 32*first-1074)
 }
 
 // float64 returns the sum, rounded once, or +Inf.

@@ -43,7 +43,8 @@ func (s *Stats) Mean() float64 {
 	if s.Finite() == 0 || s.sum.inf {
 		return math.NaN()
 	}
-	mean, _ := new(big.Float).Quo(s.sum.big(), s.total()).Float64()
+	// More than enough digits to be rounded once more.
+	mean, _ := new(big.Float).SetPrec(256).Quo(s.sum.big(), s.total()).Float64()
 	return mean
 }
 
