@@ -10,9 +10,12 @@ import (
 	"os"
 )
 
-// rewriteAlign is where the data begins after an edit that had to move it:
-// the padding leaves room for later edits.
-const rewriteAlign = 4096
+// rewriteAlign is where the data begins after an edit that had to move it, and
+// rewriteSlack what the header then has to spare for later edits.
+const (
+	rewriteAlign = 4096
+	rewriteSlack = 1024
+)
 
 // EditMetadata replaces the metadata of the named file, or removes it if
 // metadata is nil. Nothing else of the header changes, and nothing of the
@@ -53,7 +56,7 @@ func EditMetadata(ctx context.Context, name string, metadata map[string]string) 
 		return true, f.Sync()
 	}
 
-	size := prefixLen + len(text)
+	size := prefixLen + len(text) + rewriteSlack
 	size += (rewriteAlign - size%rewriteAlign) % rewriteAlign
 	if size-prefixLen > maxHeaderLen {
 		size = prefixLen + maxHeaderLen

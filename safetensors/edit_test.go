@@ -7,8 +7,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -252,5 +254,54 @@ func TestEditPadding(t *testing.T) {
 	header := `{}` + strings.Repeat(" ", 10_000_000)
 	if _, inPlace := edit(t, header, "", map[string]string{"k": "v"}); !inPlace {
 		t.Error("10 MB of padding are not room enough")
+	}
+}
+
+// TestSlack states that a header has what it was told to have to spare, and
+// that metadata can grow by as much in place, no more.
+func TestSlack(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "a.safetensors")
+	entries := []Entry{u8("a", bytes.NewReader([]byte("abc")), 3)}
+	for _, slack := range []int{0, 1, 100, 5000} {
+		for _, align := range []int{0, 4096} {
+			e := &Encoder{Slack: slack, Align: align, Metadata: map[string]string{"k": ""}}
+			var out bytes.Buffer
+			if err := e.Encode(&out, entries); err != nil {
+				t.Fatal(err)
+			}
+			if err := e.WriteFile(t.Context(), name, entries); err != nil {
+				t.Fatal(err)
+			}
+			f, err := Open(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := f.Header()
+			spare := len(text) - len(bytes.TrimRight(text, " "))
+			if err := f.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if multiple := max(align, 8); spare < slack || spare >= slack+multiple || (prefixLen+len(text))%multiple != 0 {
+				t.Errorf("Slack %d, Align %d: %d bytes to spare in a header of %d", slack, align, spare, len(text))
+			}
+			for _, c := range []struct {
+				by   int
+				want bool
+			}{{spare, true}, {spare + 1, false}} {
+				inPlace, err := EditMetadata(t.Context(), name, map[string]string{"k": strings.Repeat("v", c.by)})
+				if err != nil || inPlace != c.want {
+					t.Errorf("Slack %d, Align %d: %d bytes more, in place %v (%v)", slack, align, c.by, inPlace, err)
+				}
+			}
+			// Written anew it has room again.
+			if inPlace, err := EditMetadata(t.Context(), name, map[string]string{"k": strings.Repeat("v", spare+1+rewriteSlack)}); err != nil || !inPlace {
+				t.Errorf("Slack %d, Align %d: no room after the file was written anew (%v)", slack, align, err)
+			}
+		}
+	}
+	for _, slack := range []int{-1, maxHeaderLen, math.MaxInt} {
+		if err := (&Encoder{Slack: slack}).Encode(io.Discard, entries); !errors.Is(err, ErrEntry) {
+			t.Errorf("Slack %d: %v, want %v", slack, err, ErrEntry)
+		}
 	}
 }

@@ -50,6 +50,11 @@ type Encoder struct {
 	// allows no gap in which to pad the others.
 	Align int
 
+	// Slack is how many bytes of the header, at least, are spaces at its end: as
+	// much may be added to the metadata later without writing the file anew, see
+	// [EditMetadata].
+	Slack int
+
 	// NoSync leaves it to the system when a file that is written reaches the
 	// disk. It still appears whole or not at all, but after a crash of the
 	// system it may be lost or incomplete.

@@ -96,6 +96,9 @@ func (e *Encoder) plan(entries []Entry) (*plan, error) {
 	if align < 8 || align&(align-1) != 0 || align > maxHeaderLen {
 		return nil, fmt.Errorf("%w: alignment %d is no power of two from 8 up", ErrEntry, e.Align)
 	}
+	if e.Slack < 0 || e.Slack > maxHeaderLen {
+		return nil, fmt.Errorf("%w: a header with %d bytes to spare", ErrEntry, e.Slack)
+	}
 	if len(entries) > math.MaxInt32 {
 		return nil, fmt.Errorf("%w: %d tensors", ErrEntry, len(entries)) // their names alone are over the limit
 	}
@@ -125,7 +128,7 @@ func (e *Encoder) plan(entries []Entry) (*plan, error) {
 		}
 	}
 	p.size = at
-	p.prefix, err = p.header(e.Metadata, align)
+	p.prefix, err = p.header(e.Metadata, align, e.Slack)
 	return p, err
 }
 

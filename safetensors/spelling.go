@@ -29,7 +29,7 @@ type headerText struct {
 
 // header returns the header, padded so that its end is a multiple of align,
 // and its length before it. It puts the groups at their places.
-func (p *plan) header(metadata map[string]string, align int) (text, error) {
+func (p *plan) header(metadata map[string]string, align, slack int) (text, error) {
 	h := &headerText{plan: p, head: append(make([]byte, prefixLen, 64), '{')}
 	if metadata != nil {
 		h.head = appendMetadata(h.head, metadata)
@@ -47,7 +47,7 @@ func (p *plan) header(metadata map[string]string, align int) (text, error) {
 	}
 	p.groups[last].text = end
 	end = max(end, int64(len(h.head))+1) // the last comma's place is the brace's
-	h.size = (end + int64(align) - 1) / int64(align) * int64(align)
+	h.size = (end + int64(slack) + int64(align) - 1) / int64(align) * int64(align)
 	if h.size-prefixLen > maxHeaderLen {
 		return nil, fmt.Errorf("header of %d bytes %w: %w", h.size-prefixLen, ErrEntry, ErrHeaderTooLarge)
 	}
