@@ -130,7 +130,7 @@ func (w *writing) files(o *output) int {
 // header returns the file that w would write, of which no more than the
 // header can be read.
 func (w *writing) header(o *output) (*safetensors.File, error) {
-	encoder := &safetensors.Encoder{Metadata: w.metadata, Align: o.align}
+	encoder := &safetensors.Encoder{Metadata: w.metadata, Align: o.align, Slack: o.room()}
 	var head headWriter
 	if err := encoder.Encode(&head, w.entries); err != nil && !errors.Is(err, errEnough) {
 		return nil, err

@@ -25,6 +25,7 @@ type output struct {
 	dryRun   bool
 	maxShard string
 	align    int
+	slack    string
 }
 
 // flags adds the flags of an output to cmd. shard is the default of
@@ -41,6 +42,7 @@ func (o *output) flags(cmd *cobra.Command, shard string, inPlace bool) {
 		f.StringVar(&o.maxShard, "max-shard", shard, "cut the output into files of at most this `SIZE`, and an index")
 	}
 	f.IntVar(&o.align, "align", 8, "let the data begin at a multiple of `N` bytes, a power of two")
+	f.StringVar(&o.slack, "slack", "0", "leave this `SIZE` of the header free, so that metadata can be edited in place")
 	f.BoolVar(&o.dryRun, "dry-run", false, "tell what would be done, and write nothing")
 }
 
@@ -50,6 +52,15 @@ func (o *output) limit() (int64, error) {
 		return 0, nil
 	}
 	return parseSize(o.maxShard)
+}
+
+// room returns how much of the header is to be left free; check has seen to the
+// flag.
+func (o *output) room() int {
+	if n, err := parseSize(o.slack); err == nil && n <= maxText/2 {
+		return int(n)
+	}
+	return 0
 }
 
 // check finds what is wrong with the flags themselves.
@@ -70,6 +81,8 @@ func (o *output) check() error {
 		return hinted{usagef("the name of a sharded model has to end in .safetensors, and %q does not", o.name), "shards are named after it: NAME-00001-of-00002.safetensors"}
 	case o.align < 8 || o.align&(o.align-1) != 0:
 		return usagef("--align is %d, not a power of two from 8 up", o.align)
+	case o.slack != "" && o.slack != "0" && o.room() == 0:
+		return usagef("--slack %q is no size, or larger than a header may be", o.slack)
 	case o.align > maxText/2:
 		return usagef("--align is %d, larger than a header may be", o.align)
 	}
@@ -214,7 +227,7 @@ func (a *app) produce(ctx context.Context, o *output, w *writing) error {
 	}
 	m := a.meter("writing", w.report.Bytes)
 	defer m.end()
-	encoder := &safetensors.Encoder{Metadata: w.metadata, Align: o.align, Progress: m.set}
+	encoder := &safetensors.Encoder{Metadata: w.metadata, Align: o.align, Slack: o.room(), Progress: m.set}
 	if limit == 0 {
 		write := encoder.WriteFile
 		if o.inPlace && runtime.GOOS == "windows" {
