@@ -244,5 +244,7 @@ func (s *system) region(n int64) (*region, error) {
 
 // aligned returns b from the first address on that is a multiple of n.
 func aligned(b []byte, n uintptr) []byte {
-	return b[-uintptr(unsafe.Pointer(unsafe.SliceData(b)))&(n-1):]
+	return b[-uintptr(address(b))&(n-1):]
 }
+
+func address(b []byte) int64 { return int64(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) }

@@ -28,7 +28,7 @@ const (
 
 	// extentSize is the most that is read into one piece of memory, but for
 	// larger tensors.
-	extentSize = 64 << 20
+	extentSize = 1 << 30
 )
 
 // A piece is a request with its place in a file.
@@ -65,6 +65,18 @@ func ceil(n int64) int64  { return (n + page - 1) &^ (page - 1) }
 // footprint returns the bytes that the extent takes as one piece of memory,
 // which keeps the alignment that its bytes have in the file.
 func (e *extent) footprint() int64 { return ceil(e.end) - floor(e.begin) }
+
+// align returns what the memory of the extent has in common with its place in
+// the file. A read of a block that goes to one huge page, if both begin at a
+// multiple of their size, is not in the way of another worker's, which would
+// make the same page ready. That matters only once, so memory that is bounded
+// is not spent on it.
+func (e *extent) align(budget int64) int64 {
+	if budget > 0 || e.footprint() < 2*hugePage {
+		return page
+	}
+	return hugePage
+}
 
 // own tells that the pieces have memory of their own.
 func (e *extent) own() bool { return e.pieces[0].own }

@@ -49,7 +49,7 @@ func (r *run) reserve() error {
 	var n int64
 	for _, e := range r.plan.extents {
 		if e.inArena() {
-			n += e.footprint()
+			n += e.footprint() + e.align(r.loader.Budget) - page
 		}
 	}
 	if b := r.loader.Budget; b > 0 {
@@ -60,7 +60,7 @@ func (r *run) reserve() error {
 		return nil
 	}
 	mem, err := r.loader.Arena.take(n)
-	r.ring.mem = mem
+	r.ring.mem, r.ring.base = mem, address(mem)&(hugePage-1)
 	return err
 }
 
@@ -153,7 +153,7 @@ func (r *run) allot(e *extent) bool {
 	budget := r.loader.Budget
 	switch {
 	case e.inArena():
-		mem, ok := r.ring.take(e)
+		mem, ok := r.ring.take(e, e.align(budget))
 		if !ok && r.stalled(e) {
 			e.extra, r.failed = r.loader.Arena.extra(e.footprint())
 			if ok = r.failed == nil; ok {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/tensmith/tensmith/safetensors"
 )
@@ -18,6 +19,11 @@ const small = 128 << 10
 // work reads chunks until there are no more.
 func (r *run) work() {
 	w := worker{r: r}
+	defer func() {
+		if w.buf != nil {
+			buffers.Put(&w.buf)
+		}
+	}()
 	for {
 		c, ok := r.take()
 		if !ok {
@@ -50,12 +56,18 @@ func (e *extent) name(err error, off int64) error {
 // A worker has a buffer, for what cannot be read to where it belongs.
 type worker struct {
 	r   *run
-	buf []byte // of blockSize and a page, aligned to a page
+	buf []byte
 }
+
+// buffers are of blockSize and a page, aligned to a page.
+var buffers = sync.Pool{New: func() any {
+	b := aligned(make([]byte, blockSize+2*page), page)[:blockSize+page]
+	return &b
+}}
 
 func (w *worker) buffer() []byte {
 	if w.buf == nil {
-		w.buf = aligned(make([]byte, blockSize+2*page), page)[:blockSize+page]
+		w.buf = *buffers.Get().(*[]byte)
 	}
 	return w.buf
 }
@@ -102,32 +114,30 @@ func (w *worker) scatter(c chunk) error {
 	if f.way == Direct && !f.refused.Load() {
 		return w.spread(c, pieces)
 	}
-	// Large parts are read to where they belong; what lies between them is
-	// read to the buffer.
+	// Large parts are read to where they belong, and so is a small one between
+	// two of them. Small neighbours are read to the buffer together.
 	for len(pieces) > 0 {
-		p := pieces[0]
-		if part := c.clip(p); part.end-part.begin >= small {
-			if err := f.readAt(p.t.data[part.begin-p.begin:part.end-p.begin], part.begin); err != nil {
-				return err
-			}
-			pieces = pieces[1:]
-			continue
-		}
-		n := 1
-		for n < len(pieces) {
-			if part := c.clip(pieces[n]); part.end-part.begin >= small {
-				break
-			}
+		n := 0
+		for n < len(pieces) && c.clip(pieces[n]).size() < small {
 			n++
 		}
-		part := chunk{c.e, max(c.begin, p.begin), min(c.end, pieces[n-1].end)}
-		if err := w.spread(part, pieces[:n]); err != nil {
+		var err error
+		if n > 1 {
+			err = w.spread(chunk{c.e, c.clip(pieces[0]).begin, c.clip(pieces[n-1]).end}, pieces[:n])
+		} else {
+			n = 1
+			p, part := pieces[0], c.clip(pieces[0])
+			err = f.readAt(p.t.data[part.begin-p.begin:part.end-p.begin], part.begin)
+		}
+		if err != nil {
 			return err
 		}
 		pieces = pieces[n:]
 	}
 	return nil
 }
+
+func (c chunk) size() int64 { return c.end - c.begin }
 
 // clip returns the part of the chunk that is the piece's.
 func (c chunk) clip(p *piece) chunk {
