@@ -47,7 +47,7 @@ var layout = []struct {
 		"the table of foreign formats is the one place that knows them all"},
 	{"convert/*", []string{"safetensors", "numeric", "pickle"}, nil,
 		"a foreign format knows neither the table nor its siblings"},
-	{"internal/bench", []string{"safetensors"}, []string{"golang.org/x/sys/unix"},
+	{"internal/bench", []string{"safetensors", "load"}, []string{"golang.org/x/sys/unix"},
 		"it times what programs would call, and asks the system for what the machine can do"},
 	{"internal/xzwindow", nil, []string{"github.com/ulikunitz/xz/lzma"},
 		"what a reader of .xz will ask for, for those who open it and those who scan it"},

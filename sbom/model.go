@@ -27,6 +27,7 @@ type Options struct {
 	// Name is what the model is called; if empty it is the repository's name,
 	// or else what the card calls it, or the name of the file or folder.
 	Name    string
+	Folder  string // name of the folder, where the file system does not tell
 	Version string // if empty, the commit
 
 	// Repo and Commit are those of the Hugging Face Hub, if it comes from there:
@@ -212,7 +213,7 @@ func (m *model) component(name string) *cdx.Component {
 	o := m.opts
 	c := &cdx.Component{
 		BOMRef: "model", Type: cdx.ComponentTypeMachineLearningModel, Version: cmp.Or(o.Version, o.Commit),
-		Name:     cmp.Or(o.Name, o.Repo[strings.LastIndex(o.Repo, "/")+1:], m.card.Name, baseName(name, m.dir)),
+		Name:     cmp.Or(o.Name, o.Repo[strings.LastIndex(o.Repo, "/")+1:], m.card.Name, m.baseName(name)),
 		Licenses: m.card.licenses(), ModelCard: &cdx.MLModelCard{ModelParameters: m.parameters()},
 		Properties: m.properties(), Components: m.files(), Pedigree: m.pedigree(),
 	}
@@ -240,14 +241,15 @@ func (m *model) component(name string) *cdx.Component {
 }
 
 // baseName is what a model is called that says nothing of itself.
-func baseName(name, dir string) string {
-	if base := path.Base(name); strings.HasSuffix(base, ".safetensors") {
+func (m *model) baseName(name string) string {
+	base := path.Base(name)
+	switch {
+	case strings.HasSuffix(base, ".safetensors"):
 		return strings.TrimSuffix(base, ".safetensors")
+	case m.dir != ".":
+		return path.Base(m.dir)
 	}
-	if dir == "." {
-		return "model"
-	}
-	return path.Base(dir)
+	return cmp.Or(m.opts.Folder, "model")
 }
 
 func (m *model) parameters() *cdx.MLModelParameters {

@@ -317,6 +317,7 @@ func (a *app) cast(ctx context.Context, c *casting, address string) error {
 			return err
 		}
 		r.Config = c.config
+		a.ledger.wrote(c.config)
 	}
 	r.writeReport = w.report
 	slices.SortStableFunc(r.Cast, r.worse)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -29,6 +30,7 @@ type conversion struct {
 	digests bool
 	verify  bool
 	sync    bool
+	origin  stating // of --provenance
 }
 
 func convertCommand(a *app) *cobra.Command {
@@ -44,7 +46,8 @@ it is refused, unless --extract-only asks for its tensors alone.
 
 The output is NAME.safetensors beside the input; shards stay shards. The report
 lists each tensor with its SHA-256 before and after, what shares memory, what
-was left out, and whether anything was lost.
+was left out, and whether anything was lost. --provenance FILE states what was
+converted to what, as a document of in-toto that tensmith attest verify reads.
 
 With --json the report is one document. A file that is refused as malformed or
 dangerous has one with "error" in place of all else.
@@ -60,7 +63,11 @@ not what was written, 2 it could not be read or is of no format known here.`,
 			if c.out.name == "" && cmd.Flags().Changed("output") {
 				return hinted{usagef("-o names no file"), "leave it out, and the output stands beside the input"}
 			}
-			return a.convert(cmd.Context(), args[0], &c)
+			by, err := c.checkOrigin(cmd, a)
+			if err != nil {
+				return err
+			}
+			return a.convert(cmd.Context(), args[0], &c, by)
 		},
 	}
 	f := cmd.Flags()
@@ -81,10 +88,12 @@ not what was written, 2 it could not be read or is of no format known here.`,
 	f.BoolVar(&c.digests, "digests", true, "compute the SHA-256 of each tensor")
 	f.BoolVar(&c.sync, "sync", true, "wait until the output is on the disk")
 	f.BoolVar(&c.verify, "verify", false, "read input and output again and compare")
+	f.StringVar(&c.origin.name, "provenance", "", "state in this `FILE` what was converted, and how (SLSA); signed with --sign")
+	c.origin.flags(cmd)
 	return cmd
 }
 
-func (a *app) convert(ctx context.Context, address string, c *conversion) error {
+func (a *app) convert(ctx context.Context, address string, c *conversion, by signer) error {
 	if c.out.name == "" {
 		c.out.name = besides(address)
 	}
@@ -137,7 +146,9 @@ func (a *app) convert(ctx context.Context, address string, c *conversion) error 
 	if err != nil {
 		return err
 	}
-	f, err := convert.Open(p.fsys, p.name, &c.opts)
+	seen, started := &witness{FS: p.fsys}, time.Now()
+	defer func() { a.ledger.read(seen.files(p)...) }()
+	f, err := convert.Open(seen, p.name, &c.opts)
 	if err != nil {
 		return a.refusal(address, p, err)
 	}
@@ -172,6 +183,15 @@ func (a *app) convert(ctx context.Context, address string, c *conversion) error 
 		return a.refusal(address, p, err)
 	}
 	report.Input = address
+	a.ledger.wrote(report.Files...)
+	if report.Index != "" {
+		a.ledger.wrote(report.Index)
+	}
+	if err == nil && c.origin.name != "" {
+		if err := a.writeOrigin(ctx, c, by, origin{report, p, seen, started}); err != nil {
+			return err
+		}
+	}
 	if e := a.printConversion(report, c.list); e != nil {
 		return e
 	}

@@ -166,6 +166,7 @@ func (a *app) dequantize(ctx context.Context, d *dequantizing, address string) e
 			return err
 		}
 		r.Config = d.config
+		a.ledger.wrote(d.config)
 	}
 	r.writeReport = w.report
 	return a.printDequantized(d, r, w)

@@ -2,8 +2,13 @@ package main
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/binary"
 	"encoding/json"
+	"encoding/pem"
 	"io"
 	"os"
 	"path/filepath"
@@ -69,7 +74,16 @@ var documented = map[string][][]string{
 	"dequantize": {{quantDir + "nf4.safetensors", "-o", "DIR/out.safetensors", "--force"}, {quantDir + "gpt-oss.safetensors", "--dry-run"},
 		{"1", "HOSTILE", "-o", "DIR/none.safetensors"}},
 
-	"bench":      {{"--list"}, {"--list", "--case", "save/*"}},
+	"bench":  {{"--list"}, {"--list", "--case", "save/*"}},
+	"digest": {{realDir + "sharded"}, {"HOSTILE", "--hash", "blake3", "--shard-size", "2B"}},
+	"sign":   {{"key", "--private-key", "PRIVATE", "--signature", "DIR/out.sig", "HOSTILE", "--force"}},
+	"verify": {{"key", "--public-key", "PUBLIC", "--signature", "SIGNED", "HOSTILE"}, {"1", "key", "--public-key", "PUBLIC", "--signature", "SIGNED", realDir + "sharded"},
+		{"1", "key", "--public-key", "PUBLIC", "--signature", "POLICY", "HOSTILE"}},
+	"attest": {{"tensors", "HOSTILE"}, {"tensors", "HOSTILE", "-o", "DIR/out.json", "--force"}, {"verify", "--unsigned", "--attestation", "STATED", "HOSTILE"},
+		{"1", "verify", "--unsigned", "--attestation", "STATED", realDir + "numpy.safetensors"}, {"1", "verify", "key", "--public-key", "PUBLIC", "--attestation", "STATED", "HOSTILE"}},
+	"sbom":  {{realDir + "sharded"}, {"HOSTILE", "-o", "DIR/bom.json", "--force"}},
+	"audit": {{"verify", "LOG"}, {"1", "verify", "SUMS"}, {"1", "verify", "LOG", "--expect-head", strings.Repeat("1", 64)}},
+
 	"version":    {{}},
 	"completion": {{"bash"}},
 	"man":        {{"DIR"}},
@@ -89,13 +103,26 @@ func scene(t *testing.T) func(args []string) (want int, run []string) {
 	if code := run(t.Context(), []string{"hash", file}, nil, &sums, &words); code != exitYes {
 		t.Fatalf("hash: %d: %s", code, &words)
 	}
-	for name, text := range map[string]string{"SUMS": sums.String(), "GONE": sums.String() + strings.Repeat("0", 64) + "  gone\tfile\n",
+	private, public := keyPair(t)
+	for name, text := range map[string]string{"PRIVATE": private, "PUBLIC": public, "SUMS": sums.String(), "GONE": sums.String() + strings.Repeat("0", 64) + "  gone\tfile\n",
 		"POLICY": "mode = \"enforce\"\n"} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o666); err != nil {
 			t.Fatal(err)
 		}
 	}
-	put := strings.NewReplacer("DIR", dir, "HOSTILE", file, "SUMS", filepath.Join(dir, "SUMS"), "GONE", filepath.Join(dir, "GONE"), "POLICY", filepath.Join(dir, "POLICY"))
+	for _, args := range [][]string{
+		{"sign", "key", "--private-key", filepath.Join(dir, "PRIVATE"), "--signature", filepath.Join(dir, "SIGNED"), "--audit", filepath.Join(dir, "LOG"), file},
+		{"attest", "tensors", file, "-o", filepath.Join(dir, "STATED")},
+	} {
+		if code := run(t.Context(), args, nil, io.Discard, &words); code != exitYes {
+			t.Fatalf("%s: %d: %s", args[0], code, &words)
+		}
+	}
+	names := []string{"DIR", dir, "HOSTILE", file}
+	for _, name := range []string{"SUMS", "GONE", "POLICY", "PRIVATE", "PUBLIC", "SIGNED", "STATED", "LOG"} {
+		names = append(names, name, filepath.Join(dir, name))
+	}
+	put := strings.NewReplacer(names...)
 	return func(args []string) (want int, run []string) {
 		if len(args) > 0 && (args[0] == "1" || args[0] == "2") {
 			want, args = int(args[0][0]-'0'), args[1:]
@@ -105,6 +132,24 @@ func scene(t *testing.T) func(args []string) (want int, run []string) {
 		}
 		return want, run
 	}
+}
+
+// keyPair makes a key, as PEM.
+func keyPair(t *testing.T) (private, public string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})), string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: known}))
 }
 
 // eachDocumented runs every verb in a format, twice, and hands on what it

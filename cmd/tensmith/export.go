@@ -181,6 +181,9 @@ func (a *app) export(ctx context.Context, r *exportRequest, address, what string
 	if err != nil {
 		return err
 	}
+	if r.o.name != "" {
+		a.ledger.wrote(r.o.name)
+	}
 	if parts := rolesOfTensor(in.Checkpoint, address, g.t.Name); parts != "" {
 		a.words("note: %s holds packed weights (%s): what was written are the stored codes", shorten(safe(g.t.Name), 80), parts)
 	}

@@ -297,6 +297,7 @@ func (a *app) editMeta(ctx context.Context, o *output, address string, e *edit) 
 		if report.InPlace, err = safetensors.EditMetadata(ctx, o.name, metadata); err != nil {
 			return o.explain(err)
 		}
+		a.ledger.wrote(o.name)
 		report.Output = append(report.Output, filepath.ToSlash(o.name))
 		if report.InPlace {
 			a.words("%s: edited in place", o.name)
@@ -310,6 +311,7 @@ func (a *app) editMeta(ctx context.Context, o *output, address string, e *edit) 
 		if err := a.editCopy(ctx, o, in.Files()[0], metadata); err != nil {
 			return o.explain(err)
 		}
+		a.ledger.wrote(o.name)
 		report.Output = append(report.Output, filepath.ToSlash(o.name))
 		a.words("wrote %s", o.name)
 	}

@@ -54,6 +54,9 @@ type app struct {
 	colored  bool // what color comes to
 	progress string
 	jobs     int
+
+	args   []string // as the user has them
+	ledger *ledger  // of --audit, or nil
 }
 
 // verbs is every verb, in the order of the help.
@@ -64,13 +67,14 @@ var verbs = []struct {
 	{"Look", []func(*app) *cobra.Command{infoCommand, lsCommand, treeCommand, headerCommand, showCommand, statsCommand, histCommand, pickleCommand}},
 	{"Judge", []func(*app) *cobra.Command{checkCommand, scanCommand, policyCommand, explainCommand, diffCommand, hashCommand, conformanceCommand}},
 	{"Change", []func(*app) *cobra.Command{convertCommand, metaCommand, selectCommand, dropCommand, renameCommand, mergeCommand, splitCommand, joinCommand, repackCommand, castCommand, dequantizeCommand, exportCommand}},
+	{"Trust", []func(*app) *cobra.Command{digestCommand, signCommand, verifyCommand, attestCommand, sbomCommand, auditCommand}},
 	{"Other", []func(*app) *cobra.Command{benchCommand, versionCommand, completionCommand, manCommand}},
 }
 
 // run is the command without a process around it.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	out := &stream{Writer: stdout}
-	a := &app{stdin: stdin, stdout: out, stderr: stderr}
+	a := &app{stdin: stdin, stdout: out, stderr: stderr, args: args}
 	root := a.root()
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
@@ -220,6 +224,9 @@ func (a *app) root() *cobra.Command {
 			cmd.DisableFlagsInUseLine = true
 			cmd.Flags().SortFlags = false
 			root.AddCommand(cmd)
+			if writes := []string{"sign", "attest", "sbom"}; group.group == "Change" || slices.Contains(writes, cmd.Name()) {
+				a.logged(cmd)
+			}
 		}
 	}
 	root.SetHelpCommand(a.helpCommand(root))

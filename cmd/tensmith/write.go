@@ -109,6 +109,7 @@ func (a *app) openInput(address string) (*input, error) {
 	for _, f := range c.Files() {
 		in.paths = append(in.paths, p.path(f.Name()))
 	}
+	a.ledger.read(in.paths...)
 	return in, nil
 }
 
@@ -237,6 +238,7 @@ func (a *app) produce(ctx context.Context, o *output, w *writing) error {
 			return o.explain(err)
 		}
 		w.report.Output = append(w.report.Output, filepath.ToSlash(o.name))
+		a.ledger.wrote(o.name)
 		m.end()
 		if index := o.index(); isRegular(index) {
 			a.words("note: readers of the directory go by %s, and not by the new file", index)
@@ -258,6 +260,7 @@ func (a *app) produce(ctx context.Context, o *output, w *writing) error {
 		w.report.Index = filepath.ToSlash(index)
 		written = append(written, index)
 	}
+	a.ledger.wrote(written...)
 	m.end()
 	stale := slices.DeleteFunc(before, func(name string) bool { return slices.Contains(written, name) })
 	if len(stale) > 0 {

@@ -1,0 +1,270 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tensmith/tensmith/sign"
+	"github.com/tensmith/tensmith/sign/keyless"
+)
+
+// A signer signs a payload; the bundle is JSON.
+type signer interface {
+	Sign(ctx context.Context, payloadType string, payload []byte) (bundle []byte, err error)
+}
+
+// A signing is the flags that say what to sign with.
+type signing struct {
+	privateKey, password, passwordFile string
+	certificate                        string
+	chain                              []string
+	tsa                                string
+	nonstandard                        bool
+
+	staging, ambient, outOfBand bool
+	trustConfig                 string
+	token, tokenFile            string
+	clientID, clientSecret      string
+	rekor                       int
+}
+
+// signingMethods has the methods that flags of signing are for.
+var signingMethods = map[string]string{
+	"private-key": "key certificate", "password": "key certificate", "password-file": "key certificate",
+	"signing-certificate": "certificate", "certificate-chain": "certificate",
+	"tsa-url": "key certificate", "allow-nonstandard-key": "key certificate", "reuse": "key",
+	"use-staging": "sigstore", "trust-config": "sigstore", "use-ambient-credentials": "sigstore", "identity-token": "sigstore",
+	"identity-token-file": "sigstore", "oauth-force-oob": "sigstore", "client-id": "sigstore", "client-secret": "sigstore", "rekor-version": "sigstore",
+}
+
+// secret are the flags whose values an audit log has no business with.
+var secret = []string{"password", "identity-token", "client-secret"}
+
+func (s *signing) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&s.privateKey, "private-key", "", "`FILE` of the private key, PEM")
+	f.StringVar(&s.password, "password", "", "its `PASSWORD`, which others on this machine may see")
+	f.StringVar(&s.passwordFile, "password-file", "", "`FILE` whose first line is its password")
+	f.StringVar(&s.certificate, "signing-certificate", "", "`FILE` of the key's certificate, PEM")
+	f.StringArrayVar(&s.chain, "certificate-chain", nil, "`FILE` of the certificates that lead to the root, PEM; may be given again")
+	f.StringVar(&s.tsa, "tsa-url", "", "get a timestamp (RFC 3161) from the authority at this `URL`")
+	f.BoolVar(&s.nonstandard, "allow-nonstandard-key", false, "sign with RSA and Ed25519, which other verifiers need not know")
+	f.StringVar(&s.token, "identity-token", "", "the identity `TOKEN` (OpenID Connect) to sign with")
+	f.StringVar(&s.tokenFile, "identity-token-file", "", "`FILE` of the token")
+	f.BoolVar(&s.ambient, "use-ambient-credentials", false, "sign as the job or service that this runs in")
+	f.BoolVar(&s.outOfBand, "oauth-force-oob", false, "open no browser: print its address, and read the code")
+	f.StringVar(&s.clientID, "client-id", "", "`ID` of this program at the identity provider")
+	f.StringVar(&s.clientSecret, "client-secret", "", "its `SECRET` there")
+	f.BoolVar(&s.staging, "use-staging", false, "sign with the instance at which Sigstore tests itself")
+	f.StringVar(&s.trustConfig, "trust-config", "", "sign with the instance of this `FILE`, a client trust configuration")
+	f.IntVar(&s.rekor, "rekor-version", 0, "`VERSION` of the transparency log, 1 or 2 (default: what the instance says)")
+}
+
+// check finds what is wrong with the flags, without a key or a network.
+func (s *signing) check(method string) error {
+	switch {
+	case method != "sigstore" && s.privateKey == "":
+		return usagef("--private-key is missing")
+	case method == "certificate" && s.certificate == "":
+		return usagef("--signing-certificate is missing")
+	case s.password != "" && s.passwordFile != "":
+		return usagef("--password and --password-file exclude each other")
+	case s.staging && s.trustConfig != "":
+		return usagef("--use-staging and --trust-config exclude each other")
+	case s.rekor < 0 || s.rekor > 2:
+		return usagef("--rekor-version is %d, not 1 or 2", s.rekor)
+	}
+	sources := 0
+	for _, given := range []bool{s.token != "", s.tokenFile != "", s.ambient} {
+		if given {
+			sources++
+		}
+	}
+	if sources > 1 {
+		return usagef("--identity-token, --identity-token-file and --use-ambient-credentials exclude each other")
+	}
+	return nil
+}
+
+// make returns what signs by a method. For an identity it asks whoever vouches
+// for it, so it is called when there is something to sign.
+func (a *app) signer(ctx context.Context, method string, s *signing) (signer, error) {
+	if method == "sigstore" {
+		return a.keylessSigner(ctx, s)
+	}
+	key, err := s.key()
+	if err != nil {
+		return nil, err
+	}
+	if s.tsa != "" {
+		key.Stamp = keyless.Stamp(s.tsa)
+	}
+	if method == "key" {
+		return key, nil
+	}
+	text, err := readFile("signing-certificate", s.certificate)
+	if err != nil {
+		return nil, err
+	}
+	leaf, err := sign.ParseCertificates(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.certificate, withoutPackage(err))
+	}
+	chain, err := readCertificates(s.chain)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range chain {
+		if !c.Equal(leaf[0]) {
+			leaf = append(leaf, c)
+		}
+	}
+	return sign.Certificate{Signer: key.Signer, Chain: leaf, Nonstandard: s.nonstandard, Stamp: key.Stamp}, nil
+}
+
+// key reads the private key.
+func (s *signing) key() (sign.Key, error) {
+	text, err := readFile("private-key", s.privateKey)
+	if err != nil {
+		return sign.Key{}, err
+	}
+	password := s.password
+	if s.passwordFile != "" {
+		line, err := readFile("password-file", s.passwordFile)
+		if err != nil {
+			return sign.Key{}, err
+		}
+		password, _, _ = strings.Cut(string(line), "\n")
+		password = strings.TrimSuffix(password, "\r")
+	}
+	k, err := sign.ParsePrivateKey(text, []byte(password))
+	if err != nil {
+		err = fmt.Errorf("%s: %w", s.privateKey, withoutPackage(err))
+		if strings.Contains(err.Error(), "password") && password == "" {
+			err = hinted{err, "--password-file FILE has it, or --password PASSWORD"}
+		}
+		return sign.Key{}, err
+	}
+	return sign.Key{Signer: k, Nonstandard: s.nonstandard}, nil
+}
+
+// readCertificates reads the certificates of several files.
+func readCertificates(names []string) (all []*x509.Certificate, err error) {
+	for _, name := range names {
+		text, err := readFile("certificate-chain", name)
+		if err != nil {
+			return nil, err
+		}
+		some, err := sign.ParseCertificates(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, withoutPackage(err))
+		}
+		all = append(all, some...)
+	}
+	return all, nil
+}
+
+func (a *app) keylessSigner(ctx context.Context, s *signing) (signer, error) {
+	trust, err := a.trust(ctx, s.staging, s.trustConfig, "", false)
+	if err != nil {
+		return nil, err
+	}
+	k := keyless.Signer{Trust: trust, Token: s.token, Rekor: s.rekor}
+	switch {
+	case s.tokenFile != "":
+		text, err := readFile("identity-token-file", s.tokenFile)
+		if err != nil {
+			return nil, err
+		}
+		k.Token = strings.TrimSpace(string(text))
+	case s.ambient:
+		from := ""
+		if k.Token, from, err = (keyless.Ambient{}).Token(ctx); err != nil {
+			return nil, withoutPackage(err)
+		}
+		a.words("note: signing with the identity of %s", from)
+	case s.token == "":
+		login := keyless.OAuth{Provider: trust.Provider(), ClientID: s.clientID, ClientSecret: s.clientSecret, OutOfBand: s.outOfBand, In: a.stdin, Out: a.stderr}
+		if k.Token, err = login.Token(ctx); err != nil {
+			return nil, withoutPackage(err)
+		}
+	}
+	return k, nil
+}
+
+// trust returns the deployment of Sigstore that flags name.
+func (a *app) trust(ctx context.Context, staging bool, config, root string, refresh bool) (*keyless.Trust, error) {
+	var trust *keyless.Trust
+	var err error
+	switch name := config + root; {
+	case staging:
+		trust, err = keyless.Repository{Mirror: keyless.Staging}.Trust(ctx)
+	case name != "":
+		flag := "trusted-root"
+		if root == "" {
+			flag = "trust-config"
+		}
+		text, e := readFile(flag, name)
+		if e != nil {
+			return nil, e
+		}
+		trust, err = keyless.ParseTrust(name, text)
+	case refresh:
+		trust, err = keyless.Repository{}.Trust(ctx)
+	default:
+		trust, err = keyless.PublicGood()
+	}
+	if err != nil {
+		return nil, withoutPackage(err)
+	}
+	return trust, nil
+}
+
+// tellTrust tells whom a verification believes, and how old that is.
+func (a *app) tellTrust(t *keyless.Trust) {
+	if t.AsOf.IsZero() {
+		a.words("note: trusted root: %s", t.Source)
+		return
+	}
+	days := int(time.Since(t.AsOf).Hours() / 24)
+	a.words("note: trusted root: %s, as of %s, %s ago", t.Source, t.AsOf.UTC().Format(time.DateOnly), plural(max(days, 0), "day"))
+}
+
+// earlier returns the digests of an earlier signature by the same key.
+func (s *signing) earlier(ctx context.Context, name string, written time.Time) (sign.Known, error) {
+	key, err := s.key()
+	if err != nil {
+		return nil, err
+	}
+	b, err := sign.ReadBundle(name)
+	if err != nil {
+		return nil, withoutPackage(err)
+	}
+	if _, err := (sign.KeyVerifier{Key: key.Signer.Public(), Nonstandard: s.nonstandard}).Verify(ctx, b); err != nil {
+		return nil, hinted{fmt.Errorf("%s: %w", name, withoutPackage(err)), "only digests that the same key has signed are reused"}
+	}
+	statement, err := b.Statement()
+	if err != nil {
+		return nil, withoutPackage(err)
+	}
+	m, err := statement.Manifest()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, withoutPackage(err))
+	}
+	if written.IsZero() {
+		return nil, errors.New("no time")
+	}
+	known := m.Known(written)
+	return func(p sign.Piece) (digest, source string) {
+		if digest, source = known(p); digest != "" {
+			source = name
+		}
+		return digest, source
+	}, nil
+}
