@@ -13,7 +13,7 @@ import (
 
 // Cases returns the cases of this module and the probes.
 func Cases(s Setting) []Case {
-	all := []Case{
+	all := append(loading(), []Case{
 		{Name: "save/plain", Who: Ours, About: "write the tensors of a model from memory, without waiting for the disk",
 			Limits: []string{"probe/write"}, Goal: 0.9, Peers: 1.3, Files: []string{bigFile}, Run: save(safetensors.Encoder{NoSync: true}, false)},
 		{Name: "save/durable", Who: Ours, About: "the same, and make file, name and directory durable",
@@ -36,7 +36,7 @@ func Cases(s Setting) []Case {
 			Limits: []string{"probe/strided"}, Files: []string{bigFile}, Run: sliceColumns(safetensors.Open)},
 		{Name: "slice/rows-read", Who: Ours, About: "read [:half] of a matrix; it is to read hardly more than that",
 			Files: []string{bigFile}, Run: sliceRows},
-	}
+	}...)
 	for _, n := range s.counts() {
 		all = append(all, Case{Name: fmt.Sprintf("tensors/%d", n), Who: Ours, About: "open a file of so many tensors, list them, look one up",
 			Files: []string{countedFile(n)}, Run: openCounted(n), Growth: "the goal for tensors is linear"})

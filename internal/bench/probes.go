@@ -31,7 +31,7 @@ func probes() []Case {
 		probe("pread", "read the file from the page cache into memory that has been touched, all processors", probePread, bigFile),
 		probe("pread-one", "read one tensor's bytes from the page cache into new memory", probePreadOne, bigFile),
 		probe("map-touch", "map the file and touch every page", probeMap(touchPages), bigFile),
-		probe("map-populate", "map the file and let the kernel bring all pages in", probeMap(populate), bigFile),
+		probe("map-populate", "the same, and let the kernel bring all pages in before", probeMap(populateAndTouch), bigFile),
 		probe("strided", "copy the first half of each row out of a mapping", probeStrided, bigFile),
 		probe("read-buffered", "read the file from the disk by way of the page cache", probeCold(false), bigFile),
 		probe("read-direct", "read the file from the disk past the page cache, 8 at a time", probeCold(true), bigFile),
@@ -78,6 +78,13 @@ func touchPages(p []byte) error {
 	}
 	sink.Add(sum)
 	return nil
+}
+
+func populateAndTouch(p []byte) error {
+	if err := populate(p); err != nil {
+		return err
+	}
+	return touchPages(p)
 }
 
 // some is how much memory is copied or summed: more than caches hold.
