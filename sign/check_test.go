@@ -63,6 +63,9 @@ func TestTampering(t *testing.T) {
 				}
 			})
 		}
+		if h.ShardSize > 0 {
+			continue // the envelope is the same
+		}
 		b := parse(t, bundle, nil)
 		for what, part := range map[string]string{
 			"payload":   base64.StdEncoding.EncodeToString(b.Payload),

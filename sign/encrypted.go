@@ -156,7 +156,7 @@ func derive(how pkix.AlgorithmIdentifier, password []byte, size int) ([]byte, er
 }
 
 func scryptKey(password, salt []byte, n, r, p, size int) ([]byte, error) {
-	if n < 2 || n > 1<<24 || r < 1 || r > 1<<10 || p < 1 || p > 1<<6 || 128*int64(n)*int64(r) > maxScrypt {
+	if n < 2 || n > 1<<24 || r < 1 || r > 1<<10 || p < 1 || p > 1<<4 || 128*int64(n)*int64(r) > maxScrypt {
 		return nil, malformed("scrypt with N %d, r %d, p %d takes more than is reasonable", n, r, p)
 	}
 	key, err := scrypt.Key(password, salt, n, r, p, size)

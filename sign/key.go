@@ -180,7 +180,7 @@ func (b *Bundle) verify(key crypto.PublicKey, hash, hash020 crypto.Hash) (compat
 	}
 	if _, ok := key.(*ecdsa.PublicKey); ok {
 		old := paeOf020(b.PayloadType, b.Payload)
-		if verifies(key, hash020, old, b.Signature) || verifies(key, hash, old, b.Signature) {
+		if verifies(key, hash020, old, b.Signature) || hash != hash020 && verifies(key, hash, old, b.Signature) {
 			return true, nil
 		}
 	}

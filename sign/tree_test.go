@@ -139,13 +139,13 @@ func signed(t testing.TB, m *sign.Manifest) []byte {
 	return bundle
 }
 
-func verify(t testing.TB, model string, bundle []byte, h sign.Hasher) (*sign.Verdict, error) {
+func verify(t *testing.T, model string, bundle []byte, h sign.Hasher) (*sign.Verdict, error) {
 	t.Helper()
 	b, err := sign.ParseBundle(bundle)
 	if err != nil {
 		return nil, err
 	}
-	return sign.Check{Verifier: sign.KeyVerifier{Key: privateKey(t, "p256").Public()}, Hasher: h}.Model(t.Context(), model, b)
+	return sign.Check{Verifier: keyVerifier(t, "p256"), Hasher: h}.Model(t.Context(), model, b)
 }
 
 // TestSpecialFiles refuses what is no file, without opening it.
