@@ -90,20 +90,26 @@ func (l *lanes) words512(d safetensors.DType, src []byte, n int) int {
 	return n
 }
 
-// kernelBytes takes the bytes of two blocks of F32, C64, BF16 or F16.
+// kernelBytes takes the bytes of two blocks of F64, F32, C64, BF16 or F16.
 func (p *pairs) kernelBytes(d safetensors.DType, a, b []byte) int { return best.pairBytes(p, d, a, b) }
 
-func (p *pairs) kernel(a, b []float32) int { return best.pairFloats(p, a, b) }
+func (p *pairs) kernel(a, b []float32) int     { return best.pairFloats(p, a, b) }
+func (p *pairs) kernelWide(a, b []float64) int { return best.pairDoubles(p, a, b) }
 
-// pairBytes leaves p as it was, and returns 0, if not all numbers are finite.
+// pairBytes leaves p as it was, and returns 0, if not all numbers are finite, or
+// the squares of F64 too large.
 func (v level) pairBytes(p *pairs, d safetensors.DType, a, b []byte) int {
 	g := groupOf(d)
 	n := v.steps(int(int64(len(a))/g.bytes*g.numbers), width)
-	if n == 0 || !isNarrow(d) {
+	if n == 0 || !isNarrow(d) && d != safetensors.F64 {
 		return 0
 	}
 	before, special := *p, uint32(0)
 	switch wide := v >= avx512; {
+	case d == safetensors.F64 && wide:
+		special = pairsF64AVX512(p, a, b, n)
+	case d == safetensors.F64:
+		special = pairsF64AVX2(p, a, b, n)
 	case d == safetensors.BF16 && wide:
 		special = pairsBF16AVX512(p, a, b, n)
 	case d == safetensors.BF16:
@@ -134,6 +140,24 @@ func (v level) pairFloats(p *pairs, a, b []float32) int {
 		special = pairsFloatsAVX512(p, a, b, n)
 	} else {
 		special = pairsFloatsAVX2(p, a, b, n)
+	}
+	if special != 0 {
+		*p = before
+		return 0
+	}
+	return n
+}
+
+func (v level) pairDoubles(p *pairs, a, b []float64) int {
+	n := v.steps(min(len(a), len(b)), width)
+	if n == 0 {
+		return 0
+	}
+	before, special := *p, uint32(0)
+	if v >= avx512 {
+		special = pairsDoublesAVX512(p, a, b, n)
+	} else {
+		special = pairsDoublesAVX2(p, a, b, n)
 	}
 	if special != 0 {
 		*p = before

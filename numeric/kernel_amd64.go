@@ -81,6 +81,12 @@ func pairsF16AVX2(p *pairs, a, b []byte, n int) (special uint32)
 func pairsFloatsAVX2(p *pairs, a, b []float32, n int) (special uint32)
 
 //go:noescape
+func pairsF64AVX2(p *pairs, a, b []byte, n int) (special uint32)
+
+//go:noescape
+func pairsDoublesAVX2(p *pairs, a, b []float64, n int) (special uint32)
+
+//go:noescape
 func pairsAVX512(p *pairs, a, b []byte, n int) (special uint32)
 
 //go:noescape
@@ -91,6 +97,12 @@ func pairsF16AVX512(p *pairs, a, b []byte, n int) (special uint32)
 
 //go:noescape
 func pairsFloatsAVX512(p *pairs, a, b []float32, n int) (special uint32)
+
+//go:noescape
+func pairsF64AVX512(p *pairs, a, b []byte, n int) (special uint32)
+
+//go:noescape
+func pairsDoublesAVX512(p *pairs, a, b []float64, n int) (special uint32)
 
 //go:noescape
 func lossAVX2(p *pairs, a, b []byte, n int)

@@ -125,7 +125,7 @@ DATA magnitudeAVX2<>+28(SB)/4, $0x7fffffff
 GLOBL magnitudeAVX2<>(SB), RODATA|NOPTR, $32
 
 // func pairsAVX2(p *byte, a []byte, b []byte, n int) (special uint32)
-// Requires: AVX, AVX2, FMA3, POPCNT
+// Requires: AVX, AVX2, FMA3, MMX+, POPCNT
 TEXT ·pairsAVX2(SB), NOSPLIT, $0-68
 	MOVQ         p+0(FP), AX
 	MOVQ         a_base+8(FP), CX
@@ -143,6 +143,8 @@ TEXT ·pairsAVX2(SB), NOSPLIT, $0-68
 	JZ           pairsAVX2_done
 
 pairsAVX2_loop:
+	PREFETCHT0   8192(CX)
+	PREFETCHT0   8192(DX)
 	VCVTPS2PD    (CX), Y4
 	VCVTPS2PD    (DX), Y5
 	VSUBPD       Y5, Y4, Y6
@@ -578,7 +580,7 @@ lanesBF16AVX2_done:
 	RET
 
 // func pairsBF16AVX2(p *byte, a []byte, b []byte, n int) (special uint32)
-// Requires: AVX, AVX2, FMA3, POPCNT
+// Requires: AVX, AVX2, FMA3, MMX+, POPCNT
 TEXT ·pairsBF16AVX2(SB), NOSPLIT, $0-68
 	MOVQ         p+0(FP), AX
 	MOVQ         a_base+8(FP), CX
@@ -596,6 +598,8 @@ TEXT ·pairsBF16AVX2(SB), NOSPLIT, $0-68
 	JZ           pairsBF16AVX2_done
 
 pairsBF16AVX2_loop:
+	PREFETCHT0   8192(CX)
+	PREFETCHT0   8192(DX)
 	VPMOVZXWD    (CX), X4
 	VPSLLD       $0x10, X4, X4
 	VCVTPS2PD    X4, Y4
@@ -1029,7 +1033,7 @@ lanesF16AVX2_done:
 	RET
 
 // func pairsF16AVX2(p *byte, a []byte, b []byte, n int) (special uint32)
-// Requires: AVX, AVX2, F16C, FMA3, POPCNT
+// Requires: AVX, AVX2, F16C, FMA3, MMX+, POPCNT
 TEXT ·pairsF16AVX2(SB), NOSPLIT, $0-68
 	MOVQ         p+0(FP), AX
 	MOVQ         a_base+8(FP), CX
@@ -1047,6 +1051,8 @@ TEXT ·pairsF16AVX2(SB), NOSPLIT, $0-68
 	JZ           pairsF16AVX2_done
 
 pairsF16AVX2_loop:
+	PREFETCHT0   8192(CX)
+	PREFETCHT0   8192(DX)
 	VCVTPH2PS    (CX), X4
 	VCVTPS2PD    X4, Y4
 	VCVTPH2PS    (DX), X5
@@ -1382,6 +1388,296 @@ lossF16AVX2_done:
 	VMOVUPD      Y0, 544(AX)
 	VZEROUPPER
 	RET
+
+// func pairsF64AVX2(p *byte, a []byte, b []byte, n int) (special uint32)
+// Requires: AVX, AVX2, MMX+, POPCNT
+TEXT ·pairsF64AVX2(SB), NOSPLIT, $0-68
+	MOVQ         p+0(FP), AX
+	MOVQ         a_base+8(FP), CX
+	MOVQ         b_base+32(FP), DX
+	MOVQ         n+56(FP), BX
+	MOVQ         $0x7fffffffffffffff, SI
+	VMOVQ        SI, X0
+	VPBROADCASTQ X0, Y0
+	VBROADCASTSD 784(AX), Y1
+	VBROADCASTSD 792(AX), Y2
+	VBROADCASTSD 800(AX), Y3
+	MOVQ         768(AX), SI
+	MOVQ         776(AX), DI
+	SHRQ         $0x04, BX
+	JZ           pairsF64AVX2_done
+
+pairsF64AVX2_loop:
+	PREFETCHT0   8192(CX)
+	PREFETCHT0   8192(DX)
+	PREFETCHT0   8256(CX)
+	PREFETCHT0   8256(DX)
+	VMOVUPD      (CX), Y4
+	VMOVUPD      (DX), Y5
+	VSUBPD       Y5, Y4, Y6
+	VMULPD       Y4, Y5, Y7
+	VMOVUPD      128(AX), Y8
+	VADDPD       Y7, Y8, Y8
+	VMOVUPD      Y8, 128(AX)
+	VMULPD       Y4, Y4, Y7
+	VMOVUPD      256(AX), Y8
+	VADDPD       Y7, Y8, Y8
+	VMOVUPD      Y8, 256(AX)
+	VMULPD       Y5, Y5, Y7
+	VMOVUPD      384(AX), Y8
+	VADDPD       Y7, Y8, Y8
+	VMOVUPD      Y8, 384(AX)
+	VMULPD       Y6, Y6, Y7
+	VMOVUPD      (AX), Y8
+	VADDPD       Y7, Y8, Y8
+	VMOVUPD      Y8, (AX)
+	VPAND        Y0, Y6, Y6
+	VPAND        Y0, Y4, Y4
+	VPAND        Y0, Y5, Y5
+	VMAXPD       Y4, Y5, Y4
+	VMOVUPD      512(AX), Y7
+	VMAXPD       Y6, Y7, Y7
+	VMOVUPD      Y7, 512(AX)
+	VMULPD       Y1, Y5, Y7
+	VADDPD       Y2, Y7, Y7
+	VMULPD       Y3, Y4, Y5
+	VPXOR        Y8, Y8, Y8
+	VCMPPD       $0x04, Y8, Y6, Y8
+	VCMPPD       $0x06, Y7, Y6, Y7
+	VPAND        Y8, Y7, Y7
+	VMOVMSKPD    Y8, R8
+	POPCNTL      R8, R8
+	ADDQ         R8, SI
+	VMOVMSKPD    Y7, R8
+	POPCNTL      R8, R8
+	ADDQ         R8, DI
+	VCMPPD       $0x0e, Y5, Y6, Y5
+	VMOVMSKPD    Y5, R8
+	TESTL        R8, R8
+	JZ           pairsF64AVX2_skip0
+	VDIVPD       Y4, Y6, Y4
+	VCMPPD       $0x07, Y4, Y4, Y5
+	VPAND        Y5, Y4, Y4
+	VMOVUPD      640(AX), Y5
+	VMAXPD       Y4, Y5, Y5
+	VMOVUPD      Y5, 640(AX)
+	VBROADCASTSD boundAVX2<>+0(SB), Y5
+	VMULPD       Y5, Y4, Y4
+	VMAXPD       Y4, Y3, Y3
+
+pairsF64AVX2_skip0:
+	VMOVUPD      32(CX), Y4
+	VMOVUPD      32(DX), Y5
+	VSUBPD       Y5, Y4, Y6
+	VMULPD       Y4, Y5, Y7
+	VMOVUPD      160(AX), Y8
+	VADDPD       Y7, Y8, Y8
+	VMOVUPD      Y8, 160(AX)
+	VMULPD       Y4, Y4, Y7
+	VMOVUPD      288(AX), Y8
+	VADDPD       Y7, Y8, Y8
+	VMOVUPD      Y8, 288(AX)
+	VMULPD       Y5, Y5, Y7
+	VMOVUPD      416(AX), Y8
+	VADDPD       Y7, Y8, Y8
+	VMOVUPD      Y8, 416(AX)
+	VMULPD       Y6, Y6, Y7
+	VMOVUPD      32(AX), Y8
+	VADDPD       Y7, Y8, Y8
+	VMOVUPD      Y8, 32(AX)
+	VPAND        Y0, Y6, Y6
+	VPAND        Y0, Y4, Y4
+	VPAND        Y0, Y5, Y5
+	VMAXPD       Y4, Y5, Y4
+	VMOVUPD      544(AX), Y7
+	VMAXPD       Y6, Y7, Y7
+	VMOVUPD      Y7, 544(AX)
+	VMULPD       Y1, Y5, Y7
+	VADDPD       Y2, Y7, Y7
+	VMULPD       Y3, Y4, Y5
+	VPXOR        Y8, Y8, Y8
+	VCMPPD       $0x04, Y8, Y6, Y8
+	VCMPPD       $0x06, Y7, Y6, Y7
+	VPAND        Y8, Y7, Y7
+	VMOVMSKPD    Y8, R8
+	POPCNTL      R8, R8
+	ADDQ         R8, SI
+	VMOVMSKPD    Y7, R8
+	POPCNTL      R8, R8
+	ADDQ         R8, DI
+	VCMPPD       $0x0e, Y5, Y6, Y5
+	VMOVMSKPD    Y5, R8
+	TESTL        R8, R8
+	JZ           pairsF64AVX2_skip1
+	VDIVPD       Y4, Y6, Y4
+	VCMPPD       $0x07, Y4, Y4, Y5
+	VPAND        Y5, Y4, Y4
+	VMOVUPD      672(AX), Y5
+	VMAXPD       Y4, Y5, Y5
+	VMOVUPD      Y5, 672(AX)
+	VBROADCASTSD boundAVX2<>+0(SB), Y5
+	VMULPD       Y5, Y4, Y4
+	VMAXPD       Y4, Y3, Y3
+
+pairsF64AVX2_skip1:
+	VMOVUPD      64(CX), Y4
+	VMOVUPD      64(DX), Y5
+	VSUBPD       Y5, Y4, Y6
+	VMULPD       Y4, Y5, Y7
+	VMOVUPD      192(AX), Y8
+	VADDPD       Y7, Y8, Y8
+	VMOVUPD      Y8, 192(AX)
+	VMULPD       Y4, Y4, Y7
+	VMOVUPD      320(AX), Y8
+	VADDPD       Y7, Y8, Y8
+	VMOVUPD      Y8, 320(AX)
+	VMULPD       Y5, Y5, Y7
+	VMOVUPD      448(AX), Y8
+	VADDPD       Y7, Y8, Y8
+	VMOVUPD      Y8, 448(AX)
+	VMULPD       Y6, Y6, Y7
+	VMOVUPD      64(AX), Y8
+	VADDPD       Y7, Y8, Y8
+	VMOVUPD      Y8, 64(AX)
+	VPAND        Y0, Y6, Y6
+	VPAND        Y0, Y4, Y4
+	VPAND        Y0, Y5, Y5
+	VMAXPD       Y4, Y5, Y4
+	VMOVUPD      576(AX), Y7
+	VMAXPD       Y6, Y7, Y7
+	VMOVUPD      Y7, 576(AX)
+	VMULPD       Y1, Y5, Y7
+	VADDPD       Y2, Y7, Y7
+	VMULPD       Y3, Y4, Y5
+	VPXOR        Y8, Y8, Y8
+	VCMPPD       $0x04, Y8, Y6, Y8
+	VCMPPD       $0x06, Y7, Y6, Y7
+	VPAND        Y8, Y7, Y7
+	VMOVMSKPD    Y8, R8
+	POPCNTL      R8, R8
+	ADDQ         R8, SI
+	VMOVMSKPD    Y7, R8
+	POPCNTL      R8, R8
+	ADDQ         R8, DI
+	VCMPPD       $0x0e, Y5, Y6, Y5
+	VMOVMSKPD    Y5, R8
+	TESTL        R8, R8
+	JZ           pairsF64AVX2_skip2
+	VDIVPD       Y4, Y6, Y4
+	VCMPPD       $0x07, Y4, Y4, Y5
+	VPAND        Y5, Y4, Y4
+	VMOVUPD      704(AX), Y5
+	VMAXPD       Y4, Y5, Y5
+	VMOVUPD      Y5, 704(AX)
+	VBROADCASTSD boundAVX2<>+0(SB), Y5
+	VMULPD       Y5, Y4, Y4
+	VMAXPD       Y4, Y3, Y3
+
+pairsF64AVX2_skip2:
+	VMOVUPD      96(CX), Y4
+	VMOVUPD      96(DX), Y5
+	VSUBPD       Y5, Y4, Y6
+	VMULPD       Y4, Y5, Y7
+	VMOVUPD      224(AX), Y8
+	VADDPD       Y7, Y8, Y8
+	VMOVUPD      Y8, 224(AX)
+	VMULPD       Y4, Y4, Y7
+	VMOVUPD      352(AX), Y8
+	VADDPD       Y7, Y8, Y8
+	VMOVUPD      Y8, 352(AX)
+	VMULPD       Y5, Y5, Y7
+	VMOVUPD      480(AX), Y8
+	VADDPD       Y7, Y8, Y8
+	VMOVUPD      Y8, 480(AX)
+	VMULPD       Y6, Y6, Y7
+	VMOVUPD      96(AX), Y8
+	VADDPD       Y7, Y8, Y8
+	VMOVUPD      Y8, 96(AX)
+	VPAND        Y0, Y6, Y6
+	VPAND        Y0, Y4, Y4
+	VPAND        Y0, Y5, Y5
+	VMAXPD       Y4, Y5, Y4
+	VMOVUPD      608(AX), Y7
+	VMAXPD       Y6, Y7, Y7
+	VMOVUPD      Y7, 608(AX)
+	VMULPD       Y1, Y5, Y7
+	VADDPD       Y2, Y7, Y7
+	VMULPD       Y3, Y4, Y5
+	VPXOR        Y8, Y8, Y8
+	VCMPPD       $0x04, Y8, Y6, Y8
+	VCMPPD       $0x06, Y7, Y6, Y7
+	VPAND        Y8, Y7, Y7
+	VMOVMSKPD    Y8, R8
+	POPCNTL      R8, R8
+	ADDQ         R8, SI
+	VMOVMSKPD    Y7, R8
+	POPCNTL      R8, R8
+	ADDQ         R8, DI
+	VCMPPD       $0x0e, Y5, Y6, Y5
+	VMOVMSKPD    Y5, R8
+	TESTL        R8, R8
+	JZ           pairsF64AVX2_skip3
+	VDIVPD       Y4, Y6, Y4
+	VCMPPD       $0x07, Y4, Y4, Y5
+	VPAND        Y5, Y4, Y4
+	VMOVUPD      736(AX), Y5
+	VMAXPD       Y4, Y5, Y5
+	VMOVUPD      Y5, 736(AX)
+	VBROADCASTSD boundAVX2<>+0(SB), Y5
+	VMULPD       Y5, Y4, Y4
+	VMAXPD       Y4, Y3, Y3
+
+pairsF64AVX2_skip3:
+	ADDQ $0x80, CX
+	ADDQ $0x80, DX
+	DECQ BX
+	JNZ  pairsF64AVX2_loop
+
+pairsF64AVX2_done:
+	MOVQ      SI, 768(AX)
+	MOVQ      DI, 776(AX)
+	VPXOR     Y0, Y0, Y0
+	VMOVUPD   256(AX), Y1
+	VSUBPD    Y1, Y1, Y2
+	VADDPD    Y2, Y0, Y0
+	VMOVUPD   Y1, 256(AX)
+	VMOVUPD   288(AX), Y1
+	VSUBPD    Y1, Y1, Y2
+	VADDPD    Y2, Y0, Y0
+	VMOVUPD   Y1, 288(AX)
+	VMOVUPD   320(AX), Y1
+	VSUBPD    Y1, Y1, Y2
+	VADDPD    Y2, Y0, Y0
+	VMOVUPD   Y1, 320(AX)
+	VMOVUPD   352(AX), Y1
+	VSUBPD    Y1, Y1, Y2
+	VADDPD    Y2, Y0, Y0
+	VMOVUPD   Y1, 352(AX)
+	VMOVUPD   384(AX), Y1
+	VSUBPD    Y1, Y1, Y2
+	VADDPD    Y2, Y0, Y0
+	VMOVUPD   Y1, 384(AX)
+	VMOVUPD   416(AX), Y1
+	VSUBPD    Y1, Y1, Y2
+	VADDPD    Y2, Y0, Y0
+	VMOVUPD   Y1, 416(AX)
+	VMOVUPD   448(AX), Y1
+	VSUBPD    Y1, Y1, Y2
+	VADDPD    Y2, Y0, Y0
+	VMOVUPD   Y1, 448(AX)
+	VMOVUPD   480(AX), Y1
+	VSUBPD    Y1, Y1, Y2
+	VADDPD    Y2, Y0, Y0
+	VMOVUPD   Y1, 480(AX)
+	VCMPPD    $0x03, Y0, Y0, Y0
+	VMOVMSKPD Y0, AX
+	MOVL      AX, special+64(FP)
+	VZEROUPPER
+	RET
+
+// func pairsDoublesAVX2(p *byte, a []float64, b []float64, n int) (special uint32)
+TEXT ·pairsDoublesAVX2(SB), NOSPLIT, $0-68
+	JMP ·pairsF64AVX2(SB)
 
 // func toBF16AVX2(dst []byte, src []byte, n int, over uint32) (high uint32)
 // Requires: AVX, AVX2
@@ -2594,6 +2890,10 @@ TEXT ·toByteStreamAVX2(SB), NOSPLIT, $0-68
 	JZ           toByteStreamAVX2_done
 
 toByteStreamAVX2_loop:
+	PREFETCHT0   8192(CX)
+	PREFETCHT0   8256(CX)
+	PREFETCHT0   8320(CX)
+	PREFETCHT0   8384(CX)
 	VMOVDQU      (CX), Y6
 	VMOVDQU      32(CX), Y7
 	VPAND        Y1, Y6, Y8
@@ -3283,7 +3583,7 @@ TEXT ·beyondFloatsAVX2(SB), NOSPLIT, $0-48
 	JMP ·beyondAVX2(SB)
 
 // func lanesAVX512(l *byte, src []byte, n int)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, POPCNT
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, MMX+, POPCNT
 TEXT ·lanesAVX512(SB), NOSPLIT, $0-40
 	MOVQ         l+0(FP), AX
 	MOVQ         src_base+8(FP), CX
@@ -3308,6 +3608,7 @@ TEXT ·lanesAVX512(SB), NOSPLIT, $0-40
 	JZ           lanesAVX512_done
 
 lanesAVX512_loop:
+	PREFETCHT0  8192(CX)
 	VMOVDQU32   (CX), Z9
 	VPANDD      Z7, Z9, Z10
 	VPMINUD     Z10, Z4, Z4
@@ -3385,7 +3686,7 @@ lanesAVX512_counted:
 	RET
 
 // func pairsAVX512(p *byte, a []byte, b []byte, n int) (special uint32)
-// Requires: AVX, AVX512DQ, AVX512F, POPCNT
+// Requires: AVX, AVX512DQ, AVX512F, MMX+, POPCNT
 TEXT ·pairsAVX512(SB), NOSPLIT, $0-68
 	MOVQ         p+0(FP), AX
 	MOVQ         a_base+8(FP), CX
@@ -3414,6 +3715,8 @@ TEXT ·pairsAVX512(SB), NOSPLIT, $0-68
 	JZ           pairsAVX512_done
 
 pairsAVX512_loop:
+	PREFETCHT0   8192(CX)
+	PREFETCHT0   8192(DX)
 	VCVTPS2PD    (CX), Z16
 	VCVTPS2PD    (DX), Z17
 	VSUBPD       Z17, Z16, Z18
@@ -3597,7 +3900,7 @@ TEXT ·lossFloatsAVX512(SB), NOSPLIT, $0-64
 	JMP ·lossAVX512(SB)
 
 // func lanesBF16AVX512(l *byte, src []byte, n int)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, POPCNT
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, MMX+, POPCNT
 TEXT ·lanesBF16AVX512(SB), NOSPLIT, $0-40
 	MOVQ         l+0(FP), AX
 	MOVQ         src_base+8(FP), CX
@@ -3638,6 +3941,7 @@ TEXT ·lanesBF16AVX512(SB), NOSPLIT, $0-40
 	JZ           lanesBF16AVX512_done
 
 lanesBF16AVX512_loop:
+	PREFETCHT0    8192(CX)
 	VMOVDQU32     (CX), Z10
 	VPANDD        Z5, Z10, Z11
 	VPMINUW       Z11, Z7, Z7
@@ -3819,7 +4123,7 @@ DATA upperAVX512<>+60(SB)/4, $0x00000000
 GLOBL upperAVX512<>(SB), RODATA|NOPTR, $64
 
 // func pairsBF16AVX512(p *byte, a []byte, b []byte, n int) (special uint32)
-// Requires: AVX, AVX2, AVX512DQ, AVX512F, POPCNT
+// Requires: AVX, AVX2, AVX512DQ, AVX512F, MMX+, POPCNT
 TEXT ·pairsBF16AVX512(SB), NOSPLIT, $0-68
 	MOVQ         p+0(FP), AX
 	MOVQ         a_base+8(FP), CX
@@ -3848,6 +4152,8 @@ TEXT ·pairsBF16AVX512(SB), NOSPLIT, $0-68
 	JZ           pairsBF16AVX512_done
 
 pairsBF16AVX512_loop:
+	PREFETCHT0   8192(CX)
+	PREFETCHT0   8192(DX)
 	VPMOVZXWD    (CX), Y16
 	VPSLLD       $0x10, Y16, Y16
 	VCVTPS2PD    Y16, Z16
@@ -4014,7 +4320,7 @@ lossBF16AVX512_done:
 	RET
 
 // func lanesF16AVX512(l *byte, src []byte, n int)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, POPCNT
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, MMX+, POPCNT
 TEXT ·lanesF16AVX512(SB), NOSPLIT, $0-40
 	MOVQ         l+0(FP), AX
 	MOVQ         src_base+8(FP), CX
@@ -4039,6 +4345,7 @@ TEXT ·lanesF16AVX512(SB), NOSPLIT, $0-40
 	JZ           lanesF16AVX512_done
 
 lanesF16AVX512_loop:
+	PREFETCHT0    8192(CX)
 	VMOVDQU32     (CX), Z9
 	VPANDD        Z7, Z9, Z10
 	VPMINUW       Z10, Z4, Z4
@@ -4119,7 +4426,7 @@ lanesF16AVX512_done:
 	RET
 
 // func pairsF16AVX512(p *byte, a []byte, b []byte, n int) (special uint32)
-// Requires: AVX, AVX512DQ, AVX512F, F16C, POPCNT
+// Requires: AVX, AVX512DQ, AVX512F, F16C, MMX+, POPCNT
 TEXT ·pairsF16AVX512(SB), NOSPLIT, $0-68
 	MOVQ         p+0(FP), AX
 	MOVQ         a_base+8(FP), CX
@@ -4148,6 +4455,8 @@ TEXT ·pairsF16AVX512(SB), NOSPLIT, $0-68
 	JZ           pairsF16AVX512_done
 
 pairsF16AVX512_loop:
+	PREFETCHT0   8192(CX)
+	PREFETCHT0   8192(DX)
 	VCVTPH2PS    (CX), Y16
 	VCVTPS2PD    Y16, Z16
 	VCVTPH2PS    (DX), Y17
@@ -4307,6 +4616,153 @@ lossF16AVX512_done:
 	VMOVUPD       Z0, 576(AX)
 	VZEROUPPER
 	RET
+
+// func pairsF64AVX512(p *byte, a []byte, b []byte, n int) (special uint32)
+// Requires: AVX, AVX512DQ, AVX512F, MMX+, POPCNT
+TEXT ·pairsF64AVX512(SB), NOSPLIT, $0-68
+	MOVQ         p+0(FP), AX
+	MOVQ         a_base+8(FP), CX
+	MOVQ         b_base+32(FP), DX
+	MOVQ         n+56(FP), BX
+	VMOVUPD      (AX), Z0
+	VMOVUPD      64(AX), Z1
+	VMOVUPD      128(AX), Z2
+	VMOVUPD      192(AX), Z3
+	VMOVUPD      256(AX), Z4
+	VMOVUPD      320(AX), Z5
+	VMOVUPD      384(AX), Z6
+	VMOVUPD      448(AX), Z7
+	VMOVUPD      512(AX), Z8
+	VMOVUPD      576(AX), Z9
+	VMOVUPD      640(AX), Z10
+	VMOVUPD      704(AX), Z11
+	MOVQ         $0x7fffffffffffffff, SI
+	VPBROADCASTQ SI, Z12
+	VBROADCASTSD 784(AX), Z13
+	VBROADCASTSD 792(AX), Z14
+	VBROADCASTSD 800(AX), Z15
+	MOVQ         768(AX), SI
+	MOVQ         776(AX), DI
+	SHRQ         $0x04, BX
+	JZ           pairsF64AVX512_done
+
+pairsF64AVX512_loop:
+	PREFETCHT0   8192(CX)
+	PREFETCHT0   8192(DX)
+	PREFETCHT0   8256(CX)
+	PREFETCHT0   8256(DX)
+	VMOVUPD      (CX), Z16
+	VMOVUPD      (DX), Z17
+	VSUBPD       Z17, Z16, Z18
+	VMULPD       Z16, Z17, Z19
+	VADDPD       Z19, Z2, Z2
+	VMULPD       Z16, Z16, Z19
+	VADDPD       Z19, Z4, Z4
+	VMULPD       Z17, Z17, Z19
+	VADDPD       Z19, Z6, Z6
+	VMULPD       Z18, Z18, Z19
+	VADDPD       Z19, Z0, Z0
+	VPANDQ       Z12, Z18, Z18
+	VRANGEPD     $0x0b, Z16, Z17, Z16
+	VPANDQ       Z12, Z17, Z17
+	VMAXPD       Z18, Z8, Z8
+	VMULPD       Z13, Z17, Z19
+	VADDPD       Z14, Z19, Z19
+	VMULPD       Z15, Z16, Z17
+	VPTESTMQ     Z18, Z18, K1
+	VCMPPD       $0x06, Z19, Z18, K1, K2
+	VCMPPD       $0x0e, Z17, Z18, K3
+	KMOVW        K3, R8
+	TESTL        R8, R8
+	JZ           pairsF64AVX512_skip0
+	VDIVPD       Z16, Z18, Z16
+	VCMPPD       $0x07, Z16, Z16, K3
+	VMOVAPD.Z    Z16, K3, Z16
+	VMAXPD       Z16, Z10, Z10
+	VBROADCASTSD boundAVX512<>+0(SB), Z17
+	VMULPD       Z17, Z16, Z16
+	VMAXPD       Z16, Z15, Z15
+
+pairsF64AVX512_skip0:
+	VMOVUPD      64(CX), Z16
+	VMOVUPD      64(DX), Z17
+	VSUBPD       Z17, Z16, Z18
+	VMULPD       Z16, Z17, Z19
+	VADDPD       Z19, Z3, Z3
+	VMULPD       Z16, Z16, Z19
+	VADDPD       Z19, Z5, Z5
+	VMULPD       Z17, Z17, Z19
+	VADDPD       Z19, Z7, Z7
+	VMULPD       Z18, Z18, Z19
+	VADDPD       Z19, Z1, Z1
+	VPANDQ       Z12, Z18, Z18
+	VRANGEPD     $0x0b, Z16, Z17, Z16
+	VPANDQ       Z12, Z17, Z17
+	VMAXPD       Z18, Z9, Z9
+	VMULPD       Z13, Z17, Z19
+	VADDPD       Z14, Z19, Z19
+	VMULPD       Z15, Z16, Z17
+	VPTESTMQ     Z18, Z18, K3
+	VCMPPD       $0x06, Z19, Z18, K3, K4
+	VCMPPD       $0x0e, Z17, Z18, K5
+	KMOVW        K5, R8
+	TESTL        R8, R8
+	JZ           pairsF64AVX512_skip1
+	VDIVPD       Z16, Z18, Z16
+	VCMPPD       $0x07, Z16, Z16, K5
+	VMOVAPD.Z    Z16, K5, Z16
+	VMAXPD       Z16, Z11, Z11
+	VBROADCASTSD boundAVX512<>+0(SB), Z17
+	VMULPD       Z17, Z16, Z16
+	VMAXPD       Z16, Z15, Z15
+
+pairsF64AVX512_skip1:
+	KUNPCKBW K1, K3, K1
+	KMOVW    K1, R8
+	POPCNTL  R8, R8
+	ADDQ     R8, SI
+	KUNPCKBW K2, K4, K1
+	KMOVW    K1, R8
+	POPCNTL  R8, R8
+	ADDQ     R8, DI
+	ADDQ     $0x80, CX
+	ADDQ     $0x80, DX
+	DECQ     BX
+	JNZ      pairsF64AVX512_loop
+
+pairsF64AVX512_done:
+	MOVQ    SI, 768(AX)
+	MOVQ    DI, 776(AX)
+	VMOVUPD Z0, (AX)
+	VMOVUPD Z1, 64(AX)
+	VMOVUPD Z2, 128(AX)
+	VMOVUPD Z3, 192(AX)
+	VMOVUPD Z4, 256(AX)
+	VMOVUPD Z5, 320(AX)
+	VMOVUPD Z6, 384(AX)
+	VMOVUPD Z7, 448(AX)
+	VMOVUPD Z8, 512(AX)
+	VMOVUPD Z9, 576(AX)
+	VMOVUPD Z10, 640(AX)
+	VMOVUPD Z11, 704(AX)
+	VPXORD  Z20, Z20, Z20
+	VSUBPD  Z4, Z4, Z0
+	VADDPD  Z0, Z20, Z20
+	VSUBPD  Z5, Z5, Z0
+	VADDPD  Z0, Z20, Z20
+	VSUBPD  Z6, Z6, Z0
+	VADDPD  Z0, Z20, Z20
+	VSUBPD  Z7, Z7, Z0
+	VADDPD  Z0, Z20, Z20
+	VCMPPD  $0x03, Z20, Z20, K1
+	KMOVW   K1, AX
+	MOVL    AX, special+64(FP)
+	VZEROUPPER
+	RET
+
+// func pairsDoublesAVX512(p *byte, a []float64, b []float64, n int) (special uint32)
+TEXT ·pairsDoublesAVX512(SB), NOSPLIT, $0-68
+	JMP ·pairsF64AVX512(SB)
 
 // func toBF16AVX512(dst []byte, src []byte, n int, over uint32) (high uint32)
 // Requires: AVX, AVX2, AVX512BW, AVX512F
@@ -5048,70 +5504,74 @@ TEXT ·toByteStreamAVX512(SB), NOSPLIT, $0-68
 	JZ           toByteStreamAVX512_done
 
 toByteStreamAVX512_loop:
-	VMOVDQU32 (CX), Z15
-	VMOVDQU32 64(CX), Z16
-	VPANDD    Z1, Z15, Z17
-	VADDPS    Z2, Z17, Z18
-	VPSUBD    Z2, Z18, Z18
-	VPMINUW   Z3, Z17, Z17
-	VPMADDWD  Z4, Z17, Z17
-	VPANDD    Z1, Z16, Z19
-	VADDPS    Z2, Z19, Z20
-	VPSUBD    Z2, Z20, Z20
-	VPMINUW   Z3, Z19, Z19
-	VPMADDWD  Z4, Z19, Z19
-	VPACKUSDW Z19, Z17, Z17
-	VPACKUSDW Z20, Z18, Z18
-	VPACKSSDW Z16, Z15, Z15
-	VPMAXUW   Z17, Z0, Z0
-	VPSRLVW   Z13, Z17, Z16
-	VPANDD    Z5, Z16, Z16
-	VPADDW    Z6, Z17, Z19
-	VPADDW    Z16, Z19, Z19
-	VPSRLVW   Z13, Z19, Z19
-	VPCMPUW   $0x01, Z7, Z17, K1
-	VMOVDQU16 Z18, K1, Z19
-	VPMINUW   Z8, Z19, Z19
-	VPCMPUW   $0x05, Z12, Z17, K1
-	VMOVDQU16 Z9, K1, Z19
-	VMOVDQU32 128(CX), Z16
-	VMOVDQU32 192(CX), Z17
-	VPANDD    Z1, Z16, Z18
-	VADDPS    Z2, Z18, Z20
-	VPSUBD    Z2, Z20, Z20
-	VPMINUW   Z3, Z18, Z18
-	VPMADDWD  Z4, Z18, Z18
-	VPANDD    Z1, Z17, Z21
-	VADDPS    Z2, Z21, Z22
-	VPSUBD    Z2, Z22, Z22
-	VPMINUW   Z3, Z21, Z21
-	VPMADDWD  Z4, Z21, Z21
-	VPACKUSDW Z21, Z18, Z18
-	VPACKUSDW Z22, Z20, Z20
-	VPACKSSDW Z17, Z16, Z16
-	VPMAXUW   Z18, Z0, Z0
-	VPSRLVW   Z13, Z18, Z17
-	VPANDD    Z5, Z17, Z17
-	VPADDW    Z6, Z18, Z21
-	VPADDW    Z17, Z21, Z21
-	VPSRLVW   Z13, Z21, Z21
-	VPCMPUW   $0x01, Z7, Z18, K1
-	VMOVDQU16 Z20, K1, Z21
-	VPMINUW   Z8, Z21, Z21
-	VPCMPUW   $0x05, Z12, Z18, K1
-	VMOVDQU16 Z9, K1, Z21
-	VPACKUSWB Z21, Z19, Z19
-	VPACKSSWB Z16, Z15, Z15
-	VPMOVB2M  Z15, K1
-	VPCMPUB   $0x05, Z11, Z19, K1, K1
-	VPCMPUB   $0x01, Z10, Z19, K1, K1
-	VPADDB    Z10, Z19, K1, Z19
-	VPERMD    Z19, Z14, Z19
-	VMOVNTDQ  Z19, (AX)
-	ADDQ      $0x00000100, CX
-	ADDQ      $0x00000040, AX
-	DECQ      DX
-	JNZ       toByteStreamAVX512_loop
+	PREFETCHT0 8192(CX)
+	PREFETCHT0 8256(CX)
+	PREFETCHT0 8320(CX)
+	PREFETCHT0 8384(CX)
+	VMOVDQU32  (CX), Z15
+	VMOVDQU32  64(CX), Z16
+	VPANDD     Z1, Z15, Z17
+	VADDPS     Z2, Z17, Z18
+	VPSUBD     Z2, Z18, Z18
+	VPMINUW    Z3, Z17, Z17
+	VPMADDWD   Z4, Z17, Z17
+	VPANDD     Z1, Z16, Z19
+	VADDPS     Z2, Z19, Z20
+	VPSUBD     Z2, Z20, Z20
+	VPMINUW    Z3, Z19, Z19
+	VPMADDWD   Z4, Z19, Z19
+	VPACKUSDW  Z19, Z17, Z17
+	VPACKUSDW  Z20, Z18, Z18
+	VPACKSSDW  Z16, Z15, Z15
+	VPMAXUW    Z17, Z0, Z0
+	VPSRLVW    Z13, Z17, Z16
+	VPANDD     Z5, Z16, Z16
+	VPADDW     Z6, Z17, Z19
+	VPADDW     Z16, Z19, Z19
+	VPSRLVW    Z13, Z19, Z19
+	VPCMPUW    $0x01, Z7, Z17, K1
+	VMOVDQU16  Z18, K1, Z19
+	VPMINUW    Z8, Z19, Z19
+	VPCMPUW    $0x05, Z12, Z17, K1
+	VMOVDQU16  Z9, K1, Z19
+	VMOVDQU32  128(CX), Z16
+	VMOVDQU32  192(CX), Z17
+	VPANDD     Z1, Z16, Z18
+	VADDPS     Z2, Z18, Z20
+	VPSUBD     Z2, Z20, Z20
+	VPMINUW    Z3, Z18, Z18
+	VPMADDWD   Z4, Z18, Z18
+	VPANDD     Z1, Z17, Z21
+	VADDPS     Z2, Z21, Z22
+	VPSUBD     Z2, Z22, Z22
+	VPMINUW    Z3, Z21, Z21
+	VPMADDWD   Z4, Z21, Z21
+	VPACKUSDW  Z21, Z18, Z18
+	VPACKUSDW  Z22, Z20, Z20
+	VPACKSSDW  Z17, Z16, Z16
+	VPMAXUW    Z18, Z0, Z0
+	VPSRLVW    Z13, Z18, Z17
+	VPANDD     Z5, Z17, Z17
+	VPADDW     Z6, Z18, Z21
+	VPADDW     Z17, Z21, Z21
+	VPSRLVW    Z13, Z21, Z21
+	VPCMPUW    $0x01, Z7, Z18, K1
+	VMOVDQU16  Z20, K1, Z21
+	VPMINUW    Z8, Z21, Z21
+	VPCMPUW    $0x05, Z12, Z18, K1
+	VMOVDQU16  Z9, K1, Z21
+	VPACKUSWB  Z21, Z19, Z19
+	VPACKSSWB  Z16, Z15, Z15
+	VPMOVB2M   Z15, K1
+	VPCMPUB    $0x05, Z11, Z19, K1, K1
+	VPCMPUB    $0x01, Z10, Z19, K1, K1
+	VPADDB     Z10, Z19, K1, Z19
+	VPERMD     Z19, Z14, Z19
+	VMOVNTDQ   Z19, (AX)
+	ADDQ       $0x00000100, CX
+	ADDQ       $0x00000040, AX
+	DECQ       DX
+	JNZ        toByteStreamAVX512_loop
 
 toByteStreamAVX512_done:
 	VEXTRACTI64X4 $0x01, Z0, Y1
@@ -5409,7 +5869,7 @@ TEXT ·beyondFloatsAVX512(SB), NOSPLIT, $0-48
 	JMP ·beyondAVX512(SB)
 
 // func codesHalvesVNNI(s *byte, src []byte, n int, tables *byte)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VBMI, AVX512VL, AVX512VNNI, CMOV, GFNI
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VBMI, AVX512VL, AVX512VNNI, CMOV, GFNI, MMX+
 TEXT ·codesHalvesVNNI(SB), NOSPLIT, $0-48
 	MOVQ         s+0(FP), AX
 	MOVQ         src_base+8(FP), CX
@@ -5449,6 +5909,7 @@ codesHalvesVNNI_some:
 	VPXORD  Z19, Z19, Z19
 
 codesHalvesVNNI_loop:
+	PREFETCHT0     8192(CX)
 	VMOVDQU32      (CX), Z22
 	VPTESTMB       Z16, Z22, K1
 	VPTESTNMB      Z16, Z22, K2
@@ -5531,7 +5992,7 @@ DATA nibbleAVX512<>+60(SB)/4, $0x10204080
 GLOBL nibbleAVX512<>(SB), RODATA|NOPTR, $64
 
 // func codesQuartersVNNI(s *byte, src []byte, n int, tables *byte)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VBMI, AVX512VL, AVX512VNNI, CMOV, GFNI
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VBMI, AVX512VL, AVX512VNNI, CMOV, GFNI, MMX+
 TEXT ·codesQuartersVNNI(SB), NOSPLIT, $0-48
 	MOVQ         s+0(FP), AX
 	MOVQ         src_base+8(FP), CX
@@ -5571,6 +6032,7 @@ codesQuartersVNNI_some:
 	VPXORD  Z18, Z18, Z18
 
 codesQuartersVNNI_loop:
+	PREFETCHT0     8192(CX)
 	VMOVDQU32      (CX), Z21
 	VPERMB         Z9, Z21, Z22
 	VPERMB         Z10, Z21, Z23
@@ -5633,7 +6095,7 @@ codesQuartersVNNI_done:
 	RET
 
 // func codesLongVNNI(s *byte, src []byte, n int, tables *byte)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, GFNI, POPCNT
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, GFNI, MMX+, POPCNT
 TEXT ·codesLongVNNI(SB), NOSPLIT, $0-48
 	MOVQ         s+0(FP), AX
 	MOVQ         src_base+8(FP), CX
@@ -5665,6 +6127,7 @@ TEXT ·codesLongVNNI(SB), NOSPLIT, $0-48
 	JZ           codesLongVNNI_done
 
 codesLongVNNI_loop:
+	PREFETCHT0     8192(CX)
 	VMOVDQU32      (CX), Z20
 	VGF2P8AFFINEQB $0x00, Z18, Z20, Z21
 	VGF2P8AFFINEQB $0x00, Z19, Z20, Z22
@@ -5787,7 +6250,7 @@ DATA restAVX512<>+60(SB)/4, $0x01020480
 GLOBL restAVX512<>(SB), RODATA|NOPTR, $64
 
 // func wholeBytesVNNI(s *byte, src []byte, n int, flip uint32)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, POPCNT
+// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+, POPCNT
 TEXT ·wholeBytesVNNI(SB), NOSPLIT, $0-44
 	MOVQ         s+0(FP), AX
 	MOVQ         src_base+8(FP), CX
@@ -5808,19 +6271,20 @@ TEXT ·wholeBytesVNNI(SB), NOSPLIT, $0-44
 	JZ           wholeBytesVNNI_done
 
 wholeBytesVNNI_loop:
-	VPXORD   (CX), Z0, Z7
-	VPXORD   Z7, Z6, Z8
-	VPDPBUSD Z5, Z7, Z1
-	VPDPBUSD Z8, Z7, Z2
-	VPMINUB  Z7, Z3, Z3
-	VPMAXUB  Z7, Z4, Z4
-	VPCMPUB  $0x00, Z7, Z0, K1
-	KMOVQ    K1, SI
-	POPCNTQ  SI, SI
-	ADDQ     SI, DX
-	ADDQ     $0x40, CX
-	DECQ     BX
-	JNZ      wholeBytesVNNI_loop
+	PREFETCHT0 8192(CX)
+	VPXORD     (CX), Z0, Z7
+	VPXORD     Z7, Z6, Z8
+	VPDPBUSD   Z5, Z7, Z1
+	VPDPBUSD   Z8, Z7, Z2
+	VPMINUB    Z7, Z3, Z3
+	VPMAXUB    Z7, Z4, Z4
+	VPCMPUB    $0x00, Z7, Z0, K1
+	KMOVQ      K1, SI
+	POPCNTQ    SI, SI
+	ADDQ       SI, DX
+	ADDQ       $0x40, CX
+	DECQ       BX
+	JNZ        wholeBytesVNNI_loop
 
 wholeBytesVNNI_done:
 	VMOVDQU32 Z1, (AX)
@@ -5832,7 +6296,7 @@ wholeBytesVNNI_done:
 	RET
 
 // func wideF64AVX512(l *byte, src []byte, n int)
-// Requires: AVX, AVX512F, POPCNT
+// Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·wideF64AVX512(SB), NOSPLIT, $0-40
 	MOVQ         l+0(FP), AX
 	MOVQ         src_base+8(FP), CX
@@ -5853,37 +6317,39 @@ TEXT ·wideF64AVX512(SB), NOSPLIT, $0-40
 	JZ           wideF64AVX512_done
 
 wideF64AVX512_loop:
-	VMOVUPD   (CX), Z9
-	VADDPD    Z9, Z0, Z0
-	VMULPD    Z9, Z9, Z10
-	VADDPD    Z10, Z1, Z1
-	VMINPD    Z9, Z4, Z4
-	VMAXPD    Z9, Z5, Z5
-	VPANDQ    Z7, Z9, Z9
-	VPMAXUQ   Z9, Z6, Z6
-	VPTESTNMQ Z9, Z9, K1
-	VPCMPUQ   $0x01, Z8, Z9, K2
-	VMOVUPD   64(CX), Z9
-	VADDPD    Z9, Z2, Z2
-	VMULPD    Z9, Z9, Z10
-	VADDPD    Z10, Z3, Z3
-	VMINPD    Z9, Z4, Z4
-	VMAXPD    Z9, Z5, Z5
-	VPANDQ    Z7, Z9, Z9
-	VPMAXUQ   Z9, Z6, Z6
-	VPTESTNMQ Z9, Z9, K3
-	VPCMPUQ   $0x01, Z8, Z9, K4
-	KUNPCKBW  K1, K3, K1
-	KMOVW     K1, DI
-	POPCNTL   DI, DI
-	ADDQ      DI, BX
-	KUNPCKBW  K2, K4, K1
-	KMOVW     K1, DI
-	POPCNTL   DI, DI
-	ADDQ      DI, SI
-	ADDQ      $0x80, CX
-	DECQ      DX
-	JNZ       wideF64AVX512_loop
+	PREFETCHT0 8192(CX)
+	PREFETCHT0 8256(CX)
+	VMOVUPD    (CX), Z9
+	VADDPD     Z9, Z0, Z0
+	VMULPD     Z9, Z9, Z10
+	VADDPD     Z10, Z1, Z1
+	VMINPD     Z9, Z4, Z4
+	VMAXPD     Z9, Z5, Z5
+	VPANDQ     Z7, Z9, Z9
+	VPMAXUQ    Z9, Z6, Z6
+	VPTESTNMQ  Z9, Z9, K1
+	VPCMPUQ    $0x01, Z8, Z9, K2
+	VMOVUPD    64(CX), Z9
+	VADDPD     Z9, Z2, Z2
+	VMULPD     Z9, Z9, Z10
+	VADDPD     Z10, Z3, Z3
+	VMINPD     Z9, Z4, Z4
+	VMAXPD     Z9, Z5, Z5
+	VPANDQ     Z7, Z9, Z9
+	VPMAXUQ    Z9, Z6, Z6
+	VPTESTNMQ  Z9, Z9, K3
+	VPCMPUQ    $0x01, Z8, Z9, K4
+	KUNPCKBW   K1, K3, K1
+	KMOVW      K1, DI
+	POPCNTL    DI, DI
+	ADDQ       DI, BX
+	KUNPCKBW   K2, K4, K1
+	KMOVW      K1, DI
+	POPCNTL    DI, DI
+	ADDQ       DI, SI
+	ADDQ       $0x80, CX
+	DECQ       DX
+	JNZ        wideF64AVX512_loop
 
 wideF64AVX512_done:
 	VMOVUPD   Z0, (AX)
@@ -5899,7 +6365,7 @@ wideF64AVX512_done:
 	RET
 
 // func wideI64AVX512(l *byte, src []byte, n int)
-// Requires: AVX, AVX512DQ, AVX512F, POPCNT
+// Requires: AVX, AVX512DQ, AVX512F, MMX+, POPCNT
 TEXT ·wideI64AVX512(SB), NOSPLIT, $0-40
 	MOVQ         l+0(FP), AX
 	MOVQ         src_base+8(FP), CX
@@ -5920,37 +6386,39 @@ TEXT ·wideI64AVX512(SB), NOSPLIT, $0-40
 	JZ           wideI64AVX512_done
 
 wideI64AVX512_loop:
-	VCVTQQ2PD (CX), Z9
-	VADDPD    Z9, Z0, Z0
-	VMULPD    Z9, Z9, Z10
-	VADDPD    Z10, Z1, Z1
-	VMINPD    Z9, Z4, Z4
-	VMAXPD    Z9, Z5, Z5
-	VPANDQ    Z7, Z9, Z9
-	VPMAXUQ   Z9, Z6, Z6
-	VPTESTNMQ Z9, Z9, K1
-	VPCMPUQ   $0x01, Z8, Z9, K2
-	VCVTQQ2PD 64(CX), Z9
-	VADDPD    Z9, Z2, Z2
-	VMULPD    Z9, Z9, Z10
-	VADDPD    Z10, Z3, Z3
-	VMINPD    Z9, Z4, Z4
-	VMAXPD    Z9, Z5, Z5
-	VPANDQ    Z7, Z9, Z9
-	VPMAXUQ   Z9, Z6, Z6
-	VPTESTNMQ Z9, Z9, K3
-	VPCMPUQ   $0x01, Z8, Z9, K4
-	KUNPCKBW  K1, K3, K1
-	KMOVW     K1, DI
-	POPCNTL   DI, DI
-	ADDQ      DI, BX
-	KUNPCKBW  K2, K4, K1
-	KMOVW     K1, DI
-	POPCNTL   DI, DI
-	ADDQ      DI, SI
-	ADDQ      $0x80, CX
-	DECQ      DX
-	JNZ       wideI64AVX512_loop
+	PREFETCHT0 8192(CX)
+	PREFETCHT0 8256(CX)
+	VCVTQQ2PD  (CX), Z9
+	VADDPD     Z9, Z0, Z0
+	VMULPD     Z9, Z9, Z10
+	VADDPD     Z10, Z1, Z1
+	VMINPD     Z9, Z4, Z4
+	VMAXPD     Z9, Z5, Z5
+	VPANDQ     Z7, Z9, Z9
+	VPMAXUQ    Z9, Z6, Z6
+	VPTESTNMQ  Z9, Z9, K1
+	VPCMPUQ    $0x01, Z8, Z9, K2
+	VCVTQQ2PD  64(CX), Z9
+	VADDPD     Z9, Z2, Z2
+	VMULPD     Z9, Z9, Z10
+	VADDPD     Z10, Z3, Z3
+	VMINPD     Z9, Z4, Z4
+	VMAXPD     Z9, Z5, Z5
+	VPANDQ     Z7, Z9, Z9
+	VPMAXUQ    Z9, Z6, Z6
+	VPTESTNMQ  Z9, Z9, K3
+	VPCMPUQ    $0x01, Z8, Z9, K4
+	KUNPCKBW   K1, K3, K1
+	KMOVW      K1, DI
+	POPCNTL    DI, DI
+	ADDQ       DI, BX
+	KUNPCKBW   K2, K4, K1
+	KMOVW      K1, DI
+	POPCNTL    DI, DI
+	ADDQ       DI, SI
+	ADDQ       $0x80, CX
+	DECQ       DX
+	JNZ        wideI64AVX512_loop
 
 wideI64AVX512_done:
 	VMOVUPD   Z0, (AX)
@@ -5966,7 +6434,7 @@ wideI64AVX512_done:
 	RET
 
 // func wideU64AVX512(l *byte, src []byte, n int)
-// Requires: AVX, AVX512DQ, AVX512F, POPCNT
+// Requires: AVX, AVX512DQ, AVX512F, MMX+, POPCNT
 TEXT ·wideU64AVX512(SB), NOSPLIT, $0-40
 	MOVQ         l+0(FP), AX
 	MOVQ         src_base+8(FP), CX
@@ -5987,6 +6455,8 @@ TEXT ·wideU64AVX512(SB), NOSPLIT, $0-40
 	JZ           wideU64AVX512_done
 
 wideU64AVX512_loop:
+	PREFETCHT0 8192(CX)
+	PREFETCHT0 8256(CX)
 	VCVTUQQ2PD (CX), Z9
 	VADDPD     Z9, Z0, Z0
 	VMULPD     Z9, Z9, Z10
@@ -6033,7 +6503,7 @@ wideU64AVX512_done:
 	RET
 
 // func wideI32AVX512(l *byte, src []byte, n int)
-// Requires: AVX, AVX512F, POPCNT
+// Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·wideI32AVX512(SB), NOSPLIT, $0-40
 	MOVQ         l+0(FP), AX
 	MOVQ         src_base+8(FP), CX
@@ -6054,37 +6524,38 @@ TEXT ·wideI32AVX512(SB), NOSPLIT, $0-40
 	JZ           wideI32AVX512_done
 
 wideI32AVX512_loop:
-	VCVTDQ2PD (CX), Z9
-	VADDPD    Z9, Z0, Z0
-	VMULPD    Z9, Z9, Z10
-	VADDPD    Z10, Z1, Z1
-	VMINPD    Z9, Z4, Z4
-	VMAXPD    Z9, Z5, Z5
-	VPANDQ    Z7, Z9, Z9
-	VPMAXUQ   Z9, Z6, Z6
-	VPTESTNMQ Z9, Z9, K1
-	VPCMPUQ   $0x01, Z8, Z9, K2
-	VCVTDQ2PD 32(CX), Z9
-	VADDPD    Z9, Z2, Z2
-	VMULPD    Z9, Z9, Z10
-	VADDPD    Z10, Z3, Z3
-	VMINPD    Z9, Z4, Z4
-	VMAXPD    Z9, Z5, Z5
-	VPANDQ    Z7, Z9, Z9
-	VPMAXUQ   Z9, Z6, Z6
-	VPTESTNMQ Z9, Z9, K3
-	VPCMPUQ   $0x01, Z8, Z9, K4
-	KUNPCKBW  K1, K3, K1
-	KMOVW     K1, DI
-	POPCNTL   DI, DI
-	ADDQ      DI, BX
-	KUNPCKBW  K2, K4, K1
-	KMOVW     K1, DI
-	POPCNTL   DI, DI
-	ADDQ      DI, SI
-	ADDQ      $0x40, CX
-	DECQ      DX
-	JNZ       wideI32AVX512_loop
+	PREFETCHT0 8192(CX)
+	VCVTDQ2PD  (CX), Z9
+	VADDPD     Z9, Z0, Z0
+	VMULPD     Z9, Z9, Z10
+	VADDPD     Z10, Z1, Z1
+	VMINPD     Z9, Z4, Z4
+	VMAXPD     Z9, Z5, Z5
+	VPANDQ     Z7, Z9, Z9
+	VPMAXUQ    Z9, Z6, Z6
+	VPTESTNMQ  Z9, Z9, K1
+	VPCMPUQ    $0x01, Z8, Z9, K2
+	VCVTDQ2PD  32(CX), Z9
+	VADDPD     Z9, Z2, Z2
+	VMULPD     Z9, Z9, Z10
+	VADDPD     Z10, Z3, Z3
+	VMINPD     Z9, Z4, Z4
+	VMAXPD     Z9, Z5, Z5
+	VPANDQ     Z7, Z9, Z9
+	VPMAXUQ    Z9, Z6, Z6
+	VPTESTNMQ  Z9, Z9, K3
+	VPCMPUQ    $0x01, Z8, Z9, K4
+	KUNPCKBW   K1, K3, K1
+	KMOVW      K1, DI
+	POPCNTL    DI, DI
+	ADDQ       DI, BX
+	KUNPCKBW   K2, K4, K1
+	KMOVW      K1, DI
+	POPCNTL    DI, DI
+	ADDQ       DI, SI
+	ADDQ       $0x40, CX
+	DECQ       DX
+	JNZ        wideI32AVX512_loop
 
 wideI32AVX512_done:
 	VMOVUPD   Z0, (AX)
@@ -6100,7 +6571,7 @@ wideI32AVX512_done:
 	RET
 
 // func wideU32AVX512(l *byte, src []byte, n int)
-// Requires: AVX, AVX512F, POPCNT
+// Requires: AVX, AVX512F, MMX+, POPCNT
 TEXT ·wideU32AVX512(SB), NOSPLIT, $0-40
 	MOVQ         l+0(FP), AX
 	MOVQ         src_base+8(FP), CX
@@ -6121,6 +6592,7 @@ TEXT ·wideU32AVX512(SB), NOSPLIT, $0-40
 	JZ           wideU32AVX512_done
 
 wideU32AVX512_loop:
+	PREFETCHT0 8192(CX)
 	VCVTUDQ2PD (CX), Z9
 	VADDPD     Z9, Z0, Z0
 	VMULPD     Z9, Z9, Z10
@@ -6167,7 +6639,7 @@ wideU32AVX512_done:
 	RET
 
 // func wideI16AVX512(l *byte, src []byte, n int)
-// Requires: AVX, AVX2, AVX512F, POPCNT
+// Requires: AVX, AVX2, AVX512F, MMX+, POPCNT
 TEXT ·wideI16AVX512(SB), NOSPLIT, $0-40
 	MOVQ         l+0(FP), AX
 	MOVQ         src_base+8(FP), CX
@@ -6188,39 +6660,40 @@ TEXT ·wideI16AVX512(SB), NOSPLIT, $0-40
 	JZ           wideI16AVX512_done
 
 wideI16AVX512_loop:
-	VPMOVSXWD (CX), Y9
-	VCVTDQ2PD Y9, Z9
-	VADDPD    Z9, Z0, Z0
-	VMULPD    Z9, Z9, Z10
-	VADDPD    Z10, Z1, Z1
-	VMINPD    Z9, Z4, Z4
-	VMAXPD    Z9, Z5, Z5
-	VPANDQ    Z7, Z9, Z9
-	VPMAXUQ   Z9, Z6, Z6
-	VPTESTNMQ Z9, Z9, K1
-	VPCMPUQ   $0x01, Z8, Z9, K2
-	VPMOVSXWD 16(CX), Y9
-	VCVTDQ2PD Y9, Z9
-	VADDPD    Z9, Z2, Z2
-	VMULPD    Z9, Z9, Z10
-	VADDPD    Z10, Z3, Z3
-	VMINPD    Z9, Z4, Z4
-	VMAXPD    Z9, Z5, Z5
-	VPANDQ    Z7, Z9, Z9
-	VPMAXUQ   Z9, Z6, Z6
-	VPTESTNMQ Z9, Z9, K3
-	VPCMPUQ   $0x01, Z8, Z9, K4
-	KUNPCKBW  K1, K3, K1
-	KMOVW     K1, DI
-	POPCNTL   DI, DI
-	ADDQ      DI, BX
-	KUNPCKBW  K2, K4, K1
-	KMOVW     K1, DI
-	POPCNTL   DI, DI
-	ADDQ      DI, SI
-	ADDQ      $0x20, CX
-	DECQ      DX
-	JNZ       wideI16AVX512_loop
+	PREFETCHT0 8192(CX)
+	VPMOVSXWD  (CX), Y9
+	VCVTDQ2PD  Y9, Z9
+	VADDPD     Z9, Z0, Z0
+	VMULPD     Z9, Z9, Z10
+	VADDPD     Z10, Z1, Z1
+	VMINPD     Z9, Z4, Z4
+	VMAXPD     Z9, Z5, Z5
+	VPANDQ     Z7, Z9, Z9
+	VPMAXUQ    Z9, Z6, Z6
+	VPTESTNMQ  Z9, Z9, K1
+	VPCMPUQ    $0x01, Z8, Z9, K2
+	VPMOVSXWD  16(CX), Y9
+	VCVTDQ2PD  Y9, Z9
+	VADDPD     Z9, Z2, Z2
+	VMULPD     Z9, Z9, Z10
+	VADDPD     Z10, Z3, Z3
+	VMINPD     Z9, Z4, Z4
+	VMAXPD     Z9, Z5, Z5
+	VPANDQ     Z7, Z9, Z9
+	VPMAXUQ    Z9, Z6, Z6
+	VPTESTNMQ  Z9, Z9, K3
+	VPCMPUQ    $0x01, Z8, Z9, K4
+	KUNPCKBW   K1, K3, K1
+	KMOVW      K1, DI
+	POPCNTL    DI, DI
+	ADDQ       DI, BX
+	KUNPCKBW   K2, K4, K1
+	KMOVW      K1, DI
+	POPCNTL    DI, DI
+	ADDQ       DI, SI
+	ADDQ       $0x20, CX
+	DECQ       DX
+	JNZ        wideI16AVX512_loop
 
 wideI16AVX512_done:
 	VMOVUPD   Z0, (AX)
@@ -6236,7 +6709,7 @@ wideI16AVX512_done:
 	RET
 
 // func wideU16AVX512(l *byte, src []byte, n int)
-// Requires: AVX, AVX2, AVX512F, POPCNT
+// Requires: AVX, AVX2, AVX512F, MMX+, POPCNT
 TEXT ·wideU16AVX512(SB), NOSPLIT, $0-40
 	MOVQ         l+0(FP), AX
 	MOVQ         src_base+8(FP), CX
@@ -6257,39 +6730,40 @@ TEXT ·wideU16AVX512(SB), NOSPLIT, $0-40
 	JZ           wideU16AVX512_done
 
 wideU16AVX512_loop:
-	VPMOVZXWD (CX), Y9
-	VCVTDQ2PD Y9, Z9
-	VADDPD    Z9, Z0, Z0
-	VMULPD    Z9, Z9, Z10
-	VADDPD    Z10, Z1, Z1
-	VMINPD    Z9, Z4, Z4
-	VMAXPD    Z9, Z5, Z5
-	VPANDQ    Z7, Z9, Z9
-	VPMAXUQ   Z9, Z6, Z6
-	VPTESTNMQ Z9, Z9, K1
-	VPCMPUQ   $0x01, Z8, Z9, K2
-	VPMOVZXWD 16(CX), Y9
-	VCVTDQ2PD Y9, Z9
-	VADDPD    Z9, Z2, Z2
-	VMULPD    Z9, Z9, Z10
-	VADDPD    Z10, Z3, Z3
-	VMINPD    Z9, Z4, Z4
-	VMAXPD    Z9, Z5, Z5
-	VPANDQ    Z7, Z9, Z9
-	VPMAXUQ   Z9, Z6, Z6
-	VPTESTNMQ Z9, Z9, K3
-	VPCMPUQ   $0x01, Z8, Z9, K4
-	KUNPCKBW  K1, K3, K1
-	KMOVW     K1, DI
-	POPCNTL   DI, DI
-	ADDQ      DI, BX
-	KUNPCKBW  K2, K4, K1
-	KMOVW     K1, DI
-	POPCNTL   DI, DI
-	ADDQ      DI, SI
-	ADDQ      $0x20, CX
-	DECQ      DX
-	JNZ       wideU16AVX512_loop
+	PREFETCHT0 8192(CX)
+	VPMOVZXWD  (CX), Y9
+	VCVTDQ2PD  Y9, Z9
+	VADDPD     Z9, Z0, Z0
+	VMULPD     Z9, Z9, Z10
+	VADDPD     Z10, Z1, Z1
+	VMINPD     Z9, Z4, Z4
+	VMAXPD     Z9, Z5, Z5
+	VPANDQ     Z7, Z9, Z9
+	VPMAXUQ    Z9, Z6, Z6
+	VPTESTNMQ  Z9, Z9, K1
+	VPCMPUQ    $0x01, Z8, Z9, K2
+	VPMOVZXWD  16(CX), Y9
+	VCVTDQ2PD  Y9, Z9
+	VADDPD     Z9, Z2, Z2
+	VMULPD     Z9, Z9, Z10
+	VADDPD     Z10, Z3, Z3
+	VMINPD     Z9, Z4, Z4
+	VMAXPD     Z9, Z5, Z5
+	VPANDQ     Z7, Z9, Z9
+	VPMAXUQ    Z9, Z6, Z6
+	VPTESTNMQ  Z9, Z9, K3
+	VPCMPUQ    $0x01, Z8, Z9, K4
+	KUNPCKBW   K1, K3, K1
+	KMOVW      K1, DI
+	POPCNTL    DI, DI
+	ADDQ       DI, BX
+	KUNPCKBW   K2, K4, K1
+	KMOVW      K1, DI
+	POPCNTL    DI, DI
+	ADDQ       DI, SI
+	ADDQ       $0x20, CX
+	DECQ       DX
+	JNZ        wideU16AVX512_loop
 
 wideU16AVX512_done:
 	VMOVUPD   Z0, (AX)

@@ -32,6 +32,14 @@ func checkPairs(t *testing.T, v level, values []float32) {
 		binary.LittleEndian.PutUint32(raw[1][4*i:], math.Float32bits(b[i]))
 	}
 	comparePairs(t, v, a, b, func(p *pairs) int { return v.pairFloats(p, a, b) })
+	doubles, rest := [2][]float64{make([]float64, half/2), make([]float64, half/2)}, half/2*8
+	for i := range doubles {
+		if err := Decode(doubles[i], safetensors.F64, raw[i][:rest]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	comparePairs(t, v, doubles[0], doubles[1], func(p *pairs) int { return v.pairDoubles(p, doubles[0], doubles[1]) })
+	comparePairs(t, v, doubles[0], doubles[1], func(p *pairs) int { return v.pairBytes(p, safetensors.F64, raw[0][:rest], raw[1][:rest]) })
 	comparePairs(t, v, a, b, func(p *pairs) int { return v.pairBytes(p, safetensors.F32, raw[0], raw[1]) })
 	for _, d := range []safetensors.DType{safetensors.BF16, safetensors.F16} {
 		var wide [2][]float32
@@ -87,7 +95,7 @@ func checkLoss(t *testing.T, v level, src []byte) {
 
 // comparePairs holds a kernel that has compared the first numbers of a and b to
 // the plain loop.
-func comparePairs(t *testing.T, v level, a, b []float32, kernel func(p *pairs) int) {
+func comparePairs[T float32 | float64](t *testing.T, v level, a, b []T, kernel func(p *pairs) int) {
 	t.Helper()
 	for _, start := range []pairs{{relative: 0x1p-10, absolute: 0x1p-20}, {relative: -1, bound: 0.5}, {absolute: math.NaN()}} {
 		want, got := start, start
@@ -96,6 +104,10 @@ func comparePairs(t *testing.T, v level, a, b []float32, kernel func(p *pairs) i
 		finite := true
 		for i := range len(a) &^ 15 {
 			finite = finite && a[i]-a[i] == 0 && b[i]-b[i] == 0
+		}
+		for j := range width {
+			// Squares of float64 may be too large.
+			finite = finite && want.a[j]-want.a[j] == 0 && want.b[j]-want.b[j] == 0
 		}
 		if wantDone := len(a) &^ 15; finite && done != wantDone || !finite && (done != 0 || got.changed != 0) {
 			t.Fatalf("level %d: did %d of %d, finite %v", v, done, len(a), finite)

@@ -18,6 +18,7 @@ func (l *wideLanes) kernelBytes(safetensors.DType, []byte) int { return 0 }
 
 func (p *pairs) kernelBytes(d safetensors.DType, a, b []byte) int { return 0 }
 func (p *pairs) kernel(a, b []float32) int                        { return 0 }
+func (p *pairs) kernelWide(a, b []float64) int                    { return 0 }
 func (p *pairs) loss(d safetensors.DType, a, b []byte) int        { return 0 }
 func (p *pairs) lossFloats(a []byte, b []float32) int             { return 0 }
 

@@ -151,10 +151,13 @@ func addBlock[T float32 | float64](w *differ, buffers *[2][stretch]T, first uint
 	err := stretches(w, buffers, from, a, b, func(at int, x, y []T) bool {
 		skip := max(0, done-at)
 		x, y = x[skip:], y[skip:]
-		if narrow, ok := any(x).([]float32); ok {
-			skip = p.kernel(narrow, any(y).([]float32))
-			x, y = x[skip:], y[skip:]
+		switch x := any(x).(type) {
+		case []float32:
+			skip = p.kernel(x, any(y).([]float32))
+		case []float64:
+			skip = p.kernelWide(x, any(y).([]float64))
 		}
+		x, y = x[skip:], y[skip:]
 		addPairs(&p, x, y)
 		return true
 	})

@@ -82,6 +82,7 @@ func classes(name string, halves bool) {
 	VPXORD(flags, flags, flags)
 	Label(name + "_loop")
 	x := ZMM()
+	PREFETCHT0(at(src, ahead))
 	VMOVDQU32(at(src, 0), x)
 	look := func(i int, high OpmaskVirtual) VecVirtual {
 		v := ZMM()
@@ -181,6 +182,7 @@ func codes() {
 	XORQ(tiny, tiny)
 	loop(name, n, 64, func() {
 		x, e, m, number, square := ZMM(), ZMM(), ZMM(), ZMM(), ZMM()
+		PREFETCHT0(at(src, ahead))
 		VMOVDQU32(at(src, 0), x)
 		VGF2P8AFFINEQB(Imm(0), exponent, x, e)
 		VGF2P8AFFINEQB(Imm(0), rest, x, m)
@@ -270,6 +272,7 @@ func wholeBytes() {
 	ones, middle := k.constant32(0x01010101), k.constant32(0x80808080)
 	loop("wholeBytesVNNI", n, 64, func() {
 		u, below := ZMM(), ZMM()
+		PREFETCHT0(at(src, ahead))
 		VPXORD(at(src, 0), flip, u)
 		VPXORD(u, middle, below)
 		VPDPBUSD(ones, u, sum)

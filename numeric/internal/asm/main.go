@@ -29,6 +29,7 @@ func main() {
 			k.pairs(e)
 			k.loss(e)
 		}
+		k.pairs(element{"F64", 8})
 		for _, stream := range []bool{false, true} {
 			k.narrow(stream)
 			k.widen(stream)

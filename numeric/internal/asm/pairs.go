@@ -60,7 +60,8 @@ func (k *kind) save(f *field) {
 }
 
 // pairs compares numbers. That not all were finite shows in the sums of their
-// squares: those of float32 are never too large for a float64.
+// squares: those of float32 are never too large for a float64, and where those of
+// float64 are, the plain loop does the work.
 func (k *kind) pairs(e element) {
 	name := "pairs" + e.name + k.name
 	TEXT(name, NOSPLIT, "func(p *byte, a, b []byte, n int) (special uint32)")
@@ -91,6 +92,10 @@ func (k *kind) pairs(e element) {
 	}
 	step := k.bytes()
 	loop(name, n, 16, func() {
+		for line := 0; line < 16*e.size; line += 64 {
+			PREFETCHT0(at(left, ahead+line))
+			PREFETCHT0(at(right, ahead+line))
+		}
 		var differs, outsides [2]OpmaskVirtual
 		for i, lane := 0, 0; lane < 128; i, lane = i+1, lane+step {
 			x, y, d := k.vector(), k.vector(), k.vector()
@@ -101,13 +106,19 @@ func (k *kind) pairs(e element) {
 				k.loadWide(e, at(side.base, lane/8*e.size), side.v)
 			}
 			VSUBPD(y, x, d)
-			k.change(dot, i, func(v VecVirtual) { VFMADD231PD(x, y, v) }) // exact products: fused or not
-			k.change(squaresA, i, func(v VecVirtual) { VFMADD231PD(x, x, v) })
-			k.change(squaresB, i, func(v VecVirtual) { VFMADD231PD(y, y, v) })
-			// This square is not exact: it is rounded before it is added.
-			square := k.vector()
-			VMULPD(d, d, square)
-			k.change(errors, i, func(v VecVirtual) { VADDPD(square, v, v) })
+			for _, product := range []struct {
+				of    *field
+				x, y  VecVirtual
+				exact bool // fused or not: else it is rounded before it is added
+			}{{dot, x, y, e.size < 8}, {squaresA, x, x, e.size < 8}, {squaresB, y, y, e.size < 8}, {errors, d, d, false}} {
+				if product.exact {
+					k.change(product.of, i, func(v VecVirtual) { VFMADD231PD(product.x, product.y, v) })
+					continue
+				}
+				rounded := k.vector()
+				VMULPD(product.x, product.y, rounded)
+				k.change(product.of, i, func(v VecVirtual) { VADDPD(rounded, v, v) })
+			}
 
 			k.andWide(magnitude, d, d)
 			if k.wide {
@@ -205,8 +216,11 @@ func (k *kind) pairs(e element) {
 	Store(out, ReturnIndex(0))
 	VZEROUPPER()
 	RET()
-	if e.size == 4 {
+	switch e.size {
+	case 4:
 		k.alias("pairs", "pairsFloats", "func(p *byte, a, b []float32, n int) (special uint32)")
+	case 8:
+		k.alias("pairsF64", "pairsDoubles", "func(p *byte, a, b []float64, n int) (special uint32)")
 	}
 }
 
@@ -222,6 +236,9 @@ func (k *kind) loadWide(e element, src Mem, v VecVirtual) {
 		VPSLLD(Imm(16), half, half)
 	case "F16":
 		VCVTPH2PS(src, half)
+	case "F64":
+		VMOVUPD(src, v)
+		return
 	default:
 		VCVTPS2PD(src, v)
 		return

@@ -196,6 +196,7 @@ func (k *kind) lanesOfWords(e element) {
 	}
 	loop(name, n, uint64(64/e.size), func() {
 		x, a := ZMM(), ZMM()
+		PREFETCHT0(at(src, ahead))
 		VMOVDQU32(at(src, 0), x)
 		VPANDD(magnitude, x, a)
 		o.least(a, least, least)

@@ -46,6 +46,9 @@ func wideLanes(name string, size int, load func(src Mem, v VecVirtual)) {
 	XORQ(tiny, tiny)
 	loop(name, n, 16, func() {
 		var isZero, isTiny [2]OpmaskVirtual
+		for line := 0; line < 16*size; line += 64 {
+			PREFETCHT0(at(src, ahead+line))
+		}
 		for i := range sums {
 			v, a, square := ZMM(), ZMM(), ZMM()
 			load(at(src, 8*i*size), v)
