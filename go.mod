@@ -16,6 +16,10 @@ require (
 	// Sigstore in any case.
 	github.com/digitorus/timestamp v0.0.0-20231217203849-220c5c2851b7
 
+	// Tests: the log of certificates that an instance of Sigstore asks. Apache-2.0,
+	// and behind the client of Sigstore in any case.
+	github.com/google/certificate-transparency-go v1.3.3
+
 	// Tests: the one way to print how two values differ.
 	github.com/google/go-cmp v0.7.0
 
@@ -128,7 +132,6 @@ require (
 	github.com/go-openapi/swag/yamlutils v0.27.3 // indirect
 	github.com/go-openapi/validate v0.26.1 // indirect
 	github.com/go-viper/mapstructure/v2 v2.5.0 // indirect
-	github.com/google/certificate-transparency-go v1.3.3 // indirect
 	github.com/google/go-containerregistry v0.21.7 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/grpc-ecosystem/grpc-gateway/v2 v2.29.0 // indirect

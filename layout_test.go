@@ -138,15 +138,16 @@ var guarded = []struct {
 
 // testImports are the other modules' packages that tests may import.
 var testImports = map[string]string{
-	"github.com/google/go-cmp/...":                 "the only assertion help",
-	"github.com/rogpeppe/go-internal/testscript":   "scripts of the command",
-	"github.com/rogpeppe/go-internal/testscript/*": "scripts of the command",
-	"github.com/owenrumney/go-sarif/...":           "holds reports to the schema",
-	"github.com/sigstore/...":                      "an instance of Sigstore in memory, made by its own people",
-	"github.com/digitorus/timestamp":               "answers of a timestamp authority",
-	"github.com/theupdateframework/go-tuf/v2/...":  "a repository of TUF to download from",
-	"github.com/CycloneDX/cyclonedx-go":            "reads the bills back",
-	"github.com/xeipuuv/gojsonschema":              "holds bills to the schema",
+	"github.com/google/go-cmp/...":                      "the only assertion help",
+	"github.com/rogpeppe/go-internal/testscript":        "scripts of the command",
+	"github.com/rogpeppe/go-internal/testscript/*":      "scripts of the command",
+	"github.com/owenrumney/go-sarif/...":                "holds reports to the schema",
+	"github.com/sigstore/...":                           "an instance of Sigstore in memory, made by its own people",
+	"github.com/digitorus/timestamp":                    "answers of a timestamp authority",
+	"github.com/google/certificate-transparency-go/...": "a log of certificates",
+	"github.com/theupdateframework/go-tuf/v2/...":       "a repository of TUF to download from",
+	"github.com/CycloneDX/cyclonedx-go":                 "reads the bills back",
+	"github.com/xeipuuv/gojsonschema":                   "holds bills to the schema",
 }
 
 // names bounds the exported names of a package. The default is for those that
