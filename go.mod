@@ -8,6 +8,11 @@ require (
 	// compiled in.
 	github.com/CycloneDX/cyclonedx-go v0.12.0
 
+	// Keys in hardware, in builds with the tag pkcs11 alone: it is cgo over the
+	// library that a vendor gives. MIT, kept by Thales since 2016; two small
+	// modules behind it.
+	github.com/ThalesGroup/crypto11 v1.6.2
+
 	// Signing without a key: asks the identity provider for who a person is. It
 	// comes with the client of Sigstore. Apache-2.0.
 	github.com/coreos/go-oidc/v3 v3.17.0
@@ -143,6 +148,7 @@ require (
 	github.com/jedisct1/go-minisign v0.0.0-20211028175153-1c139d1cc84b // indirect
 	github.com/klauspost/cpuid/v2 v2.0.9 // indirect
 	github.com/letsencrypt/boulder v0.20260309.0 // indirect
+	github.com/miekg/pkcs11 v1.1.2 // indirect
 	github.com/oklog/ulid/v2 v2.1.1 // indirect
 	github.com/opencontainers/go-digest v1.0.0 // indirect
 	github.com/pkg/browser v0.0.0-20240102092130-5ac0b6a4141c // indirect
@@ -155,6 +161,7 @@ require (
 	github.com/sigstore/rekor-tiles/v2 v2.3.0 // indirect
 	github.com/sigstore/timestamp-authority/v2 v2.1.3 // indirect
 	github.com/spf13/pflag v1.0.10 // indirect
+	github.com/thales-e-security/pool v0.0.2 // indirect
 	github.com/theupdateframework/go-tuf v0.7.0 // indirect
 	github.com/titanous/rocacheck v0.0.0-20171023193734-afe73141d399 // indirect
 	github.com/transparency-dev/formats v0.1.1 // indirect
