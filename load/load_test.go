@@ -49,6 +49,17 @@ func entries() (all []safetensors.Entry) {
 	})
 }
 
+// directory returns a new one, in memory where that can be: tests wait for no
+// disk, but for TestDirectOnDisk.
+func directory(t testing.TB) string {
+	dir, err := os.MkdirTemp("/dev/shm", "load")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
 // shards writes the entries to several files and opens them.
 func shards(t testing.TB, dir string) *safetensors.Checkpoint {
 	t.Helper()
@@ -152,7 +163,7 @@ func load(t testing.TB, l *Loader, requests []Request) (ways map[Way]int) {
 // TestLoad loads by every way, into every kind of memory, in bounded memory
 // and not.
 func TestLoad(t *testing.T) {
-	c := shards(t, t.TempDir())
+	c := shards(t, directory(t))
 	all := requests(t, c)
 	if len(c.Files()) < 3 {
 		t.Fatalf("only %d shards", len(c.Files()))
@@ -195,7 +206,7 @@ func TestLoad(t *testing.T) {
 // TestProgress: numbers rise to the total, and tensors are no less than what
 // was said to be done.
 func TestProgress(t *testing.T) {
-	c := shards(t, t.TempDir())
+	c := shards(t, directory(t))
 	var last, total int64
 	l := &Loader{Arena: arena(t), Progress: func(done, all int64) {
 		if done < last || done > all {
@@ -230,7 +241,7 @@ func goroutines(t *testing.T, before int) {
 // TestLeave leaves the loop early, and by panic: nothing is left running, no
 // file is left open, and the memory is there for the next.
 func TestLeave(t *testing.T) {
-	c := shards(t, t.TempDir())
+	c := shards(t, directory(t))
 	all := requests(t, c)
 	before, open := runtime.NumGoroutine(), descriptors(t)
 	for way := Auto; way <= Private; way++ {
@@ -276,7 +287,7 @@ func descriptors(t *testing.T) int {
 }
 
 func TestCancel(t *testing.T) {
-	c := shards(t, t.TempDir())
+	c := shards(t, directory(t))
 	before := runtime.NumGoroutine()
 	cause := errors.New("enough")
 
@@ -309,7 +320,7 @@ func TestCancel(t *testing.T) {
 // TestBudget: what is kept is not written over, what is released makes room,
 // and a loop that keeps everything waits for a release or the context.
 func TestBudget(t *testing.T) {
-	c := shards(t, t.TempDir())
+	c := shards(t, directory(t))
 	all := Tensors(c.All())
 	a := arena(t)
 	l := &Loader{Arena: a, Budget: 10 << 20}
@@ -374,7 +385,7 @@ func TestBudget(t *testing.T) {
 // TestBudgetOfGo bounds memory that is the collector's as well, and leaves
 // bytes alone that are not in an Arena.
 func TestBudgetOfGo(t *testing.T) {
-	c := shards(t, t.TempDir())
+	c := shards(t, directory(t))
 	all := Tensors(c.All())
 	l := &Loader{Budget: 3*blockSize + 1}
 	var got []*Tensor
@@ -396,7 +407,7 @@ func TestBudgetOfGo(t *testing.T) {
 func TestTruncated(t *testing.T) {
 	for way := Auto; way <= Private; way++ {
 		for _, cut := range []int64{1, page + 1, blockSize + 9} {
-			dir := t.TempDir()
+			dir := directory(t)
 			name := filepath.Join(dir, "model.safetensors")
 			if err := new(safetensors.Encoder).WriteFile(context.Background(), name, entries()); err != nil {
 				t.Fatal(err)

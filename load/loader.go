@@ -31,8 +31,11 @@ type Loader struct {
 	MayMap bool
 
 	// Budget bounds the bytes that tensors take at one time, but for those
-	// whose Request has memory. When it is spent, reading waits for tensors to
-	// be released. No tensor may be larger. 0 is no bound.
+	// whose Request has memory and for maps, which take none. When it is spent,
+	// reading waits for tensors to be released: a loop that keeps as much waits
+	// for whoever releases it, or for its context. No tensor may be larger.
+	// An Arena holds the Budget, and in the worst case as much again, when
+	// what is kept leaves room only in pieces. 0 is no bound.
 	Budget int64
 
 	// Workers is how many read at the same time. 0 is as many as suit the
