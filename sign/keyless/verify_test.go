@@ -3,6 +3,7 @@ package keyless_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -457,6 +458,11 @@ func bundleOf(t *testing.T, e *ca.TestEntity) []byte {
 		"dsseEnvelope": object{"payload": envelope.Payload, "payloadType": envelope.PayloadType,
 			"signatures": []any{object{"sig": envelope.Signatures[0].Sig}}},
 	})
+}
+
+func hexSum(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
 }
 
 func mustJSON(t *testing.T, v any) []byte {
