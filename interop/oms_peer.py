@@ -22,6 +22,8 @@ def serialization(job):
         h.use_shard_serialization(hashing_algorithm=algorithm, shard_size=job["shard_size"], allow_symlinks=links)
     else:
         h.use_file_serialization(hashing_algorithm=algorithm, allow_symlinks=links)
+    if links:
+        h.set_allow_symlinks(True)  # by itself, what it was made with is forgotten
     return h.set_ignored_paths(paths=[pathlib.Path(p) for p in job.get("ignore", [])], ignore_git_paths=True)
 
 
