@@ -223,6 +223,8 @@ func (c *Cast) kernel(b *castBuffers, dst, raw []byte, stream bool) int64 {
 		return int64(done)
 	case c.to == safetensors.F32 && c.mode == ToSpecial && !c.narrows:
 		return int64(decodeKernelBytes(dst, from, raw, stream))
+	case (c.to == safetensors.BF16 || c.to == safetensors.F16) && c.mode == ToSpecial && !c.narrows:
+		return int64(halvesKernel(dst, c.to, from, raw, stream))
 	}
 	return 0
 }

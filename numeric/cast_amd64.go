@@ -77,8 +77,27 @@ func (v level) floatsOfWords(dst []float32, d safetensors.DType, src []byte, n i
 	}
 }
 
+// inWords tells whether there is a kernel of words for the type, which has no more
+// than 128 magnitudes.
+func (v level) inWords(p *widening) bool { return v >= avx512 && p.sign != 0 }
+
+// wordsOfBytes returns false if there is no kernel.
+func (v level) wordsOfBytes(dst, src []byte, n int, p *widening, stream bool) bool {
+	switch {
+	case !v.inWords(p):
+		return false
+	case stream:
+		wordsOfCodeStreamAVX512(dst, src, n, p)
+	default:
+		wordsOfCodeAVX512(dst, src, n, p)
+	}
+	return true
+}
+
 func (v level) floatsOfBytes(dst []float32, src []byte, n int, p *widening) {
-	if v >= avx512 {
+	if v.inWords(p) {
+		fromCodeFloatsAVX512(dst, src, n, p)
+	} else if v >= avx512 {
 		fromByteFloatsAVX512(dst, src, n, p)
 	} else {
 		fromByteFloatsAVX2(dst, src, n, p)
@@ -108,6 +127,10 @@ func (v level) widenHalves(dst []byte, d safetensors.DType, src []byte, n int, s
 
 func (v level) widenBytes(dst, src []byte, n int, p *widening, stream bool) {
 	switch wide := v >= avx512; {
+	case v.inWords(p) && stream:
+		fromCodeStreamAVX512(dst, src, n, p)
+	case v.inWords(p):
+		fromCodeAVX512(dst, src, n, p)
 	case wide && stream:
 		fromByteStreamAVX512(dst, src, n, p)
 	case wide:

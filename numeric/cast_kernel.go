@@ -28,6 +28,11 @@ func decodeKernelBytes(dst []byte, d safetensors.DType, src []byte, stream bool)
 	return best.decodeBytes(dst, d, src, stream)
 }
 
+// halvesKernel makes BF16 or F16 of a type of a byte.
+func halvesKernel(dst []byte, to, from safetensors.DType, src []byte, stream bool) int {
+	return best.halvesOfBytes(dst, to, from, src, stream)
+}
+
 // beyondBytes counts float32 whose magnitude is finite and has bits above most,
 // and says how many it has seen.
 func beyondBytes(src []byte, most uint32) (count uint64, seen int) {
@@ -206,4 +211,25 @@ func (v level) decodeBytes(dst []byte, d safetensors.DType, src []byte, stream b
 		v.widenBytes(dst[4*done:], codes[:], part, &p, false)
 	}
 	return n
+}
+
+// halvesOfBytes does so where every number of the type is one of the other, and
+// normal there unless it is subnormal.
+func (v level) halvesOfBytes(dst []byte, to, from safetensors.DType, src []byte, stream bool) int {
+	n := v.castable(len(src))
+	if n == 0 || from.Bits() != 8 || to == safetensors.F16 && from == safetensors.F8E5M2FNUZ {
+		return 0
+	}
+	p, ok := newWidening(from)
+	l, hasLayout := layoutOf(from)
+	if !ok || !hasLayout {
+		return 0
+	}
+	p.words(l, to == safetensors.F16)
+	if !v.wordsOfBytes(nil, nil, 0, &p, false) {
+		return 0
+	}
+	return align(dst, 2, len(src), stream, func(first, n int, stream bool) {
+		v.wordsOfBytes(dst[2*first:], src[first:], n, &p, stream)
+	})
 }

@@ -216,24 +216,38 @@ func (l *wideLanes) kernelBytes(d safetensors.DType, src []byte) int {
 
 func (v level) wideBytes(l *wideLanes, d safetensors.DType, src []byte) int {
 	n := v.steps(len(src)/max(1, d.Bits()/8), width)
-	if v < avx512 || n == 0 {
+	if n == 0 {
 		return 0
 	}
-	switch d {
-	case safetensors.F64:
+	switch wide := v >= avx512; {
+	case d == safetensors.F64 && wide:
 		wideF64AVX512(l, src, n)
-	case safetensors.I64:
+	case d == safetensors.F64:
+		wideF64AVX2(l, src, n)
+	case d == safetensors.I64 && wide:
 		wideI64AVX512(l, src, n)
-	case safetensors.U64:
+	case d == safetensors.I64:
+		wideI64AVX2(l, src, n)
+	case d == safetensors.U64 && wide:
 		wideU64AVX512(l, src, n)
-	case safetensors.I32:
+	case d == safetensors.U64:
+		wideU64AVX2(l, src, n)
+	case d == safetensors.I32 && wide:
 		wideI32AVX512(l, src, n)
-	case safetensors.U32:
+	case d == safetensors.I32:
+		wideI32AVX2(l, src, n)
+	case d == safetensors.U32 && wide:
 		wideU32AVX512(l, src, n)
-	case safetensors.I16:
+	case d == safetensors.U32:
+		wideU32AVX2(l, src, n)
+	case d == safetensors.I16 && wide:
 		wideI16AVX512(l, src, n)
-	case safetensors.U16:
+	case d == safetensors.I16:
+		wideI16AVX2(l, src, n)
+	case d == safetensors.U16 && wide:
 		wideU16AVX512(l, src, n)
+	case d == safetensors.U16:
+		wideU16AVX2(l, src, n)
 	default:
 		return 0
 	}

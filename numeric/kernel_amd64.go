@@ -246,6 +246,21 @@ func fromByteFloatsAVX512(dst []float32, src []byte, n int, p *widening)
 func fromByteStreamAVX512(dst, src []byte, n int, p *widening)
 
 //go:noescape
+func fromCodeAVX512(dst, src []byte, n int, p *widening)
+
+//go:noescape
+func fromCodeFloatsAVX512(dst []float32, src []byte, n int, p *widening)
+
+//go:noescape
+func fromCodeStreamAVX512(dst, src []byte, n int, p *widening)
+
+//go:noescape
+func wordsOfCodeAVX512(dst, src []byte, n int, p *widening)
+
+//go:noescape
+func wordsOfCodeStreamAVX512(dst, src []byte, n int, p *widening)
+
+//go:noescape
 func fromF32FloatsAVX512(dst []float32, src []byte, n int)
 
 //go:noescape
@@ -286,6 +301,27 @@ func wideI16AVX512(l *wideLanes, src []byte, n int)
 
 //go:noescape
 func wideU16AVX512(l *wideLanes, src []byte, n int)
+
+//go:noescape
+func wideF64AVX2(l *wideLanes, src []byte, n int)
+
+//go:noescape
+func wideI64AVX2(l *wideLanes, src []byte, n int)
+
+//go:noescape
+func wideU64AVX2(l *wideLanes, src []byte, n int)
+
+//go:noescape
+func wideI32AVX2(l *wideLanes, src []byte, n int)
+
+//go:noescape
+func wideU32AVX2(l *wideLanes, src []byte, n int)
+
+//go:noescape
+func wideI16AVX2(l *wideLanes, src []byte, n int)
+
+//go:noescape
+func wideU16AVX2(l *wideLanes, src []byte, n int)
 
 //go:noescape
 func beyondAVX2(src []byte, n int, most uint32) (count uint64)

@@ -18,7 +18,37 @@ func checkAll(t *testing.T, v level, src []byte) {
 	checkSums(t, v, src)
 	checkPairs(t, v, floatsIn(src))
 	checkLoss(t, v, src[:len(src)/4*4])
+	checkWide(t, v, src)
 	checkCodes(t, src)
+}
+
+// checkWide holds the kernels that summarise as float64 to the plain loop.
+func checkWide(t *testing.T, v level, src []byte) {
+	t.Helper()
+	for _, d := range []safetensors.DType{
+		safetensors.F64, safetensors.I64, safetensors.U64, safetensors.I32, safetensors.U32, safetensors.I16, safetensors.U16,
+	} {
+		normal := 0.0
+		if l, ok := LimitsOf(d); ok {
+			normal = l.MinNormal
+		}
+		n := len(src) * 8 / d.Bits()
+		values, raw := make([]float64, n), src[:n*d.Bits()/8]
+		if err := Decode(values, d, raw); err != nil {
+			t.Fatal(err)
+		}
+		plain, l := newWideLanes(normal), newWideLanes(normal)
+		plain.add(values)
+		done := v.wideBytes(&l, d, raw)
+		if done != n&^(width-1) {
+			t.Fatalf("level %d, %s: did %d of %d", v, d, done, n)
+		}
+		l.add(values[done:])
+		want, wantOK := plain.block(n)
+		if got, ok := l.block(n); ok != wantOK || ok && got != want {
+			t.Fatalf("level %d, %s of %v: got %+v %v, want %+v %v", v, d, values, got, ok, want, wantOK)
+		}
+	}
 }
 
 func checkPairs(t *testing.T, v level, values []float32) {

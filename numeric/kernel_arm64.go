@@ -101,6 +101,8 @@ func (v level) floatsOfWords(dst []float32, d safetensors.DType, src []byte, n i
 	}
 }
 
+func (v level) wordsOfBytes(dst, src []byte, n int, p *widening, _ bool) bool { return false }
+
 func (v level) floatsOfBytes(dst []float32, src []byte, n int, p *widening) {
 	fromByteFloatsNEON(dst, src, n, p)
 }

@@ -137,6 +137,34 @@ func checkDecode(t *testing.T, v level, src []byte) {
 	}
 }
 
+// checkHalves holds the kernels that widen to 16 bits to widening to 32 and
+// rounding, which is exact.
+func checkHalves(t *testing.T, v level, src []byte) {
+	t.Helper()
+	for _, from := range []safetensors.DType{
+		safetensors.F8E8M0, safetensors.F8E4M3, safetensors.F8E5M2, safetensors.F8E4M3FNUZ, safetensors.F8E5M2FNUZ,
+	} {
+		for _, to := range []safetensors.DType{safetensors.BF16, safetensors.F16} {
+			l, _ := layoutOf(to)
+			r := newRounder(l, ToSpecial)
+			for way, stream := range []bool{false, true} {
+				whole := bytes.Repeat([]byte{0xA5}, 2*len(src)+130)
+				dst := whole[2+2*way:]
+				done := v.halvesOfBytes(dst[:2*len(src)], to, from, src, stream)
+				for i, code := range src[:done] {
+					want := uint16(r.round(float32(value8(from, code))))
+					if got := binary.LittleEndian.Uint16(dst[2*i:]); got != want {
+						t.Fatalf("%s as %s, level %d: %#x became %#x, want %#x", from, to, v, code, got, want)
+					}
+				}
+				if whole[0] != 0xA5 || bytes.Count(dst[2*done:], []byte{0xA5}) != len(dst)-2*done {
+					t.Fatalf("%s as %s, level %d: wrote beyond its %d numbers", from, to, v, done)
+				}
+			}
+		}
+	}
+}
+
 func floatsIn(src []byte) []float32 {
 	values := make([]float32, len(src)/4)
 	for i := range values {
@@ -185,6 +213,7 @@ func TestKernelCodes(t *testing.T) {
 	words := make([]byte, 4<<16)
 	for _, v := range levels(t) {
 		checkDecode(t, v, codes)
+		checkHalves(t, v, codes)
 		for _, low := range lower {
 			for i := range uint32(1 << 16) {
 				binary.LittleEndian.PutUint32(words[4*i:], i<<16|low)
@@ -208,6 +237,7 @@ func TestKernelRandom(t *testing.T) {
 		for offset := range 64 {
 			checkEncode(t, v, src[offset:1000+5*offset])
 			checkDecode(t, v, src[offset:1000+5*offset])
+			checkHalves(t, v, src[offset:1000+5*offset])
 			checkAll(t, v, tame[offset*4:4*(500+offset)])
 			checkAll(t, v, src[offset:1000+5*offset])
 		}
@@ -237,6 +267,7 @@ func FuzzKernels(f *testing.F) {
 		for v := plain + 1; v <= best; v++ {
 			checkEncode(t, v, src)
 			checkDecode(t, v, src)
+			checkHalves(t, v, src)
 			checkAll(t, v, src)
 		}
 	})

@@ -74,11 +74,13 @@
 // # Kernels
 //
 // On amd64, AVX-512 or AVX2 does the work where the processor has it: casts
-// between F32 and every float of at most 16 bits (but to F8_E8M0), statistics and
-// comparison of F32, BF16 and F16, and with AVX-512's VNNI and GFNI statistics of
-// integers and floats of eight bits. On arm64, NEON does those casts, and
-// statistics of F32, BF16 and F16. The results are those of the loops in Go, which
-// do all the rest, and which the build tag purego selects.
+// between F32 and every float of at most 16 bits (but to F8_E8M0), statistics of
+// floats and integers of 16 bits and more, comparison of F32, BF16, F16 and F64, to
+// which integers are converted; with AVX-512 also casts of F8 to BF16 and F16, and
+// with its VBMI, VNNI and GFNI statistics of integers and floats of eight bits. On
+// arm64, NEON casts between F32 and those floats, and makes statistics of F32, BF16
+// and F16. The results are those of the loops in Go, which do all the rest, and
+// which the build tag purego selects.
 //
 // # Security
 //

@@ -59,6 +59,36 @@ type widening struct {
 	smallest        float32
 	least           uint32 // bits of the least magnitude
 	inf, top, lone  uint32 // the infinite magnitude, the last that is not NaN, the one code that is
+
+	// For kernels that make words of 16 bits, which are BF16, or the upper half of
+	// float32, or F16.
+	shift16, signs16  uint32
+	rebias16          uint32
+	infinite16, nan16 uint32
+	first, lone8      uint32     // the least magnitude that is special; lone, or a code that is special
+	small             [32]uint16 // what subnormal codes become
+}
+
+// words sets what makes BF16, or F16 if half. F16 has to have all numbers of l but
+// its subnormal ones as normal numbers.
+func (p *widening) words(l layout, half bool) {
+	exponents, mantissa := uint32(127), uint32(7)
+	p.infinite16, p.nan16 = 0x7F80, 0x7FC0
+	if half {
+		exponents, mantissa = 15, 10
+		p.infinite16, p.nan16 = 0x7C00, 0x7E00
+	}
+	p.shift16, p.signs16 = mantissa-uint32(l.man), uint32(15-l.exp-l.man)
+	p.rebias16 = (exponents - uint32(l.bias)) << mantissa
+	p.first, p.lone8 = min(p.inf, p.top+1), min(p.lone, 0xFF)
+	f16, _ := layoutOf(safetensors.F16)
+	r := newRounder(f16, ToSpecial)
+	for i := range uint32(1) << l.man {
+		value := p.smallest * float32(i)
+		if p.small[i] = uint16(math.Float32bits(value) >> 16); half {
+			p.small[i] = uint16(r.round(value))
+		}
+	}
 }
 
 // newWidening returns false for types that are not floats of at most eight bits.
@@ -84,6 +114,7 @@ func newWidening(d safetensors.DType) (widening, bool) {
 	case fnuz:
 		p.lone = l.sign()
 	}
+	p.words(l, false)
 	return p, true
 }
 

@@ -37,11 +37,16 @@ func main() {
 		k.copyF32()
 		k.beyond()
 	}
+	for _, stream := range []bool{false, true} {
+		widenWords("fromCode", "func(dst, src []byte, n int, p *uint32)", true, stream)
+		widenWords("wordsOfCode", "func(dst, src []byte, n int, p *uint32)", false, stream)
+	}
 	classes("codesHalves", true)
 	classes("codesQuarters", false)
 	codes()
 	wholeBytes()
 	wide()
+	wide2()
 	Generate()
 }
 

@@ -19,6 +19,16 @@ const (
 	widenInf       = 32 // the code that is infinite
 	widenTop       = 36 // what is above is NaN
 	widenLone      = 40 // the code with its sign that is NaN
+
+	// For words of 16 bits, each 32 bits of parameter.
+	widenShift16    = 44
+	widenSigns16    = 48 // from the sign to bit 15
+	widenRebias16   = 52
+	widenInfinite16 = 56
+	widenNaN16      = 60
+	widenFirst      = 64 // the least magnitude that is special
+	widenLone8      = 68 // widenLone, or a code that is special anyway
+	widenSmall      = 72 // 32 words: what subnormal codes become
 )
 
 // widen writes the kernels that make float32 of BF16, of F16, and of a code a
@@ -139,6 +149,96 @@ func (k *kind) widenByte(src Register) func(int) VecVirtual {
 			VPOR(x, v, v)
 		}
 		return v
+	}
+}
+
+// widenWords makes words of 16 bits of codes a byte: BF16, F16, or the upper halves
+// of float32, and then these. A subnormal code is looked up in a table, for there
+// are eight at most. What is infinite or NaN is looked for 64 codes at a time.
+func widenWords(name, signature string, floats, stream bool) {
+	k := avx512
+	if stream {
+		name += "Stream"
+	}
+	name += "AVX512"
+	TEXT(name, NOSPLIT, signature)
+	dst, src := Load(Param("dst").Base(), GP64()), Load(Param("src").Base(), GP64())
+	n, p := Load(Param("n"), GP64()).(GPVirtual), Load(Param("p"), GP64())
+	word := func(offset int) VecVirtual {
+		v := ZMM()
+		VPBROADCASTW(at(p, offset), v)
+		return v
+	}
+	shift, signs, rebias := word(widenShift16), word(widenSigns16), word(widenRebias16)
+	magnitude, normal, sign := word(widenMagnitude), word(widenNormal), word(widenSign)
+	inf, top, lone := word(widenInf), word(widenTop), word(widenLone)
+	infinite, nan, small := word(widenInfinite16), word(widenNaN16), ZMM()
+	VMOVDQU32(at(p, widenSmall), small)
+	magnitude8, first, lone8 := k.filled8(p, widenMagnitude), k.filled8(p, widenFirst), k.filled8(p, widenLone8)
+	size, upper, orders := 2, K(), [2]VecVirtual{}
+	if floats {
+		size = 4
+		r := GP32()
+		MOVL(U32(0xAAAAAAAA), r)
+		KMOVD(r, upper)
+		for i := range orders {
+			orders[i] = ZMM()
+			k.load32(k.data([]string{"first", "second"}[i], func(j int) uint32 { return uint32(j+16*i) << 16 }), orders[i])
+		}
+	}
+	step := func(specials bool) {
+		for half := range 2 {
+			x, a, v, is := ZMM(), ZMM(), ZMM(), K()
+			VPMOVZXBW(at(src, 32*half), x)
+			VPANDD(magnitude, x, a)
+			VPSLLVW(shift, a, v)
+			VPADDW(rebias, v, v)
+			VPCMPUW(Imm(1), normal, a, is)
+			VPERMW(small, a, is, v)
+			if specials {
+				VPCMPUW(Imm(0), inf, a, is)
+				VMOVDQU16(infinite, is, v)
+				VPCMPUW(Imm(6), top, a, is)
+				VMOVDQU16(nan, is, v)
+				VPCMPUW(Imm(0), lone, x, is)
+				VMOVDQU16(nan, is, v)
+			}
+			VPANDD(sign, x, x)
+			VPSLLVW(signs, x, x)
+			VPORD(x, v, v)
+			if !floats {
+				store(stream, v, at(dst, 64*half))
+				continue
+			}
+			for i, order := range orders {
+				wide := ZMM()
+				VPERMW_Z(v, order, upper, wide)
+				store(stream, wide, at(dst, 128*half+64*i))
+			}
+		}
+	}
+	loop(name, n, castStep, func() {
+		x, a, isLarge, isLone := ZMM(), ZMM(), K(), K()
+		if stream {
+			PREFETCHT0(at(src, ahead))
+		}
+		VMOVDQU32(at(src, 0), x)
+		VPANDD(magnitude8, x, a)
+		VPCMPUB(Imm(5), first, a, isLarge)
+		VPCMPUB(Imm(0), lone8, x, isLone)
+		KORTESTQ(isLone, isLarge)
+		JNZ(LabelRef(name + "_specials"))
+		step(false)
+		JMP(LabelRef(name + "_next"))
+		Label(name + "_specials")
+		step(true)
+		Label(name + "_next")
+		ADDQ(Imm(castStep), src)
+		ADDQ(U32(uint32(castStep*size)), dst)
+	})
+	k.end(stream)
+	if floats && !stream {
+		k.alias("fromCode", "fromCodeFloats", "func(dst []float32, src []byte, n int, p *uint32)")
 	}
 }
 
