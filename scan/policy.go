@@ -23,6 +23,8 @@ type Policy struct {
 	formats    []string
 	severities map[string]Severity
 	allowances []allowance
+	signers    []signatureRule
+	allSigned  bool // signatures.required
 }
 
 // An allowance is an [[allow]] of a policy.
@@ -50,6 +52,18 @@ type allowance struct {
 //	reason = "settings of our trainer, reviewed in #123"
 //	expires = 2027-01-31        # the last day
 //
+//	[[signature]]               # of several the first that matches a file
+//	path = "models/**"
+//	mode = "enforce"            # the default; or "warn", "off"
+//	keys = ["release.pem"]      # public keys; relative to the policy
+//	hints = ["e3b0c4…"]         # SHA-256 of a key's PEM, where the signature has the key
+//	certificates = ["ca.pem"]   # that are trusted
+//	identities = [{ identity = "release@example.org", issuer = "https://accounts.google.com" }]
+//	file = "model.sig"          # the default; FILE.sig is looked for, too
+//
+//	[signatures]
+//	required = true             # also of files that no [[signature]] matches
+//
 // Keys that it does not know are errors, as is an allowance without a reason or
 // an end. An error says where it is, with line and column where there are such.
 func ParsePolicy(name string, text []byte) (*Policy, error) {
@@ -59,6 +73,7 @@ func ParsePolicy(name string, text []byte) (*Policy, error) {
 		Formats    []string          `toml:"formats"`
 		Severity   map[string]string `toml:"severity"`
 		Allow      []allowance       `toml:"allow"`
+		Signature  []signatureRule   `toml:"signature"`
 		Signatures struct {
 			Required bool `toml:"required"`
 		} `toml:"signatures"`
@@ -79,8 +94,12 @@ func ParsePolicy(name string, text []byte) (*Policy, error) {
 		return nil, fmt.Errorf("%s: mode is %q, not one of enforce, warn, off", name, p.Mode)
 	case !slices.Contains([]Severity{"", Dangerous, Suspicious, Note}, p.FailOn):
 		return nil, fmt.Errorf("%s: fail-on is %q, not one of dangerous, suspicious, note", name, raw.FailOn)
-	case raw.Signatures.Required:
-		return nil, fmt.Errorf("%s: signatures.required: signatures are not yet supported, so this policy cannot be met", name)
+	}
+	p.signers, p.allSigned = raw.Signature, raw.Signatures.Required
+	for i, r := range p.signers {
+		if err := r.check(); err != nil {
+			return nil, fmt.Errorf("%s: signature %d: %w", name, i+1, err)
+		}
 	}
 	for _, pattern := range p.formats {
 		if _, err := path.Match(pattern, ""); err != nil {
@@ -167,6 +186,9 @@ func (p *Policy) Apply(r *Report, day time.Time) []Decision {
 		var kept, expired []Finding
 		for _, finding := range f.Findings {
 			d := Decision{Finding: finding, Was: finding.Severity, By: "default"}
+			if finding.Policy != "" { // a signature's
+				d.Was, d.By = Dangerous, finding.Policy
+			}
 			if p.Mode != "off" {
 				expired = p.decide(f, &d, day, expired)
 			}

@@ -118,6 +118,15 @@ var repositoryRules = []Rule{
 	{"ST521", Note, "An allowance of the policy has expired",
 		"It has no effect any more, so what it allowed counts again.",
 		"Review what was allowed, and renew or remove the allowance."},
+	{"ST530", Dangerous, "A file that is not signed, and has to be",
+		"The policy says who has to have signed it; anyone can have put it there.",
+		"Ask its publisher for a signature: `tensmith sign`; or change the policy."},
+	{"ST531", Dangerous, "A signature that does not verify, or is somebody else's",
+		"The policy says who has to have signed, and none of them has.",
+		"Do not use the file. `tensmith verify` says more about the signature."},
+	{"ST532", Dangerous, "A file that has changed since it was signed",
+		"Its bytes are not those that the signature is of.",
+		"Do not use the file; fetch it again from its publisher."},
 }
 
 // metadataRules are about the strings that a file carries.

@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tensmith/tensmith/scan"
+	"github.com/tensmith/tensmith/sign"
+	"github.com/tensmith/tensmith/sign/keyless"
 )
 
 func policyCommand(a *app) *cobra.Command {
@@ -39,6 +41,7 @@ Exit status: that of tensmith scan. A policy that is wrong is 64.`,
 		},
 	}
 	check.Flags().StringVar(&flags.policy, "policy", "", "`file` of a policy in TOML")
+	check.Flags().StringVar(&flags.root, "trusted-root", "", "`file` of the Sigstore to believe (default: the public one, built in)")
 	check.Flags().StringVar(&flags.failOn, "fail-on", "", "least `severity` that fails: dangerous, suspicious (the default) or note")
 	check.Flags().BoolVar(&flags.deep, "deep", false, "read the tensors themselves, too")
 	check.Flags().SortFlags = false
@@ -84,7 +87,7 @@ func (a *app) policyCheck(ctx context.Context, addresses []string, flags scanFla
 	if err != nil {
 		return err
 	}
-	result, err := a.scanAll(ctx, addresses, policy, scan.Options{Deep: flags.deep, Jobs: a.jobs})
+	result, err := a.scanAll(ctx, addresses, policy, flags)
 	if err != nil {
 		return err
 	}
@@ -92,6 +95,31 @@ func (a *app) policyCheck(ctx context.Context, addresses []string, flags scanFla
 		return err
 	}
 	return a.scanExit(result, threshold, policy)
+}
+
+// whoSigned is what the signatures of a policy need: where the files lie, and
+// who knows identities.
+func (a *app) whoSigned(ctx context.Context, p place, flags scanFlags) scan.SignatureOptions {
+	o := scan.SignatureOptions{Dir: p.dir}
+	if p.fsys == nil {
+		return o // standard input
+	}
+	if o.Dir == "" {
+		o.Dir = "."
+	}
+	o.Keyless = func(list []scan.Identity) (sign.Verifier, error) {
+		trust, err := a.trust(ctx, false, "", flags.root, false)
+		if err != nil {
+			return nil, err
+		}
+		a.tellTrust(trust)
+		v := keyless.Verifier{Trust: trust}
+		for _, id := range list {
+			v.Identities = append(v.Identities, keyless.Identity{Subject: id.Subject, Issuer: id.Issuer})
+		}
+		return v, nil
+	}
+	return o
 }
 
 // A decisionJSON is a decision in the JSON of policy check.

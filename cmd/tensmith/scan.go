@@ -25,6 +25,7 @@ type scanFlags struct {
 	policy string
 	sarif  string
 	junit  string
+	root   string // whom signatures of identities believe
 }
 
 func scanCommand(a *app) *cobra.Command {
@@ -52,6 +53,7 @@ from --policy or $TENSMITH_POLICY alone, never from what is scanned.
 	}
 	cmd.Flags().StringVar(&flags.failOn, "fail-on", "", "least `severity` that fails: dangerous, suspicious (the default) or note")
 	cmd.Flags().StringVar(&flags.policy, "policy", "", "`file` of a policy in TOML")
+	cmd.Flags().StringVar(&flags.root, "trusted-root", "", "`file` of the Sigstore to believe (default: the public one, built in)")
 	cmd.Flags().StringVar(&flags.sarif, "sarif", "", "write the findings as SARIF 2.1.0 to `file`; - is standard output")
 	cmd.Flags().StringVar(&flags.junit, "junit", "", "write the findings as JUnit's XML to `file`")
 	cmd.Flags().BoolVar(&flags.deep, "deep", false, "read the tensors themselves, too")
@@ -75,7 +77,7 @@ func (a *app) scan(ctx context.Context, addresses []string, flags scanFlags) err
 	if err != nil {
 		return err
 	}
-	result, err := a.scanAll(ctx, addresses, policy, scan.Options{Deep: flags.deep, Jobs: a.jobs})
+	result, err := a.scanAll(ctx, addresses, policy, flags)
 	if err != nil {
 		return err
 	}
@@ -133,11 +135,12 @@ func (a *app) writeReport(name string, write func(io.Writer) error) error {
 
 // scanAll scans what the addresses lead to. An address that leads nowhere does
 // not hide the others.
-func (a *app) scanAll(ctx context.Context, addresses []string, policy *scan.Policy, opts scan.Options) (*scanned, error) {
+func (a *app) scanAll(ctx context.Context, addresses []string, policy *scan.Policy, flags scanFlags) (*scanned, error) {
 	// A file may hold some 60 MiB of values; the collector must not let as much
 	// again lie around, for there is a bound on memory and work to spare.
 	defer debug.SetGCPercent(debug.SetGCPercent(25))
 	result := &scanned{verdict: scan.Clean}
+	opts := scan.Options{Deep: flags.deep, Jobs: a.jobs}
 	for _, address := range addresses {
 		found, p, err := a.scanOne(ctx, address, opts)
 		if ctx.Err() != nil {
@@ -154,6 +157,9 @@ func (a *app) scanAll(ctx context.Context, addresses []string, policy *scan.Poli
 			prefix = strings.TrimSuffix(filepath.ToSlash(p.path(found.Files[0].Path)), found.Files[0].Path)
 		}
 		if policy != nil {
+			if err := policy.Signatures(ctx, found, a.whoSigned(ctx, p, flags)); err != nil {
+				return nil, err
+			}
 			for _, d := range policy.Apply(found, time.Now()) {
 				d.Finding.File = prefix + d.Finding.File
 				result.decisions = append(result.decisions, d)
