@@ -43,6 +43,14 @@ type codeTables struct {
 		flags                      [64]uint8 // 1 for tiny numbers, 16 more for zero
 		weights                    [64]int8  // by the first four bits: the sign, 16 times for odd classes
 	}
+	// Classes for AVX2, each table twice over: numbers by the last four bits, of E4M3
+	// also with the one before them set, and subnormal ones; then by the first four
+	// bits the weight and which of low, lowOdd, high and highOdd has the number.
+	nibbles struct {
+		number, upper, small [32]uint8
+		weights              [32]int8
+		parts                [4][32]uint8
+	}
 }
 
 // hasCodes tells whether a kernel sums up floats of the type.
@@ -91,6 +99,20 @@ func newClassTables(d safetensors.DType) *codeTables {
 		}
 		c.weights[i] = int8(weight)
 	}
+	b := &t.nibbles
+	for i := range 32 {
+		last := i & 15
+		exponent, mantissa := last>>l.man, last&(1<<l.man-1)
+		b.number[i] = uint8((1<<l.man + mantissa) << exponent)
+		b.upper[i] = b.number[i] << 2
+		b.small[i] = uint8(2 * mantissa)
+		b.weights[i] = c.weights[last]
+		class := last & 7 >> (l.man - 2) & 3
+		b.parts[class/2*2][i] = 0xFF
+		if class%2 != 0 {
+			b.parts[class][i] = 0xFF
+		}
+	}
 	return t
 }
 
@@ -116,8 +138,10 @@ const codesPiece = 128 << 10
 
 // addCodes takes in as many bytes as it can, and returns how many. It does so
 // only where how often each code is there is not asked for.
-func (c *counter) addCodes(src []byte) int {
-	if best < vnni || c.quantiles {
+func (c *counter) addCodes(src []byte) int { return best.addCodes(c, src) }
+
+func (v level) addCodes(c *counter, src []byte) int {
+	if v == plain || c.quantiles {
 		return 0
 	}
 	part := src[:min(len(src), codesPiece)&^63]
@@ -126,14 +150,14 @@ func (c *counter) addCodes(src []byte) int {
 	}
 	switch c.dtype {
 	case safetensors.Bool, safetensors.U8, safetensors.I8:
-		c.addWholes(part)
+		v.addWholes(c, part)
 		return len(part)
 	}
 	if !hasCodes(c.dtype) {
 		return 0
 	}
 	long := c.long
-	if c.addFloats(part) || !long && c.long && c.addFloats(part) {
+	if v.addFloats(c, part) || !long && c.long && v.addFloats(c, part) {
 		return len(part)
 	}
 	return 0
@@ -170,16 +194,19 @@ func (s *codeSums) digit(i int) float64 {
 // addFloats returns false, and has done nothing, if a number is not finite, or too
 // large for classes: then it takes the long tables from now on, for so is what
 // follows, most likely.
-func (c *counter) addFloats(src []byte) bool {
+func (v level) addFloats(c *counter, src []byte) bool {
 	l, _ := layoutOf(c.dtype)
 	s := newCodeSums()
+	s.normal = 0x80 - 1<<l.man
 	top := int(l.top())
 	switch {
+	case c.long && v < vnni:
+		return false
 	case c.long:
 		if c.tables == nil {
 			c.tables = newLongTables()
 		}
-		s.normal, s.zero = 0x80-1<<l.man, 0x7F
+		s.zero = 0x7F
 		if l.special == fnuz {
 			s.zero = 0xFF
 		}
@@ -188,10 +215,17 @@ func (c *counter) addFloats(src []byte) bool {
 		c.tables = newClassTables(c.dtype)
 		fallthrough
 	default:
-		if l.exp == 4 {
+		switch wide := v >= vnni; {
+		case l.exp == 4 && wide:
 			codesHalvesVNNI(&s, src, len(src), c.tables)
-		} else {
+		case l.exp == 4:
+			codesHalvesAVX2(&s, src, len(src), c.tables)
+		case wide:
 			codesQuartersVNNI(&s, src, len(src), c.tables)
+		default:
+			codesQuartersAVX2(&s, src, len(src), c.tables)
+		}
+		if l.exp == 5 {
 			top = 0x3F
 		}
 	}
@@ -237,12 +271,16 @@ func (c *counter) addFloats(src []byte) bool {
 }
 
 // addWholes takes in integers.
-func (c *counter) addWholes(src []byte) {
+func (v level) addWholes(c *counter, src []byte) {
 	s, flip, shift := newCodeSums(), uint32(0), 0.0
 	if c.dtype == safetensors.I8 {
 		flip, shift = 0x80, 128
 	}
-	wholeBytesVNNI(&s, src, len(src), flip)
+	if v >= vnni {
+		wholeBytesVNNI(&s, src, len(src), flip)
+	} else {
+		wholeBytesAVX2(&s, src, len(src), flip)
+	}
 	low, high, _ := s.extremes()
 	// Of u, which is above the number by shift, there are the sums of u and of
 	// u·(u-128).

@@ -276,6 +276,15 @@ func codesHalvesVNNI(s *codeSums, src []byte, n int, tables *codeTables)
 func codesQuartersVNNI(s *codeSums, src []byte, n int, tables *codeTables)
 
 //go:noescape
+func codesHalvesAVX2(s *codeSums, src []byte, n int, tables *codeTables)
+
+//go:noescape
+func codesQuartersAVX2(s *codeSums, src []byte, n int, tables *codeTables)
+
+//go:noescape
+func wholeBytesAVX2(s *codeSums, src []byte, n int, flip uint32)
+
+//go:noescape
 func codesLongVNNI(s *codeSums, src []byte, n int, tables *codeTables)
 
 //go:noescape

@@ -6562,6 +6562,242 @@ codesQuartersVNNI_done:
 	VZEROUPPER
 	RET
 
+// func codesHalvesAVX2(s *byte, src []byte, n int, tables *byte)
+// Requires: AVX, AVX2, POPCNT
+TEXT ·codesHalvesAVX2(SB), NOSPLIT, $0-48
+	MOVQ    s+0(FP), AX
+	MOVQ    src_base+8(FP), CX
+	MOVQ    tables+40(FP), DX
+	MOVQ    n+32(FP), BX
+	VMOVDQU (AX), Y0
+	VMOVDQU 64(AX), Y1
+	VMOVDQU 128(AX), Y2
+	VMOVDQU 192(AX), Y3
+	VMOVDQU 256(AX), Y4
+	VMOVDQU 320(AX), Y5
+	VMOVDQU 768(AX), Y6
+	VMOVDQU 832(AX), Y7
+	VMOVDQU 896(AX), Y8
+	XORQ    SI, SI
+	XORQ    DI, DI
+	SHRQ    $0x05, BX
+	JZ      codesHalvesAVX2_done
+
+codesHalvesAVX2_loop:
+	VMOVDQU      (CX), Y9
+	VPMINUB      Y9, Y6, Y6
+	VPMAXUB      Y9, Y7, Y7
+	VPMAXSB      Y9, Y8, Y8
+	VPAND        magnitude8AVX2<>+0(SB), Y9, Y11
+	VPCMPEQB     noneAVX2<>+0(SB), Y11, Y11
+	VPMOVMSKB    Y11, R8
+	POPCNTL      R8, R8
+	ADDQ         R8, SI
+	VPAND        low4AVX2<>+0(SB), Y9, Y10
+	VMOVDQU      1408(DX), Y12
+	VPSHUFB      Y10, Y12, Y12
+	VMOVDQU      1440(DX), Y13
+	VPSHUFB      Y10, Y13, Y13
+	VPSLLW       $0x03, Y9, Y11
+	VPBLENDVB    Y11, Y13, Y12, Y12
+	VPBROADCASTB 1040(AX), Y11
+	VPAND        Y9, Y11, Y11
+	VPCMPEQB     noneAVX2<>+0(SB), Y11, Y11
+	VPMOVMSKB    Y11, R8
+	POPCNTL      R8, R8
+	ADDQ         R8, DI
+	VMOVDQU      1472(DX), Y13
+	VPSHUFB      Y10, Y13, Y13
+	VPBLENDVB    Y11, Y13, Y12, Y12
+	VPSRLW       $0x04, Y9, Y9
+	VPAND        low4AVX2<>+0(SB), Y9, Y9
+	VMOVDQU      1504(DX), Y10
+	VPSHUFB      Y9, Y10, Y10
+	VMOVDQU      1536(DX), Y11
+	VPSHUFB      Y9, Y11, Y11
+	VPAND        Y12, Y11, Y11
+	VPMADDUBSW   Y11, Y11, Y13
+	VPMADDWD     ones16AVX2<>+0(SB), Y13, Y13
+	VPADDD       Y13, Y2, Y2
+	VPMADDUBSW   Y10, Y11, Y11
+	VPMADDWD     ones16AVX2<>+0(SB), Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	VMOVDQU      1568(DX), Y11
+	VPSHUFB      Y9, Y11, Y11
+	VPAND        Y12, Y11, Y11
+	VPMADDUBSW   Y11, Y11, Y11
+	VPMADDWD     ones16AVX2<>+0(SB), Y11, Y11
+	VPADDD       Y11, Y3, Y3
+	VMOVDQU      1600(DX), Y11
+	VPSHUFB      Y9, Y11, Y11
+	VPAND        Y12, Y11, Y11
+	VPMADDUBSW   Y11, Y11, Y13
+	VPMADDWD     ones16AVX2<>+0(SB), Y13, Y13
+	VPADDD       Y13, Y4, Y4
+	VPMADDUBSW   Y10, Y11, Y10
+	VPMADDWD     ones16AVX2<>+0(SB), Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VMOVDQU      1632(DX), Y10
+	VPSHUFB      Y9, Y10, Y10
+	VPAND        Y12, Y10, Y10
+	VPMADDUBSW   Y10, Y10, Y9
+	VPMADDWD     ones16AVX2<>+0(SB), Y9, Y9
+	VPADDD       Y9, Y5, Y5
+	ADDQ         $0x20, CX
+	DECQ         BX
+	JNZ          codesHalvesAVX2_loop
+
+codesHalvesAVX2_done:
+	VMOVDQU Y0, (AX)
+	VMOVDQU Y1, 64(AX)
+	VMOVDQU Y2, 128(AX)
+	VMOVDQU Y3, 192(AX)
+	VMOVDQU Y4, 256(AX)
+	VMOVDQU Y5, 320(AX)
+	VMOVDQU Y6, 768(AX)
+	VMOVDQU Y7, 832(AX)
+	VMOVDQU Y8, 896(AX)
+	ADDQ    SI, 1024(AX)
+	ADDQ    DI, 1032(AX)
+	VZEROUPPER
+	RET
+
+DATA low4AVX2<>+0(SB)/4, $0x0f0f0f0f
+DATA low4AVX2<>+4(SB)/4, $0x0f0f0f0f
+DATA low4AVX2<>+8(SB)/4, $0x0f0f0f0f
+DATA low4AVX2<>+12(SB)/4, $0x0f0f0f0f
+DATA low4AVX2<>+16(SB)/4, $0x0f0f0f0f
+DATA low4AVX2<>+20(SB)/4, $0x0f0f0f0f
+DATA low4AVX2<>+24(SB)/4, $0x0f0f0f0f
+DATA low4AVX2<>+28(SB)/4, $0x0f0f0f0f
+GLOBL low4AVX2<>(SB), RODATA|NOPTR, $32
+
+DATA magnitude8AVX2<>+0(SB)/4, $0x7f7f7f7f
+DATA magnitude8AVX2<>+4(SB)/4, $0x7f7f7f7f
+DATA magnitude8AVX2<>+8(SB)/4, $0x7f7f7f7f
+DATA magnitude8AVX2<>+12(SB)/4, $0x7f7f7f7f
+DATA magnitude8AVX2<>+16(SB)/4, $0x7f7f7f7f
+DATA magnitude8AVX2<>+20(SB)/4, $0x7f7f7f7f
+DATA magnitude8AVX2<>+24(SB)/4, $0x7f7f7f7f
+DATA magnitude8AVX2<>+28(SB)/4, $0x7f7f7f7f
+GLOBL magnitude8AVX2<>(SB), RODATA|NOPTR, $32
+
+DATA ones16AVX2<>+0(SB)/4, $0x00010001
+DATA ones16AVX2<>+4(SB)/4, $0x00010001
+DATA ones16AVX2<>+8(SB)/4, $0x00010001
+DATA ones16AVX2<>+12(SB)/4, $0x00010001
+DATA ones16AVX2<>+16(SB)/4, $0x00010001
+DATA ones16AVX2<>+20(SB)/4, $0x00010001
+DATA ones16AVX2<>+24(SB)/4, $0x00010001
+DATA ones16AVX2<>+28(SB)/4, $0x00010001
+GLOBL ones16AVX2<>(SB), RODATA|NOPTR, $32
+
+DATA noneAVX2<>+0(SB)/4, $0x00000000
+DATA noneAVX2<>+4(SB)/4, $0x00000000
+DATA noneAVX2<>+8(SB)/4, $0x00000000
+DATA noneAVX2<>+12(SB)/4, $0x00000000
+DATA noneAVX2<>+16(SB)/4, $0x00000000
+DATA noneAVX2<>+20(SB)/4, $0x00000000
+DATA noneAVX2<>+24(SB)/4, $0x00000000
+DATA noneAVX2<>+28(SB)/4, $0x00000000
+GLOBL noneAVX2<>(SB), RODATA|NOPTR, $32
+
+// func codesQuartersAVX2(s *byte, src []byte, n int, tables *byte)
+// Requires: AVX, AVX2, POPCNT
+TEXT ·codesQuartersAVX2(SB), NOSPLIT, $0-48
+	MOVQ    s+0(FP), AX
+	MOVQ    src_base+8(FP), CX
+	MOVQ    tables+40(FP), DX
+	MOVQ    n+32(FP), BX
+	VMOVDQU (AX), Y0
+	VMOVDQU 64(AX), Y1
+	VMOVDQU 128(AX), Y2
+	VMOVDQU 192(AX), Y3
+	VMOVDQU 256(AX), Y4
+	VMOVDQU 320(AX), Y5
+	VMOVDQU 768(AX), Y6
+	VMOVDQU 832(AX), Y7
+	VMOVDQU 896(AX), Y8
+	XORQ    SI, SI
+	XORQ    DI, DI
+	SHRQ    $0x05, BX
+	JZ      codesQuartersAVX2_done
+
+codesQuartersAVX2_loop:
+	VMOVDQU      (CX), Y9
+	VPMINUB      Y9, Y6, Y6
+	VPMAXUB      Y9, Y7, Y7
+	VPMAXSB      Y9, Y8, Y8
+	VPAND        magnitude8AVX2<>+0(SB), Y9, Y11
+	VPCMPEQB     noneAVX2<>+0(SB), Y11, Y11
+	VPMOVMSKB    Y11, R8
+	POPCNTL      R8, R8
+	ADDQ         R8, SI
+	VPAND        low4AVX2<>+0(SB), Y9, Y10
+	VMOVDQU      1408(DX), Y12
+	VPSHUFB      Y10, Y12, Y12
+	VPBROADCASTB 1040(AX), Y11
+	VPAND        Y9, Y11, Y11
+	VPCMPEQB     noneAVX2<>+0(SB), Y11, Y11
+	VPMOVMSKB    Y11, R8
+	POPCNTL      R8, R8
+	ADDQ         R8, DI
+	VMOVDQU      1472(DX), Y13
+	VPSHUFB      Y10, Y13, Y13
+	VPBLENDVB    Y11, Y13, Y12, Y12
+	VPSRLW       $0x04, Y9, Y9
+	VPAND        low4AVX2<>+0(SB), Y9, Y9
+	VMOVDQU      1504(DX), Y10
+	VPSHUFB      Y9, Y10, Y10
+	VMOVDQU      1536(DX), Y11
+	VPSHUFB      Y9, Y11, Y11
+	VPAND        Y12, Y11, Y11
+	VPMADDUBSW   Y11, Y11, Y13
+	VPMADDWD     ones16AVX2<>+0(SB), Y13, Y13
+	VPADDD       Y13, Y2, Y2
+	VPMADDUBSW   Y10, Y11, Y11
+	VPMADDWD     ones16AVX2<>+0(SB), Y11, Y11
+	VPADDD       Y11, Y0, Y0
+	VMOVDQU      1568(DX), Y11
+	VPSHUFB      Y9, Y11, Y11
+	VPAND        Y12, Y11, Y11
+	VPMADDUBSW   Y11, Y11, Y11
+	VPMADDWD     ones16AVX2<>+0(SB), Y11, Y11
+	VPADDD       Y11, Y3, Y3
+	VMOVDQU      1600(DX), Y11
+	VPSHUFB      Y9, Y11, Y11
+	VPAND        Y12, Y11, Y11
+	VPMADDUBSW   Y11, Y11, Y13
+	VPMADDWD     ones16AVX2<>+0(SB), Y13, Y13
+	VPADDD       Y13, Y4, Y4
+	VPMADDUBSW   Y10, Y11, Y10
+	VPMADDWD     ones16AVX2<>+0(SB), Y10, Y10
+	VPADDD       Y10, Y1, Y1
+	VMOVDQU      1632(DX), Y10
+	VPSHUFB      Y9, Y10, Y10
+	VPAND        Y12, Y10, Y10
+	VPMADDUBSW   Y10, Y10, Y9
+	VPMADDWD     ones16AVX2<>+0(SB), Y9, Y9
+	VPADDD       Y9, Y5, Y5
+	ADDQ         $0x20, CX
+	DECQ         BX
+	JNZ          codesQuartersAVX2_loop
+
+codesQuartersAVX2_done:
+	VMOVDQU Y0, (AX)
+	VMOVDQU Y1, 64(AX)
+	VMOVDQU Y2, 128(AX)
+	VMOVDQU Y3, 192(AX)
+	VMOVDQU Y4, 256(AX)
+	VMOVDQU Y5, 320(AX)
+	VMOVDQU Y6, 768(AX)
+	VMOVDQU Y7, 832(AX)
+	VMOVDQU Y8, 896(AX)
+	ADDQ    SI, 1024(AX)
+	ADDQ    DI, 1032(AX)
+	VZEROUPPER
+	RET
+
 // func codesLongVNNI(s *byte, src []byte, n int, tables *byte)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, GFNI, MMX+, POPCNT
 TEXT ·codesLongVNNI(SB), NOSPLIT, $0-48
@@ -6762,6 +6998,65 @@ wholeBytesVNNI_done:
 	ADDQ      DX, 1024(AX)
 	VZEROUPPER
 	RET
+
+// func wholeBytesAVX2(s *byte, src []byte, n int, flip uint32)
+// Requires: AVX, AVX2, POPCNT
+TEXT ·wholeBytesAVX2(SB), NOSPLIT, $0-44
+	MOVQ         s+0(FP), AX
+	MOVQ         src_base+8(FP), CX
+	MOVL         flip+40(FP), DX
+	MOVQ         n+32(FP), BX
+	VMOVD        DX, X0
+	VPBROADCASTB X0, Y0
+	VPXOR        Y1, Y1, Y1
+	VMOVDQU      (AX), Y2
+	VMOVDQU      64(AX), Y3
+	VMOVDQU      768(AX), Y4
+	VMOVDQU      832(AX), Y5
+	XORQ         DX, DX
+	SHRQ         $0x05, BX
+	JZ           wholeBytesAVX2_done
+
+wholeBytesAVX2_loop:
+	VPXOR      (CX), Y0, Y6
+	VPMINUB    Y6, Y4, Y4
+	VPMAXUB    Y6, Y5, Y5
+	VPCMPEQB   Y6, Y0, Y7
+	VPMOVMSKB  Y7, SI
+	POPCNTL    SI, SI
+	ADDQ       SI, DX
+	VPSADBW    Y1, Y6, Y7
+	VPADDD     Y7, Y2, Y2
+	VPUNPCKLBW Y1, Y6, Y7
+	VPSUBW     middle16AVX2<>+0(SB), Y7, Y8
+	VPMADDWD   Y8, Y7, Y7
+	VPADDD     Y7, Y3, Y3
+	VPUNPCKHBW Y1, Y6, Y6
+	VPSUBW     middle16AVX2<>+0(SB), Y6, Y7
+	VPMADDWD   Y7, Y6, Y6
+	VPADDD     Y6, Y3, Y3
+	ADDQ       $0x20, CX
+	DECQ       BX
+	JNZ        wholeBytesAVX2_loop
+
+wholeBytesAVX2_done:
+	VMOVDQU Y2, (AX)
+	VMOVDQU Y3, 64(AX)
+	VMOVDQU Y4, 768(AX)
+	VMOVDQU Y5, 832(AX)
+	ADDQ    DX, 1024(AX)
+	VZEROUPPER
+	RET
+
+DATA middle16AVX2<>+0(SB)/4, $0x00800080
+DATA middle16AVX2<>+4(SB)/4, $0x00800080
+DATA middle16AVX2<>+8(SB)/4, $0x00800080
+DATA middle16AVX2<>+12(SB)/4, $0x00800080
+DATA middle16AVX2<>+16(SB)/4, $0x00800080
+DATA middle16AVX2<>+20(SB)/4, $0x00800080
+DATA middle16AVX2<>+24(SB)/4, $0x00800080
+DATA middle16AVX2<>+28(SB)/4, $0x00800080
+GLOBL middle16AVX2<>(SB), RODATA|NOPTR, $32
 
 // func wideF64AVX512(l *byte, src []byte, n int)
 // Requires: AVX, AVX512F, MMX+, POPCNT

@@ -19,7 +19,7 @@ func checkAll(t *testing.T, v level, src []byte) {
 	checkPairs(t, v, floatsIn(src))
 	checkLoss(t, v, src[:len(src)/4*4])
 	checkWide(t, v, src)
-	checkCodes(t, src)
+	checkCodes(t, v, src)
 }
 
 // checkWide holds the kernels that summarise as float64 to the plain loop.
@@ -154,15 +154,15 @@ func comparePairs[T float32 | float64](t *testing.T, v level, a, b []T, kernel f
 }
 
 // checkCodes holds the kernels that sum up types of a byte to counting codes.
-func checkCodes(t *testing.T, src []byte) {
+func checkCodes(t *testing.T, v level, src []byte) {
 	t.Helper()
 	for _, d := range []safetensors.DType{
 		safetensors.U8, safetensors.I8, safetensors.Bool, safetensors.F8E4M3, safetensors.F8E5M2,
 		safetensors.F8E4M3FNUZ, safetensors.F8E5M2FNUZ,
 	} {
 		sums, counts := newCounter(d, false), newCounter(d, true)
-		done := sums.addCodes(src)
-		if l, ok := layoutOf(d); ok && best == vnni {
+		done := v.addCodes(sums, src)
+		if l, ok := layoutOf(d); ok && (v == vnni || l.exp == 4) {
 			finite := true
 			for _, code := range src[:len(src)&^63] {
 				finite = finite && l.value(uint32(code))-l.value(uint32(code)) == 0
@@ -183,6 +183,12 @@ func checkCodes(t *testing.T, src []byte) {
 // TestKernelSums takes codes of one byte that are finite in every type: all of
 // them, those of one sign, and each by itself.
 func TestKernelSums(t *testing.T) {
+	all := levels(t)
+	check := func(src []byte) {
+		for _, v := range all {
+			checkCodes(t, v, src)
+		}
+	}
 	src := make([]byte, 1<<16+100)
 	for i := range src {
 		src[i] = byte(splitmix64(uint64(i)))
@@ -191,9 +197,9 @@ func TestKernelSums(t *testing.T) {
 		}
 	}
 	for offset := range 64 {
-		checkCodes(t, src[offset:offset+64+offset*29])
+		check(src[offset : offset+64+offset*29])
 	}
-	checkCodes(t, src)
+	check(src)
 	for _, or := range []byte{0, 0x80} {
 		for i := range src {
 			src[i] = src[i]&0x7F | or
@@ -201,14 +207,14 @@ func TestKernelSums(t *testing.T) {
 				src[i]++
 			}
 		}
-		checkCodes(t, src)
+		check(src)
 	}
 	for i := range src {
 		src[i] &= 0xBF // small numbers, of which E5M2 has short sums
 	}
-	checkCodes(t, append(src, bytes.Repeat([]byte{0x7B}, 64)...))
+	check(append(src, bytes.Repeat([]byte{0x7B}, 64)...))
 	for code := range 256 {
-		checkCodes(t, bytes.Repeat([]byte{byte(code)}, codesPiece))
+		check(bytes.Repeat([]byte{byte(code)}, codesPiece))
 	}
 }
 
@@ -249,6 +255,16 @@ func BenchmarkKernels(b *testing.B) {
 		run("lanes", v, 4*n, func() { v.lanesBytes(&l, safetensors.F32, words) })
 		run("lanes BF16", v, 2*n, func() { v.lanesBytes(&l, safetensors.BF16, words[:2*n]) })
 		run("lanes F16", v, 2*n, func() { v.lanesBytes(&l, safetensors.F16, words[:2*n]) })
+		run("wide F64", v, 4*n, func() { l := newWideLanes(1); v.wideBytes(&l, safetensors.F64, words) })
+		run("wide I32", v, 4*n, func() { l := newWideLanes(1); v.wideBytes(&l, safetensors.I32, words) })
+		for _, d := range []safetensors.DType{safetensors.F8E4M3, safetensors.F8E5M2, safetensors.I8} {
+			c := newCounter(d, false)
+			codes := make([]byte, codesPiece)
+			for i := range codes {
+				codes[i] = byte(splitmix64(uint64(i))) & 0xBF
+			}
+			run("codes "+d.String(), v, codesPiece, func() { v.addCodes(c, codes) })
+		}
 		run("pairs", v, 8*n, func() { v.pairFloats(&p, values, values) })
 		for _, d := range encoded {
 			run("to "+d.String(), v, 4*n, func() { v.encodeBytes(packed[:n*d.Bits()/8], d, words, ToSpecial, false) })

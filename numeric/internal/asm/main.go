@@ -43,8 +43,11 @@ func main() {
 	}
 	classes("codesHalves", true)
 	classes("codesQuarters", false)
+	classes2("codesHalves", true)
+	classes2("codesQuarters", false)
 	codes()
 	wholeBytes()
+	wholeBytes2()
 	wide()
 	wide2()
 	Generate()
