@@ -17,8 +17,10 @@ import (
 	"strings"
 	"time"
 
+	cdx "github.com/CycloneDX/cyclonedx-go"
 	"github.com/spf13/cobra"
 
+	"github.com/tensmith/tensmith/audit"
 	"github.com/tensmith/tensmith/safetensors"
 	"github.com/tensmith/tensmith/sbom"
 )
@@ -181,6 +183,7 @@ func (a *app) sbom(ctx context.Context, address string, b *billing) error {
 	if err != nil {
 		return a.unreadable(address, p, err)
 	}
+	a.ledger.readBill(p, bom)
 	var text bytes.Buffer
 	if err := sbom.Write(&text, bom); err != nil {
 		return err
@@ -209,6 +212,21 @@ func (a *app) sbom(ctx context.Context, address string, b *billing) error {
 	}
 	_, err = a.stdout.Write(text.Bytes())
 	return err
+}
+
+// readBill takes the files of a bill for inputs.
+func (l *ledger) readBill(p place, bom *cdx.BOM) {
+	if l == nil {
+		return
+	}
+	dir := filepath.Dir(p.path(""))
+	if p.name == "." {
+		dir = p.dir
+	}
+	for _, c := range *bom.Metadata.Component.Components {
+		size, _ := strconv.ParseInt((*c.Properties)[0].Value, 10, 64)
+		l.inputs = append(l.inputs, audit.Artifact{Path: filepath.ToSlash(filepath.Join(dir, c.Name)), SHA256: (*c.Hashes)[0].Value, Bytes: size})
+	}
 }
 
 // printBill is the answer for programs that ask for a document of ours.
