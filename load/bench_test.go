@@ -371,3 +371,37 @@ func BenchmarkSlice(b *testing.B) {
 		{name: "read", limit: "limit-copy", run: many(func() error { return all(new(Loader), read) })},
 	})
 }
+
+// BenchmarkMany loads many small tensors. Time and memory are to grow as their
+// number does.
+func BenchmarkMany(b *testing.B) {
+	for _, n := range []int{10_000, 100_000, 1_000_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			var entries []safetensors.Entry
+			data := random(1, 40)
+			for i := range n {
+				info := safetensors.Info{Name: fmt.Sprintf("model.layers.%d.block.%d", i/1000, i%1000), DType: safetensors.BF16, Shape: []uint64{4, 5}}
+				entries = append(entries, safetensors.Entry{Info: info, Data: bytes.NewReader(data)})
+			}
+			name := filepath.Join(b.TempDir(), "model.safetensors")
+			if err := (&safetensors.Encoder{NoSync: true}).WriteFile(b.Context(), name, entries); err != nil {
+				b.Fatal(err)
+			}
+			requests := Tensors(checkpoint(b, name).All())
+			for kind, l := range map[string]*Loader{"arena": {Arena: arena(b)}, "heap": {}} {
+				b.Run(kind, func(b *testing.B) {
+					b.ReportAllocs()
+					for b.Loop() {
+						if l.Arena != nil {
+							l.Arena.Reset()
+						}
+						if err := all(l, requests); err != nil {
+							b.Fatal(err)
+						}
+					}
+					b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/tensor")
+				})
+			}
+		})
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -178,6 +179,9 @@ func TestLoad(t *testing.T) {
 	for way := Auto; way <= Private; way++ {
 		for _, budget := range []int64{0, 3*blockSize + 1, 64 << 20} {
 			for _, workers := range []int{0, 1, 5} {
+				if testing.Short() && workers == 1 {
+					continue
+				}
 				t.Run(fmt.Sprintf("%s/%d/%d", way, budget, workers), func(t *testing.T) {
 					l := &Loader{Way: way, Budget: budget, Workers: workers}
 					if !way.maps() {
@@ -438,6 +442,67 @@ func TestTruncated(t *testing.T) {
 					t.Errorf("%s: the file ends at %d: %v", way, size-cut, failed)
 				}
 			}
+		}
+	}
+}
+
+// A counting reader counts the bytes that are read, and by how many calls.
+type counting struct {
+	io.ReaderAt
+	bytes, calls *atomic.Int64
+}
+
+func (c counting) ReadAt(p []byte, off int64) (int, error) {
+	c.bytes.Add(int64(len(p)))
+	c.calls.Add(1)
+	return c.ReaderAt.ReadAt(p, off)
+}
+
+// TestRowSlices: no more is read than is needed, and a twentieth, and what
+// lies side by side is read as one.
+func TestRowSlices(t *testing.T) {
+	var all []safetensors.Entry
+	for i := range 300 {
+		rows := uint64(64 + i%5*100)
+		info := safetensors.Info{Name: fmt.Sprintf("%03d", i), DType: safetensors.F16, Shape: []uint64{rows, 512}}
+		all = append(all, safetensors.Entry{Info: info, Data: bytes.NewReader(random(uint64(i), int(rows)*1024))})
+	}
+	var file bytes.Buffer
+	if err := new(safetensors.Encoder).Encode(&file, all); err != nil {
+		t.Fatal(err)
+	}
+	var n, calls atomic.Int64
+	f, err := safetensors.NewFile(counting{bytes.NewReader(file.Bytes()), &n, &calls}, int64(file.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for parts := range uint64(4) {
+		var requests []Request
+		var needed int64
+		for tensor := range f.All() {
+			rows := tensor.Shape[0]
+			s, err := tensor.Slice(safetensors.Span(0, rows*(parts+1)/4))
+			if err != nil {
+				t.Fatal(err)
+			}
+			requests = append(requests, Request{Info: s.Info, Data: s})
+			needed += s.Size()
+		}
+		for _, l := range []*Loader{{Arena: arena(t)}, {}} {
+			n.Store(0)
+			calls.Store(0)
+			for _, err := range l.Load(context.Background(), requests) {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n.Load() < needed || n.Load() > needed+needed/20 {
+				t.Errorf("%d/4 of the rows: %d bytes read, %d needed", parts+1, n.Load(), needed)
+			}
+			if blocks := needed/blockSize + 2; parts == 3 && l.Arena != nil && calls.Load() > blocks {
+				t.Errorf("%d reads of %d blocks", calls.Load(), blocks)
+			}
+			load(t, l, requests)
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"testing"
 	"testing/fstest"
 
@@ -263,6 +264,38 @@ func TestRefused(t *testing.T) {
 				load(t, l, all)
 			}
 		})
+	}
+}
+
+// TestTruncatedMap shortens a file after it was mapped: reading ahead returns
+// an error where touching the pages would be a fault.
+func TestTruncatedMap(t *testing.T) {
+	onLinux(t)
+	for _, way := range []Way{Populate, Private} {
+		name := filepath.Join(directory(t), "model.safetensors")
+		if err := new(safetensors.Encoder).WriteFile(context.Background(), name, entries()); err != nil {
+			t.Fatal(err)
+		}
+		c := checkpoint(t, name)
+		sys := host()
+		populate := sys.populate
+		var once sync.Once
+		sys.populate = func(b []byte) error {
+			once.Do(func() {
+				if err := os.Truncate(name, 3*blockSize); err != nil {
+					t.Error(err)
+				}
+			})
+			return populate(b)
+		}
+		var failed error
+		for _, err := range (&Loader{Arena: arena(t), Way: way, Workers: 1, sys: sys}).Load(t.Context(), Tensors(c.All())) {
+			failed = err
+		}
+		var format *safetensors.FormatError
+		if !errors.Is(failed, safetensors.ErrTruncated) || !errors.As(failed, &format) || format.Offset != 3*blockSize || format.Tensor == "" {
+			t.Errorf("%s: %v", way, failed)
+		}
 	}
 }
 
