@@ -126,6 +126,19 @@ func TestKeyless(t *testing.T) {
 		t.Logf("tensmith: a forged token: %v", err)
 	}
 
+	// The same by the command.
+	tensmith := filepath.Join(t.TempDir(), "tensmith")
+	if out, err := exec.Command("go", "build", "-o", tensmith, "../cmd/tensmith").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	ours := filepath.Join(dir, "cmd.sig")
+	run(t, true, tensmith, "sign", "sigstore", "--trust-config", config, "--identity-token", s.token(identity), "--signature", ours, "--force", model)
+	verify := []string{"verify", "sigstore", "--signature", ours, "--identity-provider", s.issuer, "--identity"}
+	run(t, true, tensmith, append(verify, identity, "--trust-config", config, model)...)
+	run(t, true, tensmith, append(verify, identity, "--trusted-root", trustedRoot, model)...)
+	run(t, false, tensmith, append(verify, "x@example.com", "--trust-config", config, model)...)
+	run(t, false, tensmith, append(verify, identity, model)...) // by the public instance
+
 	// Everyone else verifies it, and refuses another digest, identity or model.
 	root := rootDigest(t, payload)
 	run(t, true, filepath.Join(programs, "cosign"), cosign(signature, trustedRoot, identity, s.issuer, root)...)
@@ -136,7 +149,7 @@ func TestKeyless(t *testing.T) {
 		run(t, false, "node", "keyless.cjs", modules, signature, trustedRoot, "x@example.com", s.issuer)
 	}
 	if python := os.Getenv("TENSMITH_MODEL_SIGNING"); python != "" {
-		verify := []string{"verify", "sigstore", "--signature", signature, "--trust_config", config, "--identity_provider", s.issuer, "--identity"}
+		verify = []string{"verify", "sigstore", "--signature", signature, "--trust_config", config, "--identity_provider", s.issuer, "--identity"}
 		run(t, true, python, append(verify, identity, model)...)
 		run(t, false, python, append(verify, "x@example.com", model)...)
 
