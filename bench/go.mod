@@ -8,3 +8,5 @@ require (
 	github.com/nlpodyssey/safetensors v0.0.0-20250209183917-bfb01cc25f7c
 	github.com/tensmith/tensmith v0.0.0-00010101000000-000000000000
 )
+
+require golang.org/x/sys v0.49.0 // indirect

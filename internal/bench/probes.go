@@ -38,7 +38,7 @@ func probes() []Case {
 		probe("write", "write a preallocated file by 8 MiB into the page cache", probeWrite(false), bigFile),
 		probe("write-sync", "the same, and make it durable", probeWrite(true), bigFile),
 		probe("write-direct", "write a preallocated file past the page cache, 4 times 4 MiB at a time, and make it durable", probeWriteDirect, bigFile),
-		probe("copy-file", "copy the file by 2 MiB, all processors, and make it durable", probeCopyFile, bigFile),
+		probe("copy-file", "copy the file over another by 2 MiB, all processors, and make it durable", probeCopyFile, bigFile),
 		probe("loopback", "send bytes to ourselves, 4 connections of TCP", probeLoopback),
 	}
 }
@@ -164,6 +164,19 @@ func (c *Clock) warm(name string) (*os.File, int64, error) {
 		}
 	}
 	return f, info.Size(), nil
+}
+
+// Warm and Cold bring the large file into the page cache, or out of it, for
+// cases that other programs run.
+func (s Setting) Warm() error { return (&Clock{Setting: s}).warmed(bigFile) }
+
+// Cold fails with an error of [Absent] where that cannot be had.
+func (s Setting) Cold() error {
+	f, _, err := (&Clock{Setting: s}).cold(bigFile)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // warmed is warm for a case that opens the file itself.
@@ -424,6 +437,8 @@ func probeWriteDirect(c *Clock) error {
 	})
 }
 
+// probeCopyFile replaces a file, as an edit that writes a file anew does: the
+// blocks of the old one have to be freed, too.
 func probeCopyFile(c *Clock) error {
 	from, size, err := c.warm(bigFile)
 	if err != nil {
@@ -431,23 +446,48 @@ func probeCopyFile(c *Clock) error {
 	}
 	defer from.Close()
 	c.Bytes = size
-	return c.writing(func(f *os.File) error {
-		_ = preallocate(f, size)
-		buffers := sync.Pool{New: func() any { return new([block]byte) }}
-		err := each(threads(), size, block, func(off, n int64) error {
-			buf := buffers.Get().(*[block]byte)
-			defer buffers.Put(buf)
-			if _, err := from.ReadAt(buf[:n], off); err != nil {
-				return err
-			}
-			_, err := f.WriteAt(buf[:n], off)
+	target, name := c.path("probe-copy.tmp"), c.path(probeFile)
+	defer os.Remove(name)
+	if _, err := os.Stat(target); err != nil {
+		if err := copyFile(from, size, target); err != nil {
 			return err
-		})
-		if err == nil {
-			err = f.Sync()
 		}
+	}
+	return c.Time(func() error {
+		if err := copyFile(from, size, name); err != nil {
+			return err
+		}
+		if err := os.Rename(name, target); err != nil {
+			return err
+		}
+		if d, err := os.Open(c.Dir); err == nil {
+			_ = d.Sync() // which not every system can
+			d.Close()
+		}
+		return nil
+	})
+}
+
+func copyFile(from *os.File, size int64, name string) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	_ = preallocate(f, size)
+	buffers := sync.Pool{New: func() any { return new([block]byte) }}
+	err = each(threads(), size, block, func(off, n int64) error {
+		buf := buffers.Get().(*[block]byte)
+		defer buffers.Put(buf)
+		if _, err := from.ReadAt(buf[:n], off); err != nil {
+			return err
+		}
+		_, err := f.WriteAt(buf[:n], off)
 		return err
 	})
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
 }
 
 func probeLoopback(c *Clock) error {

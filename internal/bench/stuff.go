@@ -65,6 +65,14 @@ func mixed(z uint64) uint64 {
 	return z ^ z>>31
 }
 
+// What cases of other programs read: the name of the large file, of one tensor
+// in it and of a matrix of 1024 columns.
+const (
+	Big    = bigFile
+	Single = single
+	Matrix = wide
+)
+
 // The files of a run. Of the growing ones there are several; see growing.
 const (
 	bigFile    = "big.safetensors"     // bytes

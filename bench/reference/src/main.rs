@@ -19,6 +19,8 @@ const USAGE: &str = "usage:
   reference dump FILE                tensors with their SHA-256 and metadata, sorted, tab separated
   reference parse FILE N             header parse and full deserialize, from memory
   reference open FILE N              open, map, parse
+  reference touch FILE N             open, map, parse, touch every page
+  reference one FILE TENSOR N        open, map, parse, copy one tensor
   reference load FILE N              read whole, parse, copy every tensor
   reference save FILE OUT N          serialize_to_file of what FILE holds
   reference encode-header FILE N ORDER   serialize of FILE's names and shapes (meant for tensors of 0 bytes),
@@ -42,6 +44,8 @@ fn main() -> ExitCode {
         ["dump", file] => dump(file),
         ["parse", file, n] => timing::parse(file, n),
         ["open", file, n] => timing::open(file, n),
+        ["touch", file, n] => timing::touch(file, n),
+        ["one", file, name, n] => timing::one(file, name, n),
         ["load", file, n] => timing::load(file, n),
         ["save", file, out, n] => timing::save(file, out, n),
         ["encode-header", file, n, order] => timing::encode_header(file, n, order),

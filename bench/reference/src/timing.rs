@@ -58,6 +58,35 @@ pub fn open(file: &str, n: &str) -> Outcome<()> {
     Ok(())
 }
 
+/// Maps the file and touches every page of every tensor.
+pub fn touch(file: &str, n: &str) -> Outcome<()> {
+    let runs = Runs::measure(n, || (), |()| {
+        let handle = File::open(file)?;
+        // SAFETY: as above.
+        let map = unsafe { memmap2::Mmap::map(&handle)? };
+        let mut sum = 0u64;
+        for (_, view) in SafeTensors::deserialize(&map)?.iter() {
+            sum += view.data().iter().step_by(4096).map(|&b| u64::from(b)).sum::<u64>();
+        }
+        Ok((map, black_box(sum)))
+    })?;
+    println!("{}", runs.json());
+    Ok(())
+}
+
+/// Takes one tensor out of a closed file.
+pub fn one(file: &str, name: &str, n: &str) -> Outcome<()> {
+    let runs = Runs::measure(n, || (), |()| {
+        let handle = File::open(file)?;
+        // SAFETY: as above.
+        let map = unsafe { memmap2::Mmap::map(&handle)? };
+        let data = SafeTensors::deserialize(&map)?.tensor(name)?.data().to_vec();
+        Ok((map, data))
+    })?;
+    println!("{}", runs.json());
+    Ok(())
+}
+
 pub fn load(file: &str, n: &str) -> Outcome<()> {
     let runs = Runs::measure(n, || (), |()| {
         let bytes = std::fs::read(file)?;
