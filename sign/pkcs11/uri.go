@@ -36,7 +36,7 @@ func ParseURI(text string) (*URI, error) {
 func parseURI(text string) (*URI, error) {
 	rest, ok := strings.CutPrefix(text, "pkcs11:")
 	if !ok {
-		return nil, fmt.Errorf("%.20q does not begin with pkcs11:", text)
+		return nil, fmt.Errorf("%.20q is not of scheme pkcs11", text)
 	}
 	where, query, _ := strings.Cut(rest, "?")
 	values := map[string]string{}
