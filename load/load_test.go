@@ -175,32 +175,31 @@ func TestLoad(t *testing.T) {
 		}
 	}
 	for way := Auto; way <= Private; way++ {
-		for _, budget := range []int64{0, 3*blockSize + 1, 64 << 20} {
-			for _, workers := range []int{0, 1, 5} {
-				if testing.Short() && workers == 1 {
-					continue
-				}
-				t.Run(fmt.Sprintf("%s/%d/%d", way, budget, workers), func(t *testing.T) {
-					l := &Loader{Way: way, Budget: budget, Workers: workers}
-					if !way.maps() {
-						load(t, l, all)
-						load(t, l, into)
-					}
-					l.Arena = arena(t)
+		for _, memory := range []struct {
+			budget  int64
+			workers int
+		}{{0, 0}, {0, 1}, {3*blockSize + 1, 0}, {3*blockSize + 1, 5}, {64 << 20, 3}} {
+			budget, workers := memory.budget, memory.workers
+			t.Run(fmt.Sprintf("%s/%d/%d", way, budget, workers), func(t *testing.T) {
+				l := &Loader{Way: way, Budget: budget, Workers: workers}
+				if !way.maps() {
 					load(t, l, all)
 					load(t, l, into)
-					if budget > 0 {
-						if held := l.Arena.Held(); held > 2*(budget+4*hugePage) {
-							t.Errorf("%d bytes held, budget %d", held, budget)
-						}
+				}
+				l.Arena = arena(t)
+				load(t, l, all)
+				load(t, l, into)
+				if budget > 0 {
+					if held := l.Arena.Held(); held > 2*(budget+4*hugePage) {
+						t.Errorf("%d bytes held, budget %d", held, budget)
 					}
-					if err := l.Arena.Reset(); err != nil {
-						t.Fatal(err)
-					}
-					l.MayMap = true
-					load(t, l, all)
-				})
-			}
+				}
+				if err := l.Arena.Reset(); err != nil {
+					t.Fatal(err)
+				}
+				l.MayMap = true
+				load(t, l, all)
+			})
 		}
 	}
 }
