@@ -12,17 +12,17 @@
 //		Subject: "release@example.com",
 //		Issuer:  "https://accounts.google.com",
 //	}}}
-//	signer, err := v.Verify(bundle)
+//	signer, err := v.Verify(ctx, bundle)
 //
 // A [Signer] asks the services that its trust names:
 //
-//	token, err := keyless.Ambient{}.Token(ctx)
+//	token, _, err := keyless.Ambient{}.Token(ctx)
 //	bundle, err := keyless.Signer{Token: token}.Sign(ctx, sign.PayloadType, payload)
 //
 // Nothing of this package speaks to the network but [Signer], [Repository],
-// [Ambient], [OAuth] and [Timestamp], each when it is called.
+// [Ambient], [OAuth] and [Stamp], each when it is called.
 //
-// Who imports it compiles the Sigstore client, about 80 modules; package sign
+// Who imports it compiles the Sigstore client, 76 modules; package sign
 // does without.
 //
 // # Security
@@ -32,5 +32,5 @@
 // has signed, and its certificate names one of the identities asked for. It is
 // only as good as the trust: the one built in does not hear of keys withdrawn
 // since, which is why its age is reported. Nothing of a bundle is believed
-// before, and its size is limited by who reads it, see [sign.Parse].
+// before, and its size is limited by who reads it, see [sign.ReadBundle].
 package keyless

@@ -43,7 +43,6 @@ type instance struct {
 	leafFrom time.Time       // when certificates begin to be valid; zero is now
 	down     map[string]bool // paths that answer 503
 	hang     chan struct{}   // if set, answers wait for it
-	claims   func(body map[string]any)
 
 	asked []string // paths
 }
