@@ -1,10 +1,11 @@
-// Package pkcs11 finds private keys in hardware: a [Key] is a crypto.Signer for
+// Package pkcs11 finds private keys in hardware: a Key is a crypto.Signer for
 // [github.com/tensmith/tensmith/sign.Key] and sign.Certificate.
 //
-// PKCS #11 is a library that a program loads, so this needs cgo: [Open] is there
-// only with the build tag pkcs11, and the command has no such keys without it.
+// PKCS #11 is a library that a program loads, so this needs cgo: Key and Open are
+// there only with the build tag pkcs11, for programs that are built with it.
 //
-//	CGO_ENABLED=1 go build -tags pkcs11 ./cmd/tensmith
+//	key, err := pkcs11.Open("pkcs11:token=models;object=release?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=/run/pin")
+//	bundle, err := sign.Key{Signer: key}.Sign(ctx, sign.PayloadType, payload)
 //
 // # Security
 //
