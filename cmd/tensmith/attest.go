@@ -27,7 +27,7 @@ digest (attest tensors), and of what a model was converted from (tensmith conver
 
 Exit status: 0 for this text; that of its verbs otherwise.`,
 		Example: "  tensmith attest tensors model/ -o tensors.json --sign key --private-key key.pem\n" +
-			"  tensmith attest verify key --public-key pub.pem --attestation tensors.json model/",
+			"  tensmith attest verify key --public-key pub.pem --attestation t.json model/",
 		Args: args(0, 0, ""),
 		RunE: func(cmd *cobra.Command, args []string) error { return cmd.Help() },
 	}
@@ -244,7 +244,7 @@ their metadata edited), and other weights, with the names of what differs.
 
 Exit status: 0 the statement is good and the weights are the same (with --exact:
 the files), 1 they are not, or it is not, 2 something could not be read.`,
-		Example: `  tensmith attest verify key --public-key pub.pem --attestation signed.json model/
+		Example: `  tensmith attest verify key --public-key pub.pem --attestation t.json model/
   tensmith attest verify --unsigned --attestation tensors.json model.safetensors`,
 		ValidArgsFunction: completeMethod,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -134,7 +134,10 @@ func (a *app) printAudit(d *auditJSON) error {
 	for _, line := range d.Torn {
 		a.words("note: line %d was torn by a crash; the next entry says so", line)
 	}
-	if d.Valid {
+	if !d.Valid {
+		return nil // of a log that is not whole no head is to be kept
+	}
+	if !a.quiet {
 		fmt.Fprintf(a.stdout, "%s: %s\n", harmless(d.Path), entries(d.Entries))
 		if d.Since != nil {
 			a.words("%s since the expected head", entries(uint64(*d.Since)))

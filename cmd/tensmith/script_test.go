@@ -44,7 +44,8 @@ func TestMain(m *testing.M) {
 //	cut FILE N            cuts N bytes off the end of a file
 //
 // $REAL is safetensors/testdata/real, files that other programs wrote, and
-// $TORCH is convert/torch/testdata, $QUANT is quant/testdata.
+// $TORCH is convert/torch/testdata, $QUANT is quant/testdata, and $KEYLESS has
+// the bundles of model_signing that Sigstore has signed.
 func TestScript(t *testing.T) {
 	real, err := filepath.Abs("../../safetensors/testdata/real")
 	if err != nil {
@@ -58,6 +59,10 @@ func TestScript(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	keyless, err := filepath.Abs("../../sign/keyless/testdata/model-transparency")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/script",
 		UpdateScripts: *update,
@@ -65,6 +70,7 @@ func TestScript(t *testing.T) {
 			env.Setenv("REAL", real)
 			env.Setenv("TORCH", torch)
 			env.Setenv("QUANT", quant)
+			env.Setenv("KEYLESS", keyless)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -26,7 +26,8 @@ func verifyCommand(a *app) *cobra.Command {
 signed. METHOD is how it was signed: sigstore (the default), key or certificate.
 The command line is that of model_signing, with hyphens or underscores in its
 flags. How files are read (digests, shards, links, what is ignored) is what the
-signature says, once it is verified; those of model_signing from 0.2 on are known.
+signature says, once it is verified. Those of model_signing from 0.2 on are
+known.
 
 Exit status: 0 the signature is good and the model is what was signed, 1 one of
 them is not, 2 something could not be read or is refused.`,
