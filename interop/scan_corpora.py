@@ -4,7 +4,8 @@
 
 Without a corpus it grades the cases of scan/testdata. A corpus is a folder:
 of a checkout of picklescan, modelscan, modelaudit or gopickle, whose test data
-are known here by name; or one with a labels.json, as scan_capture.py leaves it.
+are known here by name; or one with a labels.json, as scan_capture.py leaves it,
+whose labels scan_asserted.py holds against what the tests ask for.
 PYTHON needs picklescan, modelscan and fickling, and is asked the same.
 
 What is labelled dangerous has to be found dangerous, what is flagged must not
@@ -23,6 +24,8 @@ import sys
 import tarfile
 import tempfile
 
+from scan_asserted import asserted
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # Which of the files of a checkout are what. The first pattern that fits
@@ -37,10 +40,9 @@ CHECKOUTS = {
     ],
     "modelscan": [("tests/data/unsafe_*", "dangerous")],
     "modelaudit": [
-        # Of some pickles its tests ask for a finding alone: within them is one that prints.
         ("tests/assets/exploits/*", "dangerous"), ("tests/assets/pickles/*.pkl", "dangerous"),
-        ("tests/assets/samples/pickles/safe_*", "benign"), ("tests/assets/samples/pickles/*nested*", "flagged"), ("tests/assets/samples/pickles/decode_exec*", "flagged"),
-        ("tests/assets/samples/pickles/*realistic*", "flagged"), ("tests/assets/samples/pickles/*", "dangerous"), ("tests/assets/samples/pytorch/malicious*", "dangerous"), ("tests/assets/samples/pytorch/safe*", "benign"),
+        ("tests/assets/samples/pickles/safe_*", "benign"), ("tests/assets/samples/pickles/*", "dangerous"),
+        ("tests/assets/samples/pytorch/malicious*", "dangerous"), ("tests/assets/samples/pytorch/safe*", "benign"),
         ("tests/assets/samples/safetensors/safe*", "clean"), ("tests/assets/samples/safetensors/malicious_import*", "flagged"), ("tests/assets/samples/archives/path*", "flagged"),
         ("tests/assets/samples/archives/safe*", "benign"), ("tests/assets/samples/jinja2/malicious/*", "flagged"), ("tests/assets/samples/jinja2/benign*", "benign"), ("tests/assets/samples/jinja2/benign/*", "benign"),
         ("tests/assets/samples/keras/malicious*", "flagged"), ("tests/assets/samples/keras/safe*", "benign"), ("tests/assets/samples/tensorflow/malicious*/*", "flagged"), ("tests/assets/samples/tensorflow/safe*/*", "benign"),
@@ -90,7 +92,9 @@ def labelled(corpus, folder):
     if os.path.exists(labels):
         with open(labels, encoding="utf-8") as f:
             for key, value in json.load(f).items():
-                yield corpus, os.path.join(folder, key), {"clean": "benign"}.get(value["label"], value["label"])
+                label, _ = asserted(value["test"], os.path.basename(key), value["label"])
+                if label:
+                    yield corpus, os.path.join(folder, key), {"clean": "benign"}.get(label, label)
         return
     for base, _, names in sorted(os.walk(folder)):
         for name in sorted(names):

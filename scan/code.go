@@ -174,6 +174,12 @@ func (z *zipFile) torchScript(m *member) {
 // have in a file of their own.
 var templateNames = []string{".jinja", ".jinja2", ".j2", ".tmpl", ".template"}
 
+// lambdaMark is what the description of a Lambda layer has.
+var lambdaMark = regexp.MustCompile(`"class_name": ?"(?:Lambda|__lambda__)"`)
+
+// functions run programs, and are named in no text that is a model.
+var functions = regexp.MustCompile(`\b(?:(?:os|posix|nt)\.(?:system|popen)|subprocess\.(?:run|call|Popen|check_output|check_call|getoutput|getstatusoutput)|commands\.get\w*output)\b`)
+
 func isTemplateName(name string) bool {
 	return slices.Contains(templateNames, strings.ToLower(path.Ext(name)))
 }
@@ -196,7 +202,14 @@ func (t *trace) readText(b blob, at place, format, lower string) {
 	case format == "xml", hasEnding(".pmml"), bytes.HasPrefix(bytes.TrimSpace(text[:min(64, len(text))]), []byte("<net ")):
 		t.xml(text, at)
 	case claimsModel(at.name):
-		if match := command(string(text)); match != "" {
+		if lambda := lambdaMark.FindIndex(text); lambda != nil {
+			t.note("ST360", at, int64(lambda[0]), "Lambda", "called a model, and is a text with a Lambda layer of Keras")
+		}
+		match := command(string(text))
+		if match == "" {
+			match = string(functions.Find(text))
+		}
+		if match != "" {
 			t.note("ST353", at, -1, clip(match, 60), fmt.Sprintf("called a model, and is a text that holds %+q", clip(match, 60)))
 		}
 	}

@@ -13,7 +13,7 @@ import (
 
 // commands are calls and command lines that no settings and no names of
 // tensors look like. They are long, so that random bytes do not hold them.
-var commands = regexp.MustCompile(`\b(?:os|posix|nt|base)\d?(?:\.|::)(?:system|popen|execute|exec[lv]\w*|spawn\w+)\s*\(|\bio\.popen\s*\(|\bsubprocess\.(?:run|call|Popen|check_\w+|getoutput)\s*\(|__import__\s*\(\s*\\?["']|` + evaluation + `|` +
+var commands = regexp.MustCompile(`\b(?:os|posix|nt|base)\d?(?:\.|::)(?:system|popen|execute|exec[lv]\w*|spawn\w+)\s*\(|\bio\.popen\s*\(|\btorch\.ops\.\w+\.(?:system|popen|exec\w*)\s*\(|\bcommands\.get\w*output\s*\(|\bsubprocess\.(?:run|call|Popen|check_\w+|getoutput)\s*\(|__import__\s*\(\s*\\?["']|` + evaluation + `|` +
 	`\b(?:curl|wget)\s[^\n|]{1,400}\|\s*(?:sudo\s+)?(?:ba|z|da|k)?sh\b|\b(?:ba|z|da)?sh -c\s+["'\w]|\bpython[23]? -c\s+["']|(?i:\bpowershell(?:\.exe)?\s+-\w+|\bcmd(?:\.exe)?\s+/c\s)`)
 
 // evaluation is a call of eval or exec that is no method, of which commands
@@ -126,6 +126,8 @@ func (w *watcher) source(v pickle.Value) {
 		text = v
 	case pickle.ByteString:
 		text = string(v)
+	case []byte:
+		text = string(v[:min(len(v), maxSourceText)])
 	case pickle.Range:
 		if raw, ok := w.b.sub(v.Offset, v.Size); ok && w.sources < maxSourceTexts {
 			w.sources++
@@ -136,13 +138,31 @@ func (w *watcher) source(v pickle.Value) {
 		w.namedCall(v)
 		return
 	}
-	if len(text) < 16 || !strings.Contains(text, "import ") || !strings.Contains(text, "(") {
+	text = text[:min(len(text), maxSourceText)]
+	isSource := strings.Contains(text, "import ")
+	if len(text) < 10 || !isSource && !strings.ContainsAny(text, "(|") && !strings.Contains(text, " -c ") && !strings.Contains(text, " /c ") {
 		return
 	}
-	if name := sourceCall(text[:min(len(text), maxSourceText)]); name != "" {
-		w.t.note("ST339", w.at, offset, name, "a string is a program that calls "+name)
+	if match := command(text); match != "" && !isEvaluation.MatchString(match) {
+		w.t.note("ST358", w.at, offset, clip(match, 60), fmt.Sprintf("a string holds %+q", clip(match, 60)))
+		return
+	}
+	if !isSource {
+		return
+	}
+	if name := sourceCall(text); name != "" {
+		id := "ST339"
+		if functions.MatchString(name) {
+			id = "ST358"
+		}
+		w.t.note(id, w.at, offset, name, "a string is a program that calls "+name)
+	} else if m := importLine.FindStringSubmatch(text); m != nil && runs(m[1]+".x") {
+		w.t.note("ST339", w.at, offset, m[1], "a string is a program that imports "+m[1])
 	}
 }
+
+// importLine is a program of one statement.
+var importLine = regexp.MustCompile(`^\s*import ([\w.]{2,64})\s*$`)
 
 // namedCall knows {"module": "webbrowser", "method": "open"}, of which a
 // program that reads such pairs makes a call.
@@ -192,4 +212,19 @@ func (t *trace) pickleInText(b blob, at place, text []byte) {
 		t.note("ST330", at, begin, "text", fmt.Sprintf("a pickle within a text, which imports %s", name))
 		return
 	}
+}
+
+// hidden tells of a file within a string. If that is a pickle that has a
+// function of Python's own called, it is there for the call: what programs keep
+// as pickles within pickles is objects.
+func (w *watcher) hidden(inner *trace, offset int64, how, message string) {
+	f := Finding{ID: "ST330", File: w.at.file, Offset: offset, Name: how, Message: message}
+	for _, g := range inner.findings {
+		if g.ID == "ST302" && strings.HasPrefix(g.Name, "builtins.") {
+			f.Severity = Dangerous
+			f.Message += ", and it imports " + g.Name
+			break
+		}
+	}
+	w.t.add(f)
 }

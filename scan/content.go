@@ -173,7 +173,8 @@ func (t *trace) unmarked(b blob, at place, head []byte) string {
 	switch detected {
 	case convert.JSON:
 		if isTemplateName(at.name) || !t.json(b, at) {
-			t.text(b, at, head, "text") // a brace, and then something else
+			t.noJSON(b, at) // a brace, and then something else
+			t.text(b, at, head, "text")
 		}
 		return string(detected)
 	case convert.HTML, convert.XML, convert.Text:

@@ -173,3 +173,15 @@ func (t *trace) template(at place, offset int64, text string) {
 		t.note("ST504", at, offset, match, fmt.Sprintf("a template that does more than lay out a chat: %+q", clip(match, 60)))
 	}
 }
+
+// noJSON tells of a file that is called JSON, or the manifest of an image, and
+// is neither JSON nor JSON with comments, as programs write their settings.
+func (t *trace) noJSON(b blob, at place) {
+	lower := strings.ToLower(at.name)
+	if !strings.HasSuffix(lower, ".json") && !strings.HasSuffix(lower, ".manifest") || t.ctx.Err() != nil || b.size > maxJSON {
+		return
+	}
+	if text, err := b.at(0, maxSource); err == nil && !strings.Contains(string(text), "//") && !strings.Contains(string(text), "/*") {
+		t.note("ST405", at, 0, "json", "called JSON, and is none")
+	}
+}

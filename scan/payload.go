@@ -207,7 +207,7 @@ func (w *watcher) inside(data blob, offset int64, how string) {
 	apart := w.t.apart()
 	if format := apart.content(data, at); format != "" {
 		w.t.join(apart)
-		w.t.note("ST330", w.at, offset, how, fmt.Sprintf("%s within %s: %s", formatName(format), map[bool]string{true: "a string", false: "bytes"}[how != "bytes"], how))
+		w.hidden(apart, offset, how, fmt.Sprintf("%s within %s: %s", formatName(format), map[bool]string{true: "a string", false: "bytes"}[how != "bytes"], how))
 	}
 }
 

@@ -212,8 +212,10 @@ func (m *message) onnxNode(b blob, offset int64) {
 	m.t.fields(b, func(f field) bool {
 		switch {
 		case f.number == 4 && f.wire == 2:
-			if op := f.str(); strings.HasPrefix(op, "PythonOp") || op == "PyOp" || op == "ATen" {
-				m.t.note("ST372", m.at, offset, op, "the operator "+op+", which calls Python or a library")
+			if op := f.str(); strings.HasPrefix(op, "PythonOp") || op == "PyOp" {
+				m.t.note("ST372", m.at, offset, op, "the operator "+op+", which calls Python")
+			} else if op == "ATen" {
+				m.t.note("ST371", m.at, offset, op, "the operator ATen, which calls any operator of torch")
 			}
 		case f.number == 7 && f.wire == 2:
 			if domain := f.str(); !ownDomain(domain) {

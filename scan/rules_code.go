@@ -132,6 +132,9 @@ var codeRules = []Rule{
 	{"ST357", Suspicious, "A command in settings",
 		"A text of a JSON file is a command line, or a call that runs programs. Nothing runs it by itself; a program that reads the settings may be made to.",
 		"Find out what reads the setting."},
+	{"ST358", Dangerous, "A program in plain data that runs others",
+		"A string of the pickle is a command line, or source that starts other programs. The unpickler does not run it; weights and settings need none, and what reads them may.",
+		"Do not load the file unless you know what reads the string."},
 
 	{"ST360", Dangerous, "A Lambda layer of Keras",
 		"Its function is stored as compiled Python, which loading the model runs.",

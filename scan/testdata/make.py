@@ -24,13 +24,14 @@ import calls
 import containers
 import harmless
 import inert
+import models
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def main():
     table, files = [], {}
-    for module in (calls, containers, harmless):
+    for module in (calls, containers, models, harmless):
         for case in module.cases():
             name, data = case["name"], case.pop("data")
             if name in files:
