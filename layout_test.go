@@ -330,6 +330,23 @@ func TestStandardAlone(t *testing.T) {
 	}
 }
 
+// TestSignAlone: a signature with a key brings no client of any service.
+func TestSignAlone(t *testing.T) {
+	list := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", "./sign")
+	list.Env = append(os.Environ(), "CGO_ENABLED=0")
+	list.Stderr = os.Stderr
+	out, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := slices.Compact(slices.Sorted(slices.Values(strings.Fields(string(out)))))
+	// cpuid is behind blake3.
+	want := []string{module, "github.com/klauspost/cpuid/v2", "golang.org/x/crypto", "golang.org/x/sys", "lukechampine.com/blake3"}
+	if slices.Sort(want); !slices.Equal(got, want) {
+		t.Errorf("sign depends on the modules %v, want %v", got, want)
+	}
+}
+
 func TestHouseRules(t *testing.T) {
 	nameless := []string{"util", "utils", "helper", "helpers", "common", "types", "errors", "misc", "base", "shared"}
 	for _, s := range sources(t) {
