@@ -1,7 +1,7 @@
 package sbom
 
 import (
-	"net/url"
+	"fmt"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -37,11 +37,24 @@ func Hub(path string) (repo, commit string, ok bool) {
 func purl(repo, commit string) string {
 	parts := strings.Split(repo, "/")
 	for i := range parts {
-		parts[i] = url.PathEscape(parts[i])
+		parts[i] = escape(parts[i])
 	}
 	p := "pkg:huggingface/" + strings.Join(parts, "/")
 	if commit != "" {
-		p += "@" + strings.ToLower(url.PathEscape(commit))
+		p += "@" + escape(strings.ToLower(commit))
 	}
 	return p
+}
+
+// escape encodes what may not stand in a package URL as it is.
+func escape(text string) string {
+	var b strings.Builder
+	for _, c := range []byte(text) {
+		if c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z' || strings.IndexByte("-._~", c) >= 0 {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
 }
