@@ -1,9 +1,11 @@
 package scan
 
 import (
+	"cmp"
 	"compress/flate"
 	"fmt"
 	"hash/crc32"
+	"hash/maphash"
 	"io"
 	"slices"
 	"strings"
@@ -95,7 +97,7 @@ type zipFile struct {
 	top     string // folder of all members with its slash, or none
 	pickled bool
 	keys    keySet
-	used    map[*member]bool
+	scratch []byte
 	script  bool
 	isSkops bool
 }
@@ -109,7 +111,6 @@ func (z *zipFile) read() {
 			z.top = z.d.members[0].name[:i+1]
 		}
 	}
-	z.used = map[*member]bool{}
 	var later []*member
 	for _, m := range z.d.members {
 		switch {
@@ -156,10 +157,10 @@ func (z *zipFile) pickle(m *member) {
 	r := z.t.pickles(data, in)
 	z.t.behind(data, in, r)
 	z.pickled = true
+	if z.keys.sizes == nil {
+		z.keys.sizes, r.keys.sizes = r.keys.sizes, nil
+	}
 	for key, size := range r.keys.sizes {
-		if z.keys.sizes == nil {
-			z.keys.sizes = map[string]int64{}
-		}
 		z.keys.sizes[key] = max(size, z.keys.sizes[key])
 	}
 	z.check(data, m)
@@ -185,8 +186,11 @@ func (z *zipFile) member(m *member) {
 	if !ok {
 		return
 	}
-	in := z.at.in(m.name)
 	name := strings.TrimPrefix(m.name, z.top)
+	if z.isRaw(m) && !isScriptName(name) && z.nothing(data) {
+		return
+	}
+	in := z.at.in(m.name)
 	if z.isRaw(m) && !isScriptName(name) {
 		in.loose = true
 		apart := z.t.apart()
@@ -211,14 +215,26 @@ func (z *zipFile) member(m *member) {
 	z.t.join(sub)
 }
 
+// nothing tells whether the numbers of a tensor begin like nothing that is
+// looked into: like nearly all.
+func (z *zipFile) nothing(data blob) bool {
+	if data.size == 0 {
+		return true
+	}
+	head, err := data.into(z.scratch, 0, 4096)
+	if err != nil || len(head) == 0 {
+		return false
+	}
+	z.scratch = head
+	k, _ := identify(head)
+	return k == kindUnknown && strings.IndexByte(openings, head[0]) < 0
+}
+
 // sub is a trace of a part that has a format of its own.
 func (t *trace) sub() *trace { return t.apart() }
 
 // open returns the bytes of a member.
 func (z *zipFile) open(m *member) (blob, bool) {
-	if z.used != nil {
-		z.used[m] = true
-	}
 	raw, ok := z.b.sub(m.data, int64(m.packed))
 	if !ok {
 		return blob{}, false
@@ -267,12 +283,18 @@ func (z *zipFile) checksum(m *member, raw blob) {
 	if raw.size > 1<<20 && !z.t.opts.Deep || m.crc == 0 && raw.size > 0 {
 		return // torch can be told to leave it out
 	}
-	sum := crc32.NewIEEE()
-	if _, err := io.Copy(sum, io.NewSectionReader(raw, 0, raw.size)); err != nil {
-		z.t.unreadable(z.at.in(m.name), 0, err)
-		return
+	sum := uint32(0)
+	for off := int64(0); off < raw.size; {
+		p, err := raw.into(z.scratch, off, 32<<10)
+		if err != nil || len(p) == 0 {
+			z.t.unreadable(z.at.in(m.name), off, cmp.Or(err, io.ErrUnexpectedEOF))
+			return
+		}
+		z.scratch = p
+		sum = crc32.Update(sum, crc32.IEEETable, p)
+		off += int64(len(p))
 	}
-	if sum.Sum32() != m.crc {
+	if sum != m.crc {
 		z.t.note("ST421", z.at.in(m.name), m.entry, "", "the checksum is wrong: some readers refuse the file, and torch does not")
 	}
 }
@@ -282,15 +304,27 @@ func (z *zipFile) storages() {
 	if len(z.keys.sizes) == 0 {
 		return
 	}
-	sizes := map[string]uint64{}
+	// Nearly all stand where they are looked for first.
 	for _, m := range z.d.members {
-		sizes[strings.ToLower(strings.TrimPrefix(m.name, z.top))] = m.size
+		key := strings.TrimPrefix(strings.TrimPrefix(m.name, z.top), "data/")
+		if size, ok := z.keys.sizes[key]; ok && size >= 0 && uint64(size) <= m.size {
+			delete(z.keys.sizes, key)
+		}
+	}
+	if len(z.keys.sizes) == 0 {
+		return
+	}
+	// By sums of the names, which would take as much again as the directory.
+	seed := maphash.MakeSeed()
+	sizes := make(map[uint64]uint64, len(z.d.members))
+	for _, m := range z.d.members {
+		sizes[maphash.String(seed, strings.ToLower(strings.TrimPrefix(m.name, z.top)))] = m.size
 	}
 	var missing, short []string
 	for key, size := range z.keys.sizes {
 		have, ok := uint64(0), false
 		for _, name := range []string{"data/" + key, "constants/" + key, "tensors/" + key, ".data/" + key + ".storage", key, "data/sample_inputs/" + key} {
-			if n, there := sizes[strings.ToLower(name)]; there {
+			if n, there := sizes[maphash.String(seed, strings.ToLower(name))]; there {
 				have, ok = max(have, n), true
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -52,6 +53,20 @@ func (b blob) sub(off, n int64) (blob, bool) {
 func (b blob) rest(off int64) blob {
 	off = min(max(off, 0), b.size)
 	return blob{b.r, b.off + off, b.size - off}
+}
+
+// into is at with room to use again.
+func (b blob) into(room []byte, off, n int64) ([]byte, error) {
+	if off < 0 || off >= b.size || n <= 0 {
+		return nil, nil
+	}
+	n = min(n, b.size-off)
+	p := slices.Grow(room[:0], int(n))[:n]
+	m, err := b.ReadAt(p, off)
+	if err == io.EOF {
+		err = nil
+	}
+	return p[:m], err
 }
 
 // at reads n bytes from off on, or as many as there are.

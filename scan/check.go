@@ -53,9 +53,15 @@ func Check(ctx context.Context, fsys fs.FS, name string) (CheckReport, error) {
 
 // CheckBytes is Check for one file in memory or wherever else r leads.
 func CheckBytes(r io.ReaderAt, size int64, name string) (CheckReport, error) {
+	report, _, err := checkFile(r, size, name)
+	return report, err
+}
+
+// checkFile also returns the file, as far as it could be read, or nil.
+func checkFile(r io.ReaderAt, size int64, name string) (CheckReport, *safetensors.File, error) {
 	c := checker{report: CheckReport{Valid: true}, seen: map[string]bool{name: true}}
 	if err := c.foreignFile(r, size, name); err != nil {
-		return c.report, err
+		return c.report, nil, err
 	}
 	f, err := safetensors.Check(r, size, func(e *safetensors.FormatError) bool {
 		e.File = name
@@ -65,7 +71,7 @@ func CheckBytes(r io.ReaderAt, size int64, name string) (CheckReport, error) {
 	if f != nil {
 		c.legal(f)
 	}
-	return c.report, err
+	return c.report, f, err
 }
 
 type checker struct {

@@ -32,14 +32,20 @@ func (t *trace) json(b blob, at place) (whole bool) {
 // memory for. It tells whether it came to the end of a value, which begins at
 // base.
 func (t *trace) jsonText(text io.Reader, at place, base int64) bool {
-	d := json.NewDecoder(&finiteReader{r: text})
+	long := 0
+	d := json.NewDecoder(&finiteReader{r: text, long: &long})
 	d.UseNumber()
 	var path []string // keys down to the token; "" for elements of arrays
 	var open []json.Delim
 	key := ""
 	var keras kerasReader
 	var model jsonModel
-	defer func() { model.finish(t, at) }()
+	defer func() {
+		model.finish(t, at)
+		if long > 0 {
+			t.note("ST408", at, base, "string", fmt.Sprintf("%d bytes of long strings were not looked into, and offsets behind them are less", long))
+		}
+	}()
 	for {
 		tok, err := d.Token()
 		if err != nil || t.ctx.Err() != nil {

@@ -16,9 +16,14 @@ type keySet struct {
 	sizes map[string]int64
 	odd   string // a key that no size is known of, or two
 	over  bool   // there were more than are kept
+	bytes int    // of all keys
 }
 
-const maxKeys = 1 << 18
+// What a set of keys holds: those of torch are numbers.
+const (
+	maxKeys     = 1 << 19
+	maxKeyBytes = 8 << 20
+)
 
 func (s *keySet) add(class *pickle.Symbol, key, numel pickle.Value) {
 	name, ok := keyText(key)
@@ -28,9 +33,12 @@ func (s *keySet) add(class *pickle.Symbol, key, numel pickle.Value) {
 	if s.sizes == nil {
 		s.sizes = map[string]int64{}
 	}
-	if _, there := s.sizes[name]; !there && len(s.sizes) == maxKeys {
-		s.over = true
-		return
+	if _, there := s.sizes[name]; !there {
+		if len(s.sizes) == maxKeys || len(name) > maxKeyBytes-s.bytes {
+			s.over = true
+			return
+		}
+		s.bytes += len(name)
 	}
 	n, isInt := numel.(int64)
 	width := storageWidth(class.Name)
@@ -74,6 +82,7 @@ func isMagic(v pickle.Value) bool {
 func (t *trace) legacy(b blob, off int64, at place, r *reading) {
 	var keys *pickle.List
 	for i := range 4 {
+		r.whole = i == 3 // the keys of all storages
 		v, next, err := t.pickle(b, off, at, r)
 		if err != nil {
 			if err == io.EOF {

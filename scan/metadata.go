@@ -88,10 +88,21 @@ func (t *trace) metadata(f *safetensors.File, at place) {
 		total += len(k) + len(v)
 	}
 	slices.Sort(keys)
-	for _, key := range keys {
+	// Of a million short ones each would take as long as a page of text.
+	const apart, page = 1000, 256 << 10
+	var many strings.Builder
+	for i, key := range keys {
 		value := meta[key]
-		t.metadataText(at, key, key)
-		t.metadataText(at, key, value)
+		if i < apart || len(value) > 1000 {
+			t.metadataText(at, key, key)
+			t.metadataText(at, key, value)
+		} else {
+			fmt.Fprintf(&many, "%s: %s\n", key, value)
+		}
+		if many.Len() > page || i == len(keys)-1 && many.Len() > 0 {
+			t.metadataText(at, "many keys, of which the last is "+clip(key, 40), many.String())
+			many.Reset()
+		}
 		if len(value) > 1<<20 && !slices.Contains(longKeys, key) {
 			t.note("ST607", at, -1, shown(key), fmt.Sprintf("the value of %s is %d bytes long", shown(key), len(value)))
 		}

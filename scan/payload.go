@@ -86,8 +86,7 @@ func latin1(text []byte) ([]byte, bool) {
 
 // look looks for files within strings: a pickle, an archive, a program, also
 // written in base64 or hexadecimal.
-func (w *watcher) look(v pickle.Value) {
-	offset := int64(-1)
+func (w *watcher) look(v pickle.Value, offset int64) {
 	var data blob
 	text := ""
 	if w.isLoaded(v) {

@@ -23,6 +23,7 @@ type reading struct {
 	joblib  bool   // arrays between the opcodes
 	torch   bool   // storages by persistent id
 	keys    keySet // of storages
+	whole   bool   // all of the value is needed
 	err     error
 }
 
@@ -74,9 +75,14 @@ func (t *trace) pickle(b blob, off int64, at place, r *reading) (pickle.Value, i
 		t.large()
 	}
 	d := pickle.NewDecoder(b, off, b.size)
-	d.Limits = pickle.Limits{Memory: maxMemory, Opcodes: max(t.spent.opcodes, 1), Memo: 1 << 20, Stack: 1 << 20, Marks: 1 << 19, String: maxText}
-	w := &watcher{t: t, b: b, at: at, r: r}
+	d.Limits = pickle.Limits{Memory: t.valueRoom(), Opcodes: max(t.spent.opcodes, 1), Memo: 1 << 23, Stack: 1 << 20, Marks: 1 << 19, String: maxText}
+	// What a string holds is read while the values around it are there.
+	t.spent.memory /= 2
+	defer func() { t.spent.memory *= 2 }()
+	w := &watcher{t: t, b: b, at: at, r: r, d: d}
 	d.OnEvent = w.event
+	d.OnString = w.text
+	d.Drop = w.drop
 	d.RawAfterBuild = func(o *pickle.Object, off int64) (int64, error) { return t.rawArray(o, b, off, at, r) }
 	v, err := d.Decode()
 	w.finish(v)
@@ -130,11 +136,13 @@ type watcher struct {
 	b        blob
 	at       place
 	r        *reading
+	d        *pickle.Decoder
 	getattr  []*pickle.Symbol // imports of it, judged when all calls are known
 	members  int              // calls of it that give the member of an enumeration
 	loads    map[*pickle.Symbol]bool
 	loaded   map[any]bool   // bytes that were read as checkpoints
 	kept     []pickle.Value // that the final value need not hold
+	later    []pickle.Value // bytes to look into, unless they are read as checkpoints
 	decodes  int            // strings decoded for a look into them
 	searched int            // long strings that were searched for secrets
 	sources  int            // that were searched for programs
@@ -154,6 +162,7 @@ func (w *watcher) add(id string, e pickle.Event, name, message string) {
 func (w *watcher) keep(v pickle.Value) {
 	if len(w.kept) < maxWatched {
 		w.kept = append(w.kept, v)
+		w.d.Hold(v)
 	}
 }
 
@@ -286,6 +295,7 @@ func (w *watcher) callSymbol(e pickle.Event, o *pickle.Object, fn *pickle.Symbol
 		if pickle.EnumMember(o) {
 			w.members++
 		}
+		w.lookLater(o)
 	case w.isLoad(fn):
 		w.nestedLoad(e, o, fn, args)
 	case greedy(fn):
@@ -434,6 +444,94 @@ func isModule(p *pickle.Persistent) bool {
 	return kind == "module" && isClass
 }
 
+// text judges a string or bytes where an opcode has them.
+func (w *watcher) text(v pickle.Value, op pickle.Op, offset int64) {
+	if _, isArray := v.(*pickle.ByteArray); isArray {
+		return // looked into when it is filled
+	}
+	w.secrets(v, offset)
+	w.source(v)
+	if _, isText := v.(string); !isText && len(w.loads) > 0 && len(w.later) < maxWatched {
+		// It may be what is loaded, which is read there.
+		w.later = append(w.later, v)
+		w.d.Hold(v)
+		return
+	}
+	w.look(v, offset)
+}
+
+// lookLater looks into bytes that are written as text, as soon as it is known
+// that they are not loaded.
+func (w *watcher) lookLater(o *pickle.Object) {
+	if len(w.loads) == 0 || len(w.later) == maxWatched {
+		w.look(o, o.Offset)
+		return
+	}
+	w.later = append(w.later, o)
+	w.d.Hold(o)
+}
+
+// drop tells what need not be kept: tensors, once their storages are known, and
+// plain data in long lists and dicts, whose strings were judged.
+func (w *watcher) drop(key, value pickle.Value) bool {
+	if w.r.whole || len(w.getattr) > 0 || len(w.loads) > 0 {
+		return false
+	}
+	if o, ok := value.(*pickle.Object); ok && key == nil {
+		return isTensor(o)
+	}
+	if name, ok := pickle.Text(key); ok {
+		if text, ok := pickle.Text(value); ok && len(name) <= 64 && len(text) <= 512 {
+			w.secretPair(name, text)
+		}
+	}
+	if _, isDict := value.(*pickle.Dict); isDict {
+		w.pairs(value)
+		w.source(value)
+	}
+	return true
+}
+
+// isTensor tells whether a call is one of those by which torch makes tensors,
+// with nothing in its arguments that was not judged.
+func isTensor(o *pickle.Object) bool {
+	sym := o.Symbol()
+	if sym == nil || sym.Computed || sym.Module != "torch._utils" || !strings.HasPrefix(sym.Name, "_rebuild_") {
+		return false
+	}
+	if v, _ := pickle.Judge(sym); v != pickle.Allowed {
+		return false
+	}
+	return len(o.ArgList()) > 0 && plainArgs(o.ArgList(), 2)
+}
+
+// plainArgs tells whether arguments are few and plain, tuples of such to a depth.
+func plainArgs(args []pickle.Value, depth int) bool {
+	if len(args) > 16 {
+		return false
+	}
+	for _, v := range args {
+		switch v := v.(type) {
+		case nil, bool, int64, float64, string, *pickle.Persistent:
+		case *pickle.Symbol:
+			if verdict, _ := pickle.Judge(v); verdict != pickle.Allowed {
+				return false
+			}
+		case *pickle.Tuple:
+			if depth == 0 || !plainArgs(v.Items, depth-1) {
+				return false
+			}
+		case *pickle.Object: // empty hooks, or a tensor that was dropped
+			if len(v.ArgList())+len(v.States())+len(v.Items())+len(v.Pairs()) > 0 || v.Kwargs() != nil {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return true
+}
+
 // finish judges what only shows when all of a pickle is known, or all of it
 // that there is.
 func (w *watcher) finish(v pickle.Value) {
@@ -450,26 +548,41 @@ func (w *watcher) finish(v pickle.Value) {
 	}
 	look := func(v pickle.Value) bool {
 		if len(getattr) > 0 {
-			for _, part := range pickle.Parts(v) {
+			for i := 0; ; i++ {
+				part, there := pickle.Part(v, i)
+				if !there {
+					break
+				}
 				if sym, ok := part.(*pickle.Symbol); ok && getattr[sym] {
 					o, ok := v.(*pickle.Object)
 					member = member && ok && o.Callable == part && pickle.EnumMember(o)
 				}
 			}
 		}
-		w.changed(v)
-		w.look(v)
-		w.secrets(v)
-		w.source(v)
-		return !w.isLoaded(v) && w.t.ctx.Err() == nil
+		switch v.(type) {
+		case *pickle.Object:
+			w.changed(v)
+		case *pickle.Dict:
+			w.pairs(v)
+			w.source(v)
+		case *pickle.ByteArray: // which opcodes may have filled
+			w.look(v, -1)
+		}
+		return w.t.ctx.Err() == nil
 	}
-	for _, root := range append([]pickle.Value{v}, w.kept...) {
+	roots := append([]pickle.Value{v}, w.kept...)
+	for _, root := range roots {
 		if sym, ok := root.(*pickle.Symbol); ok && getattr[sym] {
 			member = false
 		}
-		pickle.Walk(root, look)
 	}
-	if unfolds(v) {
+	w.d.Walk(&pickle.List{Items: roots}, look)
+	for _, v := range w.later {
+		if !w.isLoaded(v) {
+			w.look(v, -1)
+		}
+	}
+	if unfolds(v, w.d) {
 		w.t.note("ST338", w.at, -1, "", "lists, tuples or dicts that hold each other so often that printing or copying them does not end")
 	}
 	for _, sym := range w.getattr {

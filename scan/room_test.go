@@ -42,3 +42,25 @@ func TestRoom(t *testing.T) {
 		t.Error("the room was not left")
 	}
 }
+
+// TestShares states that many small files are read at a time, and few large
+// ones.
+func TestShares(t *testing.T) {
+	s := newShares()
+	var give []func()
+	for range allShares / leastShare {
+		give = append(give, s.take(100))
+	}
+	if s.left != 0 {
+		t.Errorf("%d are left", s.left)
+	}
+	waited := make(chan func())
+	go func() { waited <- s.take(1 << 40) }()
+	for _, g := range give {
+		g()
+	}
+	(<-waited)()
+	if s.left != allShares {
+		t.Errorf("%d of %d came back", s.left, allShares)
+	}
+}

@@ -56,7 +56,7 @@ func Path(ctx context.Context, fsys fs.FS, name string, opts Options) (*Report, 
 		return nil, err
 	}
 	r := &Report{Verdict: Clean}
-	s := &scanner{fsys: fsys, opts: &opts, room: make(room, 1)}
+	s := &scanner{fsys: fsys, opts: &opts, room: make(room, 1), shares: newShares()}
 	if info.IsDir() {
 		if err := s.walk(ctx, name); err != nil {
 			return nil, err
@@ -101,10 +101,11 @@ func Reader(ctx context.Context, r io.ReaderAt, size int64, name string, opts Op
 
 // A scanner is a scan of a place.
 type scanner struct {
-	fsys  fs.FS
-	opts  *Options
-	files []File
-	room  room
+	fsys   fs.FS
+	opts   *Options
+	files  []File
+	room   room
+	shares *shares
 }
 
 // walk lists the files of a directory.
@@ -214,6 +215,7 @@ func (s *scanner) file(ctx context.Context, f *File) {
 		return
 	}
 	f.Size = info.Size()
+	defer s.shares.take(f.Size)()
 	r, ok := open.(io.ReaderAt)
 	if !ok {
 		data, err := io.ReadAll(io.LimitReader(open, 1<<30))
@@ -236,7 +238,7 @@ func (f *File) scan(ctx context.Context, r io.ReaderAt, opts *Options, shared ro
 	t := newTrace(ctx, opts, f.Size)
 	t.spent.room = shared
 	defer t.leave()
-	f.Format = t.content(blob{r, 0, f.Size}, place{file: f.Path, name: path.Base(f.Path)})
+	f.Format = t.content(blob{&ahead{r: r}, 0, f.Size}, place{file: f.Path, name: path.Base(f.Path)})
 	f.Findings, f.Dropped = t.findings, t.dropped
 	return t.spent.needs
 }

@@ -30,7 +30,11 @@ func (t *trace) secret(at place, offset int64, key, text string) {
 		t.note("ST602", at, offset, shown(key), shown(key)+" is "+redact(text))
 		return
 	}
-	if len(text) < 16 || !hasAny(text, issued) {
+	if len(text) < 16 || t.spent.search < 0 || !hasAny(text, issued) {
+		return
+	}
+	if t.spent.search -= int64(len(text)); t.spent.search < 0 {
+		t.add(Finding{ID: "ST408", Severity: Note, File: at.file, Offset: offset, Name: "secrets", Message: "more texts look as if they held secrets than a scan searches; code is looked for in all of them"})
 		return
 	}
 	lower := lowerASCII(text)
@@ -97,15 +101,15 @@ func (t *trace) secretText(b blob, at place) {
 // maxSecretTexts is how many long strings of a pickle are searched for secrets.
 const maxSecretTexts = 256
 
-// secrets looks for them in the strings of a value.
-func (w *watcher) secrets(v pickle.Value) {
+// secrets looks for them in a string or bytes at offset.
+func (w *watcher) secrets(v pickle.Value, offset int64) {
 	switch v := v.(type) {
 	case string:
-		w.t.secret(w.at, -1, "", v)
+		w.t.secret(w.at, offset, "", v)
 	case pickle.ByteString:
-		w.t.secret(w.at, -1, "", string(v))
+		w.t.secret(w.at, offset, "", string(v))
 	case []byte:
-		w.t.secret(w.at, -1, "", string(v))
+		w.t.secret(w.at, offset, "", string(v))
 	case pickle.Range:
 		if w.searched++; w.searched > maxSecretTexts {
 			return
@@ -114,15 +118,22 @@ func (w *watcher) secrets(v pickle.Value) {
 			text, _ := raw.at(0, 64<<10)
 			w.t.secret(w.at, v.Offset, "", string(text))
 		}
-	case *pickle.Dict:
-		for _, p := range v.Pairs {
-			key, ok := pickle.Text(p.Key)
-			if !ok || len(key) > 64 {
-				continue
-			}
-			if text, ok := pickle.Text(p.Value); ok && len(text) <= 512 {
-				w.secretPair(key, text)
-			}
+	}
+}
+
+// pairs looks for secrets that only their keys tell.
+func (w *watcher) pairs(v pickle.Value) {
+	dict, ok := v.(*pickle.Dict)
+	if !ok {
+		return
+	}
+	for _, p := range dict.Pairs {
+		key, ok := pickle.Text(p.Key)
+		if !ok || len(key) > 64 {
+			continue
+		}
+		if text, ok := pickle.Text(p.Value); ok && len(text) <= 512 {
+			w.secretPair(key, text)
 		}
 	}
 }
@@ -141,24 +152,45 @@ type finiteReader struct {
 	r               io.Reader
 	quoted, escaped bool
 	word            bool
+	size, plain     int  // of the string so far, and of what is no escape at its end
+	cutting         bool // the rest of a long string, of which the decoder would hold several copies
+	long            *int // bytes that were left out
 }
+
+// maxJSONString is up to where a string of JSON is read; the tables of
+// tokenizers have a megabyte.
+const maxJSONString = 4 << 20
 
 func (f *finiteReader) Read(p []byte) (int, error) {
 	n, err := f.r.Read(p)
-	for i, c := range p[:n] {
+	kept := p[:0]
+	for _, c := range p[:n] {
 		switch {
 		case f.escaped:
 			f.escaped = false
 		case f.quoted:
 			f.escaped, f.quoted = c == '\\', c != '"'
 		case c == '"':
-			f.quoted, f.word = true, false
+			f.quoted, f.word, f.size, f.plain, f.cutting = true, false, 0, 0, false
 		case f.word && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'), c == 'N' || c == 'I':
 			f.word = true
-			p[i] = '1'
+			c = '1'
 		default:
 			f.word = false
 		}
+		if f.quoted {
+			f.size++
+			if f.plain++; c == '\\' {
+				f.plain = 0
+			}
+			const escape = 6 // \u and four digits
+			if f.cutting = f.cutting || f.size > maxJSONString && f.plain > escape; f.cutting {
+				*f.long++
+				continue
+			}
+		}
+		kept = append(kept, c)
 	}
+	n = len(kept)
 	return n, err
 }

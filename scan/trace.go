@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"sync"
 )
 
 // A Verdict is what a scan says of a file, or of all of them.
@@ -41,6 +42,8 @@ type findingKey struct{ id, file, name, op, tensor string }
 type spending struct {
 	unpack  int64 // bytes that may still be unpacked
 	opcodes int64 // of pickles, that may still be executed
+	memory  int64 // bytes of the values of a pickle, at the depth that was reached
+	search  int64 // bytes of texts that may hold secrets, and may still be searched
 	nested  int64 // bytes of strings that may still be looked into
 	members int64 // of archives
 	inner   int64 // archives and compressed files
@@ -58,6 +61,44 @@ const (
 	smallPickle = 128 << 10 // what fewer bytes become is some MiB at most
 	smallText   = 1 << 20   // of texts, headers, and what is unpacked
 )
+
+// shares are what files that are read at the same time may take together, by
+// their sizes: many small ones, and few that are not.
+type shares struct {
+	mu   sync.Mutex
+	free *sync.Cond
+	left int64
+}
+
+const (
+	allShares  = 24 << 20
+	leastShare = 256 << 10
+	mostShare  = 8 << 20
+	perByte    = 32 // of a small pickle
+)
+
+func newShares() *shares {
+	s := &shares{left: allShares}
+	s.free = sync.NewCond(&s.mu)
+	return s
+}
+
+// take waits for the share of a file and returns what gives it back.
+func (s *shares) take(size int64) (give func()) {
+	n := min(max(min(size, mostShare)*perByte, leastShare), mostShare)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.left < n {
+		s.free.Wait()
+	}
+	s.left -= n
+	return func() {
+		s.mu.Lock()
+		s.left += n
+		s.mu.Unlock()
+		s.free.Broadcast()
+	}
+}
 
 // large waits for the room, in which the file then stays until its end.
 func (t *trace) large() {
@@ -80,13 +121,27 @@ func (t *trace) leave() {
 }
 
 func newTrace(ctx context.Context, opts *Options, size int64) *trace {
+	members := int64(maxMembers)
+	if opts.Deep {
+		members *= 8
+	}
 	return &trace{ctx: ctx, opts: opts, kept: map[Severity]int{}, seen: map[findingKey]struct{}{}, spent: &spending{
 		unpack:  opts.unpack(),
 		opcodes: maxOpcodes,
+		memory:  maxMemory,
+		search:  maxSearch,
 		nested:  4*min(size, 1<<40) + 1<<20,
-		members: maxMembers,
+		members: members,
 		inner:   maxInner,
 	}}
+}
+
+// valueRoom is how much memory the values of a pickle may take, beside what was
+// unpacked.
+func (t *trace) valueRoom() int64 {
+	const least = 6 << 20
+	unpacked := int64(maxUnpack) - min(t.spent.unpack, maxUnpack)
+	return max(t.spent.memory-unpacked, min(least, t.spent.memory))
 }
 
 // What one file may take. A checkpoint of 100,000 tensors has 3 million
@@ -94,10 +149,11 @@ func newTrace(ctx context.Context, opts *Options, size int64) *trace {
 const (
 	maxUnpack  = 24 << 20
 	maxOpcodes = 12 << 20
-	maxMembers = 1 << 18
+	maxMembers = 200_000
 	maxInner   = 1000
 	maxDepth   = 8
-	maxMemory  = 32 << 20 // of the values of one pickle
+	maxSearch  = 12 << 20
+	maxMemory  = 24 << 20 // of the values of one pickle
 )
 
 // add keeps a finding, each of an id, a place and a name once.

@@ -13,11 +13,12 @@ const maxUnfolded = 1 << 50
 // unfolds tells whether lists, tuples, sets and dicts share each other so often
 // that a program which prints, copies or compares them does not come to an
 // end: each of 60 lists that holds the one before twice, or a list that holds
-// itself more than once. Loading them is quick.
-func unfolds(root pickle.Value) bool {
+// itself more than once. Loading them is quick. What is shared is known to the
+// decoder, and nothing is remembered of the rest.
+func unfolds(root pickle.Value, d *pickle.Decoder) bool {
 	type frame struct {
 		v    pickle.Value
-		kids []pickle.Value
+		next int
 		sum  uint64
 		back map[pickle.Value]bool // what it holds that holds it
 	}
@@ -26,45 +27,62 @@ func unfolds(root pickle.Value) bool {
 	}
 	const open = 0 // the size of a container that is not yet known
 	sizes := map[pickle.Value]uint64{root: open}
-	stack := []frame{{v: root, kids: pickle.Parts(root), sum: 1}}
+	stack := []frame{{v: root, sum: 1}}
 	for len(stack) > 0 {
 		top := &stack[len(stack)-1]
-		if len(top.kids) == 0 {
-			sum := top.sum
-			if sum > maxUnfolded {
-				return true
-			}
-			sizes[top.v] = sum
-			stack = stack[:len(stack)-1]
-			continue
-		}
-		kid := top.kids[0]
-		size := uint64(1)
-		if isContainer(kid) {
-			known, met := sizes[kid]
-			switch {
-			case !met:
-				sizes[kid] = open
-				stack = append(stack, frame{v: kid, kids: pickle.Parts(kid), sum: 1})
-				continue // and to the same kid again, when its size is known
-			case known == open:
-				if top.back[kid] {
-					return true
-				}
-				if top.back == nil {
-					top.back = map[pickle.Value]bool{}
-				}
-				top.back[kid] = true
-			default:
-				size = known
-			}
-		}
-		top.kids = top.kids[1:]
-		sum, carry := bits.Add64(top.sum, size, 0)
-		if carry > 0 {
+		if top.sum > maxUnfolded {
 			return true
 		}
-		top.sum = sum
+		kid, more := pickle.Part(top.v, top.next)
+		if !more {
+			sum := top.sum
+			if _, shared := sizes[top.v]; shared {
+				sizes[top.v] = sum
+			}
+			if stack = stack[:len(stack)-1]; len(stack) > 0 {
+				total, carry := bits.Add64(stack[len(stack)-1].sum, sum, 0)
+				if carry > 0 {
+					return true
+				}
+				stack[len(stack)-1].sum = total
+			}
+			continue
+		}
+		top.next++
+		if !isContainer(kid) {
+			top.sum++
+			continue
+		}
+		size, met := sizes[kid]
+		switch {
+		case !met:
+			if d.Shared(kid) {
+				sizes[kid] = open
+			} else if _, last := pickle.Part(top.v, top.next); !last && len(stack) > 1 {
+				if _, shared := sizes[top.v]; !shared {
+					// The last part of what is not shared: it takes its place, or
+					// a million lists in each other would be as many frames.
+					*top = frame{v: kid, sum: top.sum + 1}
+					continue
+				}
+			}
+			stack = append(stack, frame{v: kid, sum: 1})
+		case size == open:
+			if top.back[kid] {
+				return true
+			}
+			if top.back == nil {
+				top.back = map[pickle.Value]bool{}
+			}
+			top.back[kid] = true
+			top.sum++
+		default:
+			total, carry := bits.Add64(top.sum, size, 0)
+			if carry > 0 {
+				return true
+			}
+			top.sum = total
+		}
 	}
 	return false
 }

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"strings"
 )
@@ -16,16 +17,17 @@ import (
 
 // A member is an entry of the central directory.
 type member struct {
-	name           string
-	flags, method  uint16
-	crc            uint32
-	packed, size   uint64
-	header         uint64 // of the local header, as the directory says
-	entry          int64  // offset of the entry
-	data, end      int64  // of its bytes; end is behind the descriptor, if any
-	localName      string
-	readable       bool
-	external, made uint32
+	name          string
+	flags, method uint16
+	crc           uint32
+	packed, size  uint64
+	header        uint64 // of the local header, as the directory says
+	entry         int64  // offset of the entry
+	data, end     int64  // of its bytes; end is behind the descriptor, if any
+	external      uint32
+	made          uint16
+	nameLen       uint16
+	readable      bool
 }
 
 // A directory is the central directory of a zip archive.
@@ -38,6 +40,7 @@ type directory struct {
 	comment []byte
 	zip64   bool
 	over    bool // more members than are read
+	scratch []byte
 }
 
 const (
@@ -110,10 +113,13 @@ func (t *trace) openZip(b blob, at place) (*directory, error) {
 	return d, t.entries(b, at, d, count)
 }
 
+// maxNames is how many bytes the names of an archive's members may take.
+const maxNames = 12 << 20
+
 // entries reads the entries of the directory (4.3.12).
 func (t *trace) entries(b blob, at place, d *directory, count uint64) error {
 	size := d.tail - d.central
-	const most = 24 << 20
+	const most = 96 << 20
 	if size > most {
 		d.over = true
 		size = most
@@ -121,29 +127,45 @@ func (t *trace) entries(b blob, at place, d *directory, count uint64) error {
 	if size > smallText {
 		t.large()
 	}
-	text, err := b.at(d.central, size)
-	if err != nil {
-		return err
-	}
 	off := d.central
-	for len(text) >= 46 && le.Uint32(text) == sigCentral {
-		n, extra, comment := int(le.Uint16(text[28:])), int(le.Uint16(text[30:])), int(le.Uint16(text[32:]))
-		if 46+n+extra+comment > len(text) {
+	// Names and members are kept in few pieces: there may be 100,000 of them.
+	var names []byte
+	var piece []member
+	var text []byte
+	for room := []byte(nil); ; {
+		if left := d.central + size - off; entryLen(text) > len(text) && left > int64(len(text)) {
+			read, err := b.into(room, off, min(left, 256<<10)) // the longest entry is shorter
+			if err != nil {
+				return err
+			}
+			room, text = read, read
+		}
+		if entryLen(text) > len(text) || le.Uint32(text) != sigCentral {
 			break
 		}
-		if t.spent.members--; t.spent.members < 0 {
+		n, extra, comment := int(le.Uint16(text[28:])), int(le.Uint16(text[30:])), int(le.Uint16(text[32:]))
+		if t.spent.members--; t.spent.members < 0 || len(names)+n > maxNames {
 			d.over = true
 			break
 		}
-		m := &member{
-			name: string(text[46 : 46+n]), flags: le.Uint16(text[8:]), method: le.Uint16(text[10:]), crc: le.Uint32(text[16:]),
-			packed: uint64(le.Uint32(text[20:])), size: uint64(le.Uint32(text[24:])), header: uint64(le.Uint32(text[42:])), entry: off,
-			external: le.Uint32(text[38:]), made: uint32(le.Uint16(text[4:])),
+		if len(piece) == cap(piece) {
+			piece = make([]member, 0, min(max(2*cap(piece), 16), 1024))
 		}
+		piece = append(piece, member{
+			flags: le.Uint16(text[8:]), method: le.Uint16(text[10:]), crc: le.Uint32(text[16:]),
+			packed: uint64(le.Uint32(text[20:])), size: uint64(le.Uint32(text[24:])), header: uint64(le.Uint32(text[42:])), entry: off,
+			external: le.Uint32(text[38:]), made: le.Uint16(text[4:]), nameLen: uint16(n),
+		})
+		m := &piece[len(piece)-1]
+		names = append(names, text[46:46+n]...)
 		m.wide(text[46+n : 46+n+extra])
 		d.members = append(d.members, m)
 		text = text[46+n+extra+comment:]
 		off += int64(46 + n + extra + comment)
+	}
+	rest := string(names)
+	for _, m := range d.members {
+		m.name, rest = rest[:m.nameLen], rest[m.nameLen:]
 	}
 	switch {
 	case d.over:
@@ -154,6 +176,14 @@ func (t *trace) entries(b blob, at place, d *directory, count uint64) error {
 		t.note("ST414", at, d.central, "directory", fmt.Sprintf("the directory has %d entries, the end record says %d", len(d.members), count))
 	}
 	return nil
+}
+
+// entryLen is how long the entry is that text begins with, as far as text tells.
+func entryLen(text []byte) int {
+	if len(text) < 46 {
+		return 46
+	}
+	return 46 + int(le.Uint16(text[28:])) + int(le.Uint16(text[30:])) + int(le.Uint16(text[32:]))
 }
 
 // wide applies the extra field of zip64 (4.5.3).
@@ -179,25 +209,25 @@ func (m *member) wide(extra []byte) {
 // locate finds the bytes of a member by its local header (4.3.7) and compares
 // that with the directory.
 func (t *trace) locate(b blob, at place, d *directory, m *member) {
-	in := at.in(m.name)
 	if m.header > uint64(b.size-d.begin) {
-		t.note("ST402", in, m.entry, "", "its header is said to be beyond the end of the archive")
+		t.note("ST402", at.in(m.name), m.entry, "", "its header is said to be beyond the end of the archive")
 		return
 	}
 	off := d.begin + int64(m.header)
-	h, err := b.at(off, 30+int64(len(m.name)))
+	h, err := b.into(d.scratch[:0], off, 30+int64(len(m.name)))
 	if err != nil {
-		t.unreadable(in, off, err)
+		t.unreadable(at.in(m.name), off, err)
 		return
 	}
+	d.scratch = h
 	if len(h) < 30 || le.Uint32(h) != sigLocal {
-		t.note("ST402", in, off, "", "there is no header where the directory says")
+		t.note("ST402", at.in(m.name), off, "", "there is no header where the directory says")
 		return
 	}
 	n, extra := int64(le.Uint16(h[26:])), int64(le.Uint16(h[28:]))
 	m.data = off + 30 + n + extra
 	if m.data > d.central && m.size > 0 || m.packed > uint64(max(b.size-m.data, 0)) {
-		t.note("ST402", in, off, "", "its bytes reach beyond the end of the archive")
+		t.note("ST402", at.in(m.name), off, "", "its bytes reach beyond the end of the archive")
 		return
 	}
 	m.end = m.data + int64(m.packed)
@@ -206,18 +236,18 @@ func (t *trace) locate(b blob, at place, d *directory, m *member) {
 	if n != int64(len(m.name)) {
 		name, _ = b.at(off+30, n)
 	}
-	if m.localName = string(name); m.localName != m.name {
-		t.note("ST413", in, off, "", fmt.Sprintf("called %+q in the directory and %+q in its own header", clip(m.name, 80), clip(m.localName, 80)))
+	if string(name) != m.name {
+		t.note("ST413", at.in(m.name), off, "", fmt.Sprintf("called %+q in the directory and %+q in its own header", clip(m.name, 80), clip(string(name), 80)))
 	}
 	flags, method := le.Uint16(h[6:]), le.Uint16(h[8:])
 	const streamed, deflating = 0x8, 0x6 // what writers set in one of the places alone
 	if (flags^m.flags)&^(streamed|deflating|0x800) != 0 || method != m.method {
-		t.note("ST414", in, off, "header", fmt.Sprintf("flags %#x and method %d in the directory, %#x and %d in its own header", m.flags, m.method, flags, method))
+		t.note("ST414", at.in(m.name), off, "header", fmt.Sprintf("flags %#x and method %d in the directory, %#x and %d in its own header", m.flags, m.method, flags, method))
 	}
 	if flags&streamed == 0 && m.flags&streamed == 0 {
 		packed, size, crc := uint64(le.Uint32(h[18:])), uint64(le.Uint32(h[22:])), le.Uint32(h[14:])
 		if packed != 0xffffffff && packed != m.packed || size != 0xffffffff && size != m.size || crc != m.crc {
-			t.note("ST414", in, off, "sizes", "sizes or checksum in the directory are not those of its own header")
+			t.note("ST414", at.in(m.name), off, "sizes", "sizes or checksum in the directory are not those of its own header")
 		}
 	}
 	if flags&streamed != 0 || m.flags&streamed != 0 {
@@ -331,29 +361,62 @@ func (t *trace) hidden(b blob, at place, from, to int64) {
 
 // names tells of names that lead out of the archive or mean two members.
 func (t *trace) names(b blob, at place, d *directory) {
-	seen := map[string]*member{}
-	folded := map[string]*member{}
 	for _, m := range d.members {
-		in := at.in(m.name)
 		if leaves(m.name) {
-			t.note("ST412", in, m.entry, "", fmt.Sprintf("a name that leaves the archive: %+q", clip(m.name, 80)))
+			t.note("ST412", at.in(m.name), m.entry, "", fmt.Sprintf("a name that leaves the archive: %+q", clip(m.name, 80)))
 		} else if strings.ContainsFunc(m.name, unprintable) {
-			t.note("ST418", in, m.entry, "", fmt.Sprintf("control characters in a name: %+q", clip(m.name, 80)))
+			t.note("ST418", at.in(m.name), m.entry, "", fmt.Sprintf("control characters in a name: %+q", clip(m.name, 80)))
 		}
 		if m.made>>8 == 3 && m.external>>28 == 0xa { // S_IFLNK of Unix
-			t.zipLink(b, in, m)
+			t.zipLink(b, at.in(m.name), m)
 		}
-		if other := seen[m.name]; other != nil {
-			t.note("ST410", in, m.entry, "", "a second member of that name")
-			continue
+	}
+	t.twice(at, d)
+}
+
+// twice tells of names that are the same, or are but for the case of letters.
+func (t *trace) twice(at place, d *directory) {
+	// Sorted by sums of the names in lower case, so that 100,000 names are not
+	// kept a second time.
+	type sum struct {
+		sum uint64
+		i   int32
+	}
+	seed := maphash.MakeSeed()
+	sums := make([]sum, len(d.members))
+	for i, m := range d.members {
+		sums[i] = sum{maphash.String(seed, strings.ToLower(m.name)), int32(i)}
+	}
+	slices.SortFunc(sums, func(a, b sum) int { return cmp.Or(cmp.Compare(a.sum, b.sum), cmp.Compare(a.i, b.i)) })
+	var again []int32 // members that have a namesake before them, its index behind
+	for first := 0; first < len(sums); {
+		next := first + 1
+		for ; next < len(sums) && sums[next].sum == sums[first].sum; next++ {
+			again = append(again, sums[next].i, sums[first].i)
+			if d.members[sums[next].i].name == d.members[sums[first].i].name {
+				continue
+			}
+			// The names before it, of which one may be the same.
+			for _, s := range sums[max(first, next-64):next] {
+				if d.members[s.i].name == d.members[sums[next].i].name {
+					again[len(again)-1] = s.i
+				}
+			}
 		}
-		seen[m.name] = m
-		lower := strings.ToLower(m.name)
-		if other := folded[lower]; other != nil {
-			t.note("ST411", in, m.entry, "", fmt.Sprintf("differs from %+q by letter case alone, which torch ignores", clip(other.name, 80)))
-			continue
+		first = next
+	}
+	order := make([]int, 0, len(again)/2)
+	for i := 0; i < len(again); i += 2 {
+		order = append(order, i)
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(again[a], again[b]) })
+	for _, i := range order {
+		m, other := d.members[again[i]], d.members[again[i+1]]
+		if m.name == other.name {
+			t.note("ST410", at.in(m.name), m.entry, "", "a second member of that name")
+		} else {
+			t.note("ST411", at.in(m.name), m.entry, "", fmt.Sprintf("differs from %+q by letter case alone, which torch ignores", clip(other.name, 80)))
 		}
-		folded[lower] = m
 	}
 }
 
@@ -362,5 +425,5 @@ func leaves(name string) bool {
 	if name == "" || name[0] == '/' || strings.ContainsAny(name, "\\\x00") || len(name) > 1 && name[1] == ':' {
 		return true
 	}
-	return slices.Contains(strings.Split(name, "/"), "..")
+	return strings.Contains(name, "..") && slices.Contains(strings.Split(name, "/"), "..")
 }
