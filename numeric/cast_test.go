@@ -222,10 +222,10 @@ func FuzzCast(f *testing.F) {
 	f.Fuzz(func(t *testing.T, src []byte, from, to, mode uint8, off, length uint16) {
 		types := castable()
 		d, e := types[int(from)%len(types)], types[int(to)%len(types)]
-		src = src[:len(src)/24*24]
 		for len(src) > 0 && len(src) < 3000 {
 			src = append(src, src...)
 		}
+		src = src[:len(src)/96*96] // groups of every type, and as many numbers as those of every other
 		data := Data{d, opaque{Memory(src)}, int64(len(src))}
 		c, err := NewCast(data, e, Overflow(mode%2))
 		if err != nil {

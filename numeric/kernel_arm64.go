@@ -21,8 +21,8 @@ const (
 
 const best = neon
 
-// Comparison has no kernels here, nor have statistics of types of a byte: the
-// plain loops do it.
+// Statistics of types of a byte, of integers and of F64 have no kernels here, nor
+// has what a cast costs: the plain loops do it.
 
 // codeTables are a kernel's.
 type codeTables struct{}
@@ -31,11 +31,63 @@ func (c *counter) addCodes([]byte) int { return 0 }
 
 func (l *wideLanes) kernelBytes(safetensors.DType, []byte) int { return 0 }
 
-func (p *pairs) kernelBytes(d safetensors.DType, a, b []byte) int { return 0 }
-func (p *pairs) kernel(a, b []float32) int                        { return 0 }
-func (p *pairs) kernelWide(a, b []float64) int                    { return 0 }
-func (p *pairs) loss(d safetensors.DType, a, b []byte) int        { return 0 }
-func (p *pairs) lossFloats(a []byte, b []float32) int             { return 0 }
+// kernelBytes takes the bytes of two blocks of F64, F32, C64, BF16 or F16.
+func (p *pairs) kernelBytes(d safetensors.DType, a, b []byte) int { return best.pairBytes(p, d, a, b) }
+
+func (p *pairs) kernel(a, b []float32) int     { return best.pairFloats(p, a, b) }
+func (p *pairs) kernelWide(a, b []float64) int { return best.pairDoubles(p, a, b) }
+
+// pairBytes leaves p as it was, and returns 0, if not all numbers are finite, or
+// the squares of F64 too large.
+func (v level) pairBytes(p *pairs, d safetensors.DType, a, b []byte) int {
+	g := groupOf(d)
+	n := int(int64(len(a))/g.bytes*g.numbers) &^ (width - 1)
+	if n == 0 || v == plain || !isNarrow(d) && d != safetensors.F64 {
+		return 0
+	}
+	before, special := *p, uint32(0)
+	switch d {
+	case safetensors.F64:
+		special = pairsF64NEON(p, a, b, n)
+	case safetensors.BF16:
+		special = pairsBF16NEON(p, a, b, n)
+	case safetensors.F16:
+		special = pairsF16NEON(p, a, b, n)
+	default:
+		special = pairsNEON(p, a, b, n)
+	}
+	return p.unless(special, before, n)
+}
+
+func (v level) pairFloats(p *pairs, a, b []float32) int {
+	n := min(len(a), len(b)) &^ (width - 1)
+	if n == 0 || v == plain {
+		return 0
+	}
+	before := *p
+	return p.unless(pairsFloatsNEON(p, a, b, n), before, n)
+}
+
+func (v level) pairDoubles(p *pairs, a, b []float64) int {
+	n := min(len(a), len(b)) &^ (width - 1)
+	if n == 0 || v == plain {
+		return 0
+	}
+	before := *p
+	return p.unless(pairsDoublesNEON(p, a, b, n), before, n)
+}
+
+// unless returns n, or makes p what it was.
+func (p *pairs) unless(special uint32, before pairs, n int) int {
+	if special != 0 {
+		*p = before
+		return 0
+	}
+	return n
+}
+
+func (p *pairs) loss(d safetensors.DType, a, b []byte) int { return 0 }
+func (p *pairs) lossFloats(a []byte, b []float32) int      { return 0 }
 
 // kernelBytes takes the bytes of F32, C64, BF16 or F16.
 func (l *lanes) kernelBytes(d safetensors.DType, src []byte) int {
@@ -178,3 +230,21 @@ func beyondNEON(src []byte, n int, most uint32) (count uint64)
 
 //go:noescape
 func beyondFloatsNEON(src []float32, n int, most uint32) (count uint64)
+
+//go:noescape
+func pairsNEON(p *pairs, a, b []byte, n int) (special uint32)
+
+//go:noescape
+func pairsBF16NEON(p *pairs, a, b []byte, n int) (special uint32)
+
+//go:noescape
+func pairsF16NEON(p *pairs, a, b []byte, n int) (special uint32)
+
+//go:noescape
+func pairsF64NEON(p *pairs, a, b []byte, n int) (special uint32)
+
+//go:noescape
+func pairsFloatsNEON(p *pairs, a, b []float32, n int) (special uint32)
+
+//go:noescape
+func pairsDoublesNEON(p *pairs, a, b []float64, n int) (special uint32)

@@ -8,4 +8,5 @@ import "testing"
 func checkAll(t *testing.T, v level, src []byte) {
 	t.Helper()
 	checkSums(t, v, src)
+	checkPairs(t, v, floatsIn(src))
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/tensmith/tensmith/safetensors"
 )
 
@@ -198,6 +199,71 @@ func checkSums(t *testing.T, v level, src []byte) {
 		want, wantOK := plain.block(len(values))
 		if got, ok := l.block(len(values)); ok != wantOK || ok && got != want {
 			t.Fatalf("level %d, %s of %v: got %+v %v, want %+v %v", v, d, values, got, ok, want, wantOK)
+		}
+	}
+}
+
+// checkPairs holds the kernels that compare to the plain loop.
+func checkPairs(t *testing.T, v level, values []float32) {
+	t.Helper()
+	half := len(values) / 2
+	a, b := values[:half], values[half:2*half]
+	b = append(append([]float32(nil), a[:half/3]...), b[half/3:]...) // some are equal
+	raw := [2][]byte{make([]byte, 4*half), make([]byte, 4*half)}
+	for i := range half {
+		binary.LittleEndian.PutUint32(raw[0][4*i:], math.Float32bits(a[i]))
+		binary.LittleEndian.PutUint32(raw[1][4*i:], math.Float32bits(b[i]))
+	}
+	comparePairs(t, v, a, b, func(p *pairs) int { return v.pairFloats(p, a, b) })
+	doubles, rest := [2][]float64{make([]float64, half/2), make([]float64, half/2)}, half/2*8
+	for i := range doubles {
+		if err := Decode(doubles[i], safetensors.F64, raw[i][:rest]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	comparePairs(t, v, doubles[0], doubles[1], func(p *pairs) int { return v.pairDoubles(p, doubles[0], doubles[1]) })
+	comparePairs(t, v, doubles[0], doubles[1], func(p *pairs) int { return v.pairBytes(p, safetensors.F64, raw[0][:rest], raw[1][:rest]) })
+	comparePairs(t, v, a, b, func(p *pairs) int { return v.pairBytes(p, safetensors.F32, raw[0], raw[1]) })
+	for _, d := range []safetensors.DType{safetensors.BF16, safetensors.F16} {
+		var wide [2][]float32
+		for i := range wide {
+			wide[i] = make([]float32, 2*half)
+			if err := Decode(wide[i], d, raw[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		comparePairs(t, v, wide[0], wide[1], func(p *pairs) int { return v.pairBytes(p, d, raw[0], raw[1]) })
+	}
+}
+
+// comparePairs holds a kernel that has compared the first numbers of a and b to
+// the plain loop.
+func comparePairs[T float32 | float64](t *testing.T, v level, a, b []T, kernel func(p *pairs) int) {
+	t.Helper()
+	for _, start := range []pairs{{relative: 0x1p-10, absolute: 0x1p-20}, {relative: -1, bound: 0.5}, {absolute: math.NaN()}} {
+		want, got := start, start
+		addPairs(&want, a, b)
+		done := kernel(&got)
+		finite := true
+		for i := range len(a) &^ 15 {
+			finite = finite && a[i]-a[i] == 0 && b[i]-b[i] == 0
+		}
+		steps := start
+		addPairs(&steps, a[:len(a)&^15], b[:len(a)&^15])
+		for j := range width {
+			// Squares of float64 may be too large.
+			finite = finite && steps.a[j]-steps.a[j] == 0 && steps.b[j]-steps.b[j] == 0
+		}
+		if wantDone := len(a) &^ 15; finite && done != wantDone || !finite && (done != 0 || got.changed != 0) {
+			t.Fatalf("level %d: did %d of %d, finite %v", v, done, len(a), finite)
+		}
+		addPairs(&got, a[done:], b[done:])
+		wantDiff, gotDiff := want.diff(len(a)), got.diff(len(a))
+		if wantDiff.MaxRel <= start.bound {
+			wantDiff.MaxRel, gotDiff.MaxRel = 0, 0 // it is known already
+		}
+		if diff := cmp.Diff(wantDiff, gotDiff, cmp.AllowUnexported(Diff{}, exact{})); diff != "" {
+			t.Fatalf("level %d: %s\n%v\n%v", v, diff, a, b)
 		}
 	}
 }

@@ -44,5 +44,13 @@ func kernels() []byte {
 	a.lanes("", 4)
 	a.lanes("BF16", 2)
 	a.lanes("F16", 2)
+	for _, e := range []struct {
+		name string
+		size int
+	}{{"", 4}, {"BF16", 2}, {"F16", 2}, {"F64", 8}} {
+		a.pairs(e.name, e.size, "[]byte")
+	}
+	a.pairs("Floats", 4, "[]float32")
+	a.pairs("Doubles", 8, "[]float64")
 	return a.text.Bytes()
 }
