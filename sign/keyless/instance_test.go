@@ -40,15 +40,15 @@ type instance struct {
 	rekor2                               ed25519.PrivateKey
 
 	// What it does wrong.
-	leafFrom time.Time       // when certificates begin to be valid; zero is now
-	down     map[string]bool // paths that answer 503
-	hang     chan struct{}   // if set, answers wait for it
+	leafFrom time.Time      // when certificates begin to be valid; zero is now
+	down     map[string]int // paths, and the status they answer with
+	hang     chan struct{}  // if set, answers wait for it
 
 	asked []string // paths
 }
 
 func newInstance(t *testing.T) *instance {
-	i := &instance{t: t, down: map[string]bool{}}
+	i := &instance{t: t, down: map[string]int{}}
 	i.rootKey, i.intermediateKey, i.stamperKey, i.rekor1 = newKey(t), newKey(t), newKey(t), newKey(t)
 	_, i.rekor2, _ = ed25519.GenerateKey(rand.Reader)
 	authority := func(name string, usage x509.ExtKeyUsage) *x509.Certificate {
@@ -82,8 +82,8 @@ func newInstance(t *testing.T) *instance {
 			case <-i.hang:
 			case <-r.Context().Done():
 			}
-		case i.down[r.URL.Path]:
-			http.Error(w, "closed for today", http.StatusNotFound)
+		case i.down[r.URL.Path] != 0:
+			http.Error(w, "closed for today", i.down[r.URL.Path])
 		default:
 			mux.ServeHTTP(w, r)
 		}

@@ -119,7 +119,7 @@ func (t *Trust) services(ctx context.Context, rekor int, now time.Time) (sigstor
 	options := sigstore.BundleOptions{
 		Context: ctx,
 		CertificateProvider: certifier{fulcio.URL, sigstore.NewFulcio(&sigstore.FulcioOptions{
-			BaseURL: strings.TrimSuffix(fulcio.URL, "/"), Timeout: timeout, Retries: 2, Transport: bound{ctx}})},
+			BaseURL: strings.TrimSuffix(fulcio.URL, "/"), Timeout: timeout, Retries: 1, Transport: bound{ctx}})},
 	}
 	for _, a := range authorities {
 		options.TimestampAuthorities = append(options.TimestampAuthorities, authority(ctx, a.URL))
@@ -129,7 +129,7 @@ func (t *Trust) services(ctx context.Context, rekor int, now time.Time) (sigstor
 			return none, fmt.Errorf("signing configuration (%s): Rekor v2 (%s) tells no time, and there is no timestamp authority", t.Source, l.URL)
 		}
 		options.TransparencyLogs = append(options.TransparencyLogs, logger{l.URL, sigstore.NewRekor(&sigstore.RekorOptions{
-			BaseURL: strings.TrimSuffix(l.URL, "/"), Timeout: timeout, Retries: 2, Version: l.MajorAPIVersion})})
+			BaseURL: strings.TrimSuffix(l.URL, "/"), Timeout: timeout, Retries: 1, Version: l.MajorAPIVersion})})
 	}
 	return options, nil
 }

@@ -147,9 +147,11 @@ func TestSignRefused(t *testing.T) {
 		{"v2 without time", keyless.Signer{Trust: trust(t, tiles), Token: good}, nil, "tells no time", "", false},
 		{"unknown issuer", keyless.Signer{Trust: trust(t, config), Token: token(someone, "https://unknown.example", time.Now().Add(time.Minute))}, nil,
 			"certificate authority " + i.URL + ": Fulcio returned 400", "its audience (aud) sigstore", true},
-		{"timestamp authority down", keyless.Signer{Trust: trust(t, config), Token: good}, func(i *instance) { i.down["/stamp"] = true },
+		{"certificate authority down", keyless.Signer{Trust: trust(t, config), Token: good}, func(i *instance) { i.down["/api/v2/signingCert"] = 503 },
+			"Fulcio returned 503: closed for today", "", true},
+		{"timestamp authority down", keyless.Signer{Trust: trust(t, config), Token: good}, func(i *instance) { i.down["/stamp"] = 404 },
 			"closed for today", "", true},
-		{"log down", keyless.Signer{Trust: trust(t, config), Token: good}, func(i *instance) { i.down["/api/v1/log/entries"] = true },
+		{"log down", keyless.Signer{Trust: trust(t, config), Token: good}, func(i *instance) { i.down["/api/v1/log/entries"] = 404 },
 			"transparency log " + i.URL, "", true},
 		{"certificate of yesterday", keyless.Signer{Trust: trust(t, config), Token: good}, func(i *instance) { i.leafFrom = time.Now().Add(-time.Hour) },
 			"have signed what does not verify: keyless: signature does not verify", "", true},
@@ -157,7 +159,10 @@ func TestSignRefused(t *testing.T) {
 			"does not know the log", "--trusted-root", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			i.asked, i.leafFrom, i.down = nil, time.Time{}, map[string]bool{}
+			if testing.Short() && c.name == "certificate authority down" {
+				t.Skip("it is asked twice, with three seconds of waiting")
+			}
+			i.asked, i.leafFrom, i.down = nil, time.Time{}, map[string]int{}
 			if c.wrong != nil {
 				c.wrong(i)
 			}

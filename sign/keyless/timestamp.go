@@ -27,7 +27,7 @@ func Stamp(address string) sign.Stamp {
 }
 
 func authority(ctx context.Context, address string) *sigstore.TimestampAuthority {
-	return sigstore.NewTimestampAuthority(&sigstore.TimestampAuthorityOptions{URL: address, Timeout: timeout, Retries: 2, Transport: bound{ctx}})
+	return sigstore.NewTimestampAuthority(&sigstore.TimestampAuthorityOptions{URL: address, Timeout: timeout, Retries: 1, Transport: bound{ctx}})
 }
 
 // Time verifies a timestamp that is in a bundle: by one of the trust's

@@ -1,6 +1,8 @@
 package keyless
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"net/http"
@@ -24,6 +26,15 @@ func (b bound) RoundTrip(request *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	response.Body = boundBody{response.Body, func() { stop(); cancel() }}
+	if response.StatusCode >= 500 || response.StatusCode == http.StatusTooManyRequests {
+		// sigstore-go closes such a body before it tries again, and reads it
+		// when it has tried often enough.
+		content, err := io.ReadAll(io.LimitReader(response.Body, 1<<16))
+		if err := cmp.Or(err, response.Body.Close()); err != nil {
+			return nil, err
+		}
+		response.Body = io.NopCloser(bytes.NewReader(content))
+	}
 	return response, nil
 }
 
