@@ -54,13 +54,13 @@ func (s *stating) check(ctx context.Context, a *app, cmd *cobra.Command) (signer
 		var err error
 		for _, flag := range slices.Sorted(keysOf(signingMethods)) {
 			if f := cmd.Flags().Lookup(flag); f != nil && f.Changed && err == nil {
-				err = hinted{usagef("--%s goes with --sign METHOD", flag), "METHOD is one of " + strings.Join(methods, ", ")}
+				err = hinted{usagef("--%s goes with --sign METHOD", flag), "METHOD is one of " + strings.Join(signMethods, ", ")}
 			}
 		}
 		return nil, err
 	}
-	if !slices.Contains(methods, s.method) {
-		return nil, usagef("--sign is %q, not one of %s", s.method, strings.Join(methods, ", "))
+	if !slices.Contains(signMethods, s.method) {
+		return nil, usagef("--sign is %q, not one of %s", s.method, strings.Join(signMethods, ", "))
 	}
 	if err := goesWith(cmd, s.method, signingMethods); err != nil {
 		return nil, err
@@ -85,10 +85,10 @@ func keysOf(m map[string]string) func(func(string) bool) {
 }
 
 func (s *stating) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&s.method, "sign", "", "sign the statement by this `METHOD`: "+strings.Join(methods, ", "))
+	cmd.Flags().StringVar(&s.method, "sign", "", "sign the statement by this `METHOD`: "+strings.Join(signMethods, ", "))
 	s.with.flags(cmd)
 	bothSpellings(cmd)
-	if err := cmd.RegisterFlagCompletionFunc("sign", cobra.FixedCompletions(methods, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+	if err := cmd.RegisterFlagCompletionFunc("sign", cobra.FixedCompletions(signMethods, cobra.ShellCompDirectiveNoFileComp)); err != nil {
 		panic(err) // there is no such flag
 	}
 }

@@ -24,8 +24,9 @@ func signCommand(a *app) *cobra.Command {
 		Short: "sign a model, so that changes to it are noticed",
 		Long: `Sign a model, a folder or a file, in the format of OpenSSF Model Signing. METHOD
 is sigstore (the default: with an identity, through the public Sigstore or
-another), key or certificate. The command line is that of model_signing, with
-hyphens or underscores in its flags; docs/sign.md says what differs.
+another), key or certificate; or, in a program built for it, pkcs11-key and
+pkcs11-certificate. The command line is that of model_signing, with hyphens or
+underscores in its flags; docs/sign.md says what differs.
 
 Nothing that was signed may be changed afterwards, nor anything added. --reuse
 spares reading what an earlier signature by the same key has, and what has not

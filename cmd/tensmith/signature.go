@@ -158,20 +158,30 @@ func isNegative(err error) bool {
 	return errors.Is(err, sign.ErrSignature) || errors.Is(err, sign.ErrMalformed) || errors.Is(err, sign.ErrChanged)
 }
 
-// methods are the ways to sign. model_signing has them in this order.
-var methods = []string{"sigstore", "key", "certificate"}
+// methods are the ways to verify, and signMethods those to sign.
+var (
+	methods     = []string{"sigstore", "key", "certificate"}
+	signMethods = append(slices.Clone(methods), "pkcs11-key", "pkcs11-certificate")
+)
+
+func methodsOf(cmd *cobra.Command) []string {
+	if cmd.Name() == "verify" {
+		return methods
+	}
+	return signMethods
+}
 
 // methodAndModel takes METHOD, which may be left out, and MODEL apart.
 func methodAndModel(cmd *cobra.Command, args []string, of map[string]string) (method, model string, err error) {
 	method = "sigstore"
 	if len(args) > 0 {
 		switch word := strings.ReplaceAll(args[0], "_", "-"); {
-		case slices.Contains(methods, word):
+		case slices.Contains(methodsOf(cmd), word):
 			method, args = word, args[1:]
 		case strings.HasPrefix(word, "pkcs11-"):
-			return "", "", hinted{usagef("%s: this program has no PKCS #11, which takes a library of C", word), "sign with a key in a file: key, certificate"}
+			return "", "", hinted{usagef("there is no method %s here", word), "what a key in hardware has signed is verified as of any key: " + strings.TrimPrefix(word, "pkcs11-")}
 		case len(args) > 1:
-			return "", "", hinted{usagef("METHOD is %q, not one of %s", args[0], strings.Join(methods, ", ")), "one MODEL at a time"}
+			return "", "", hinted{usagef("METHOD is %q, not one of %s", args[0], strings.Join(methodsOf(cmd), ", ")), "one MODEL at a time"}
 		}
 	}
 	switch {
@@ -198,11 +208,11 @@ func goesWith(cmd *cobra.Command, method string, of map[string]string) (err erro
 }
 
 // completeMethod completes METHOD, and then files.
-func completeMethod(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+func completeMethod(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveDefault
 	}
-	return methods, cobra.ShellCompDirectiveDefault
+	return methodsOf(cmd), cobra.ShellCompDirectiveDefault
 }
 
 // readFile reads a small file that a flag names: a key, a certificate.

@@ -22,6 +22,7 @@ type signer interface {
 // A signing is the flags that say what to sign with.
 type signing struct {
 	privateKey, password, passwordFile string
+	hardware                           string
 	certificate                        string
 	chain                              []string
 	tsa                                string
@@ -37,20 +38,21 @@ type signing struct {
 // signingMethods has the methods that flags of signing are for.
 var signingMethods = map[string]string{
 	"private-key": "key certificate", "password": "key certificate", "password-file": "key certificate",
-	"signing-certificate": "certificate", "certificate-chain": "certificate",
-	"tsa-url": "key certificate", "allow-nonstandard-key": "key certificate", "reuse": "key",
+	"pkcs11-uri": "pkcs11-key pkcs11-certificate", "signing-certificate": "certificate pkcs11-certificate", "certificate-chain": "certificate pkcs11-certificate",
+	"tsa-url": "key certificate pkcs11-key pkcs11-certificate", "allow-nonstandard-key": "key certificate pkcs11-key pkcs11-certificate", "reuse": "key",
 	"use-staging": "sigstore", "trust-config": "sigstore", "use-ambient-credentials": "sigstore", "identity-token": "sigstore",
 	"identity-token-file": "sigstore", "oauth-force-oob": "sigstore", "client-id": "sigstore", "client-secret": "sigstore", "rekor-version": "sigstore",
 }
 
 // secret are the flags whose values an audit log has no business with.
-var secret = []string{"password", "identity-token", "client-secret"}
+var secret = []string{"password", "identity-token", "client-secret", "pkcs11-uri"} // a URI may have a PIN
 
 func (s *signing) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.privateKey, "private-key", "", "`FILE` of the private key, PEM")
 	f.StringVar(&s.password, "password", "", "its `PASSWORD`, which others on this machine may see")
 	f.StringVar(&s.passwordFile, "password-file", "", "`FILE` whose first line is its password")
+	f.StringVar(&s.hardware, "pkcs11-uri", "", "`URI` (RFC 7512) of the private key in hardware")
 	f.StringVar(&s.certificate, "signing-certificate", "", "`FILE` of the key's certificate, PEM")
 	f.StringArrayVar(&s.chain, "certificate-chain", nil, "`FILE` of the certificates that lead to the root, PEM; may be given again")
 	f.StringVar(&s.tsa, "tsa-url", "", "get a timestamp (RFC 3161) from the authority at this `URL`")
@@ -69,9 +71,11 @@ func (s *signing) flags(cmd *cobra.Command) {
 // check finds what is wrong with the flags, without a key or a network.
 func (s *signing) check(method string) error {
 	switch {
-	case method != "sigstore" && s.privateKey == "":
+	case strings.HasPrefix(method, "pkcs11-") && s.hardware == "":
+		return usagef("--pkcs11-uri is missing")
+	case (method == "key" || method == "certificate") && s.privateKey == "":
 		return usagef("--private-key is missing")
-	case method == "certificate" && s.certificate == "":
+	case strings.HasSuffix(method, "certificate") && s.certificate == "":
 		return usagef("--signing-certificate is missing")
 	case s.password != "" && s.passwordFile != "":
 		return usagef("--password and --password-file exclude each other")
@@ -98,14 +102,14 @@ func (a *app) signer(ctx context.Context, method string, s *signing) (signer, er
 	if method == "sigstore" {
 		return a.keylessSigner(ctx, s)
 	}
-	key, err := s.key()
+	key, err := s.key(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if s.tsa != "" {
 		key.Stamp = keyless.Stamp(s.tsa)
 	}
-	if method == "key" {
+	if strings.HasSuffix(method, "key") {
 		return key, nil
 	}
 	text, err := readFile("signing-certificate", s.certificate)
@@ -128,8 +132,12 @@ func (a *app) signer(ctx context.Context, method string, s *signing) (signer, er
 	return sign.Certificate{Signer: key.Signer, Chain: leaf, Nonstandard: s.nonstandard, Stamp: key.Stamp}, nil
 }
 
-// key reads the private key.
-func (s *signing) key() (sign.Key, error) {
+// key reads the private key, or finds it in hardware.
+func (s *signing) key(ctx context.Context) (sign.Key, error) {
+	if s.hardware != "" {
+		k, err := openHardware(ctx, s.hardware)
+		return sign.Key{Signer: k, Nonstandard: s.nonstandard}, err
+	}
 	text, err := readFile("private-key", s.privateKey)
 	if err != nil {
 		return sign.Key{}, err
@@ -238,7 +246,7 @@ func (a *app) tellTrust(t *keyless.Trust) {
 
 // earlier returns the digests of an earlier signature by the same key.
 func (s *signing) earlier(ctx context.Context, name string, written time.Time) (sign.Known, error) {
-	key, err := s.key()
+	key, err := s.key(ctx)
 	if err != nil {
 		return nil, err
 	}
