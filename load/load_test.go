@@ -180,6 +180,9 @@ func TestLoad(t *testing.T) {
 			workers int
 		}{{0, 0}, {0, 1}, {3*blockSize + 1, 0}, {3*blockSize + 1, 5}, {64 << 20, 3}} {
 			budget, workers := memory.budget, memory.workers
+			if testing.Short() && workers != 0 && workers != 5 {
+				continue
+			}
 			t.Run(fmt.Sprintf("%s/%d/%d", way, budget, workers), func(t *testing.T) {
 				l := &Loader{Way: way, Budget: budget, Workers: workers}
 				if !way.maps() {
