@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -153,7 +154,11 @@ func (f fetcher) DownloadFile(address string, limit int64, _ time.Duration) ([]b
 	}
 	var body io.ReadCloser
 	if u.Scheme == "file" {
-		if body, err = os.Open(filepath.FromSlash(u.Path)); errors.Is(err, os.ErrNotExist) {
+		name := filepath.FromSlash(u.Path)
+		if runtime.GOOS == "windows" {
+			name = strings.TrimPrefix(name, `\`) // of file:///C:/
+		}
+		if body, err = os.Open(name); errors.Is(err, os.ErrNotExist) {
 			// The way in which the client learns which root is the last.
 			return nil, &metadata.ErrDownloadHTTP{StatusCode: http.StatusNotFound, URL: address}
 		}

@@ -190,7 +190,7 @@ func TestRepository(t *testing.T) {
 		}
 	})
 	t.Run("a directory", func(t *testing.T) {
-		fromDisk := keyless.Repository{Mirror: "file://" + filepath.ToSlash(p.dir), Root: p.root, Cache: t.TempDir()}
+		fromDisk := keyless.Repository{Mirror: "file:///" + strings.TrimPrefix(filepath.ToSlash(p.dir), "/"), Root: p.root, Cache: t.TempDir()}
 		before := asked
 		got, err := fromDisk.Trust(t.Context())
 		if err != nil {
