@@ -151,6 +151,7 @@ var testImports = map[string]string{
 	"github.com/theupdateframework/go-tuf/v2/...":       "a repository of TUF to download from",
 	"github.com/CycloneDX/cyclonedx-go":                 "reads the bills back",
 	"github.com/xeipuuv/gojsonschema":                   "holds bills to the schema",
+	"golang.org/x/sys/unix":                             "benchmarks drop files from the page cache",
 }
 
 // names bounds the exported names of a package. The default is for those that
