@@ -225,6 +225,12 @@ func (c *Cast) kernel(b *castBuffers, dst, raw []byte, stream bool) int64 {
 		return int64(decodeKernelBytes(dst, from, raw, stream))
 	case (c.to == safetensors.BF16 || c.to == safetensors.F16) && c.mode == ToSpecial && !c.narrows:
 		return int64(halvesKernel(dst, c.to, from, raw, stream))
+	case from == safetensors.BF16 || from == safetensors.F16:
+		done, over := encodeHalvesKernel(dst, c.to, from, raw, c.mode, stream)
+		if c.narrows && over && !b.quiet {
+			c.counted(beyondHalves(b, from, raw[:2*done], float32(c.most)))
+		}
+		return int64(done)
 	}
 	return 0
 }
@@ -273,6 +279,20 @@ func beyondFloats(values []float32, most float32) uint64 {
 	count, seen := beyondKernel(values, limit)
 	for _, v := range values[seen:] {
 		count += above(math.Float32bits(v), limit)
+	}
+	return count
+}
+
+// beyondHalves counts numbers of BF16 or F16.
+func beyondHalves(b *castBuffers, from safetensors.DType, raw []byte, most float32) (count uint64) {
+	for len(raw) > 0 {
+		part := raw[:min(len(raw), 2*castNumbers)]
+		values := b.narrow[:len(part)/2]
+		if err := Decode(values, from, part); err != nil {
+			return count // the lengths fit
+		}
+		count += beyondFloats(values, most)
+		raw = raw[len(part):]
 	}
 	return count
 }

@@ -77,6 +77,31 @@ func (v level) floatsOfWords(dst []float32, d safetensors.DType, src []byte, n i
 	}
 }
 
+// bytesOfHalves rounds BF16 or F16 to codes of a byte, or returns false.
+func (v level) bytesOfHalves(dst []byte, from safetensors.DType, src []byte, n int, p *narrowing, stream bool) (high uint32, ok bool) {
+	switch wide := v >= avx512; {
+	case v == plain:
+		return 0, false
+	case from == safetensors.BF16 && wide && stream:
+		high = bytesOfBF16StreamAVX512(dst, src, n, p)
+	case from == safetensors.BF16 && wide:
+		high = bytesOfBF16AVX512(dst, src, n, p)
+	case from == safetensors.BF16 && stream:
+		high = bytesOfBF16StreamAVX2(dst, src, n, p)
+	case from == safetensors.BF16:
+		high = bytesOfBF16AVX2(dst, src, n, p)
+	case wide && stream:
+		high = bytesOfF16StreamAVX512(dst, src, n, p)
+	case wide:
+		high = bytesOfF16AVX512(dst, src, n, p)
+	case stream:
+		high = bytesOfF16StreamAVX2(dst, src, n, p)
+	default:
+		high = bytesOfF16AVX2(dst, src, n, p)
+	}
+	return high, true
+}
+
 // inWords tells whether there is a kernel of words for the type, which has no more
 // than 128 magnitudes.
 func (v level) inWords(p *widening) bool { return v >= avx512 && p.sign != 0 }

@@ -28,6 +28,12 @@ func decodeKernelBytes(dst []byte, d safetensors.DType, src []byte, stream bool)
 	return best.decodeBytes(dst, d, src, stream)
 }
 
+// encodeHalvesKernel rounds BF16 or F16 to a type of a byte, and says whether a
+// number may be beyond the largest.
+func encodeHalvesKernel(dst []byte, to, from safetensors.DType, src []byte, mode Overflow, stream bool) (done int, over bool) {
+	return best.encodeHalves(dst, to, from, src, mode, stream)
+}
+
 // halvesKernel makes BF16 or F16 of a type of a byte.
 func halvesKernel(dst []byte, to, from safetensors.DType, src []byte, stream bool) int {
 	return best.halvesOfBytes(dst, to, from, src, stream)
@@ -232,4 +238,25 @@ func (v level) halvesOfBytes(dst []byte, to, from safetensors.DType, src []byte,
 	return align(dst, 2, len(src), stream, func(first, n int, stream bool) {
 		v.wordsOfBytes(dst[2*first:], src[first:], n, &p, stream)
 	})
+}
+
+func (v level) encodeHalves(dst []byte, to, from safetensors.DType, src []byte, mode Overflow, stream bool) (done int, beyond bool) {
+	n := v.castable(len(src) / 2)
+	if n == 0 || to.Bits() != 8 || from != safetensors.BF16 && from != safetensors.F16 {
+		return 0, false
+	}
+	p, ok := newNarrowing(to, mode)
+	if !ok {
+		return 0, false
+	}
+	if _, ok := v.bytesOfHalves(nil, from, nil, 0, &p, false); !ok {
+		return 0, false
+	}
+	l, _ := layoutOf(to)
+	high, limit := uint32(0), math.Float32bits(float32(l.value(l.top())))
+	done = align(dst, 1, len(src)/2, stream, func(first, n int, stream bool) {
+		one, _ := v.bytesOfHalves(dst[first:], from, src[2*first:], n, &p, stream)
+		high = max(high, one)
+	})
+	return done, high > limit
 }

@@ -246,6 +246,30 @@ func fromByteFloatsAVX512(dst []float32, src []byte, n int, p *widening)
 func fromByteStreamAVX512(dst, src []byte, n int, p *widening)
 
 //go:noescape
+func bytesOfBF16AVX2(dst, src []byte, n int, p *narrowing) (high uint32)
+
+//go:noescape
+func bytesOfBF16StreamAVX2(dst, src []byte, n int, p *narrowing) (high uint32)
+
+//go:noescape
+func bytesOfF16AVX2(dst, src []byte, n int, p *narrowing) (high uint32)
+
+//go:noescape
+func bytesOfF16StreamAVX2(dst, src []byte, n int, p *narrowing) (high uint32)
+
+//go:noescape
+func bytesOfBF16AVX512(dst, src []byte, n int, p *narrowing) (high uint32)
+
+//go:noescape
+func bytesOfBF16StreamAVX512(dst, src []byte, n int, p *narrowing) (high uint32)
+
+//go:noescape
+func bytesOfF16AVX512(dst, src []byte, n int, p *narrowing) (high uint32)
+
+//go:noescape
+func bytesOfF16StreamAVX512(dst, src []byte, n int, p *narrowing) (high uint32)
+
+//go:noescape
 func fromCodeAVX512(dst, src []byte, n int, p *widening)
 
 //go:noescape

@@ -153,6 +153,10 @@ func (v level) floatsOfWords(dst []float32, d safetensors.DType, src []byte, n i
 	}
 }
 
+func (v level) bytesOfHalves(dst []byte, from safetensors.DType, src []byte, n int, p *narrowing, _ bool) (high uint32, ok bool) {
+	return 0, false
+}
+
 func (v level) wordsOfBytes(dst, src []byte, n int, p *widening, _ bool) bool { return false }
 
 func (v level) floatsOfBytes(dst []float32, src []byte, n int, p *widening) {

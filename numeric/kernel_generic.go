@@ -26,8 +26,11 @@ func encodeKernel([]byte, safetensors.DType, []float32, Overflow) int { return 0
 func encodeKernelBytes([]byte, safetensors.DType, []byte, Overflow, bool) (done int, over bool) {
 	return 0, false
 }
-func decodeKernel([]float32, safetensors.DType, []byte) int                       { return 0 }
-func decodeKernelBytes([]byte, safetensors.DType, []byte, bool) int               { return 0 }
+func decodeKernel([]float32, safetensors.DType, []byte) int         { return 0 }
+func decodeKernelBytes([]byte, safetensors.DType, []byte, bool) int { return 0 }
+func encodeHalvesKernel([]byte, safetensors.DType, safetensors.DType, []byte, Overflow, bool) (done int, over bool) {
+	return 0, false
+}
 func halvesKernel([]byte, safetensors.DType, safetensors.DType, []byte, bool) int { return 0 }
 
 func beyondBytes([]byte, uint32) (count uint64, seen int)     { return 0, 0 }

@@ -268,6 +268,42 @@ func comparePairs[T float32 | float64](t *testing.T, v level, a, b []T, kernel f
 	}
 }
 
+// checkEncodeHalves holds the kernels that round BF16 and F16 to widening them and
+// rounding.
+func checkEncodeHalves(t *testing.T, v level, src []byte) {
+	t.Helper()
+	src = src[:len(src)/2*2]
+	for _, from := range []safetensors.DType{safetensors.BF16, safetensors.F16} {
+		values := make([]float32, len(src)/2)
+		if err := Decode(values, from, src); err != nil {
+			t.Fatal(err)
+		}
+		for _, to := range []safetensors.DType{safetensors.F8E4M3, safetensors.F8E5M2, safetensors.F8E4M3FNUZ, safetensors.F8E5M2FNUZ} {
+			l, _ := layoutOf(to)
+			limits, _ := LimitsOf(to)
+			for _, mode := range []Overflow{ToSpecial, Saturate} {
+				r := newRounder(l, mode)
+				for way, stream := range []bool{false, true} {
+					whole := bytes.Repeat([]byte{0xA5}, len(values)+130)
+					dst := whole[1+way:]
+					done, over := v.encodeHalves(dst[:len(values)], to, from, src, mode, stream)
+					for i, x := range values[:done] {
+						if want := uint8(r.round(x)); dst[i] != want {
+							t.Fatalf("%s as %s, level %d mode %d: %v became %#x, want %#x", from, to, v, mode, x, dst[i], want)
+						}
+					}
+					if n := beyondFloats(values[:done], float32(limits.Max)); n > 0 && !over {
+						t.Fatalf("%s as %s, level %d: %d beyond, and nothing said", from, to, v, n)
+					}
+					if whole[0] != 0xA5 || bytes.Count(dst[done:], []byte{0xA5}) != len(dst)-done {
+						t.Fatalf("%s as %s, level %d: wrote beyond its %d numbers", from, to, v, done)
+					}
+				}
+			}
+		}
+	}
+}
+
 // TestKernelCodes goes through all codes of 16 bits, and through all upper
 // halves of a float32 with lower halves that are, and are next to, a tie.
 func TestKernelCodes(t *testing.T) {
@@ -280,6 +316,7 @@ func TestKernelCodes(t *testing.T) {
 	for _, v := range levels(t) {
 		checkDecode(t, v, codes)
 		checkHalves(t, v, codes)
+		checkEncodeHalves(t, v, codes)
 		for _, low := range lower {
 			for i := range uint32(1 << 16) {
 				binary.LittleEndian.PutUint32(words[4*i:], i<<16|low)
@@ -304,6 +341,7 @@ func TestKernelRandom(t *testing.T) {
 			checkEncode(t, v, src[offset:1000+5*offset])
 			checkDecode(t, v, src[offset:1000+5*offset])
 			checkHalves(t, v, src[offset:1000+5*offset])
+			checkEncodeHalves(t, v, src[offset:1000+5*offset])
 			checkAll(t, v, tame[offset*4:4*(500+offset)])
 			checkAll(t, v, src[offset:1000+5*offset])
 		}
@@ -334,6 +372,7 @@ func FuzzKernels(f *testing.F) {
 			checkEncode(t, v, src)
 			checkDecode(t, v, src)
 			checkHalves(t, v, src)
+			checkEncodeHalves(t, v, src)
 			checkAll(t, v, src)
 		}
 	})

@@ -38,15 +38,19 @@ const (
 // what they made of it.
 func (k *kind) narrow(stream bool) {
 	over := "func(dst, src []byte, n int, over uint32) (high uint32)"
+	codes := "func(dst, src []byte, n int, p *uint32) (high uint32)"
 	for _, f := range []struct {
 		name, signature, floats string
 		size                    int
 		step                    func(dst, src Register, stream bool) func()
+		from                    element
 	}{
-		{"toBF16", over, "func(dst []byte, src []float32, n int, over uint32) (high uint32)", 2, k.roundBF16},
-		{"toF16", over, "func(dst []byte, src []float32, n int, over uint32) (high uint32)", 2, k.roundF16},
-		{"toByte", "func(dst, src []byte, n int, p *uint32) (high uint32)",
-			"func(dst []byte, src []float32, n int, p *uint32) (high uint32)", 1, k.roundByte},
+		{"toBF16", over, "func(dst []byte, src []float32, n int, over uint32) (high uint32)", 2, k.roundBF16, elements[0]},
+		{"toF16", over, "func(dst []byte, src []float32, n int, over uint32) (high uint32)", 2, k.roundF16, elements[0]},
+		{"toByte", codes,
+			"func(dst []byte, src []float32, n int, p *uint32) (high uint32)", 1, k.roundByte(elements[0]), elements[0]},
+		{"bytesOfBF16", codes, "", 1, k.roundByte(elements[1]), elements[1]},
+		{"bytesOfF16", codes, "", 1, k.roundByte(elements[2]), elements[2]},
 	} {
 		name := f.name
 		if stream {
@@ -60,21 +64,21 @@ func (k *kind) narrow(stream bool) {
 		step := f.step(dst, src, stream)
 		loop(name+k.name, n, castStep, func() {
 			if stream && f.size == 1 { // of the others memory has enough to do
-				for line := 0; line < 4*castStep; line += 64 {
+				for line := 0; line < f.from.size*castStep; line += 64 {
 					PREFETCHT0(at(src, ahead+line))
 				}
 			}
 			step()
-			ADDQ(U32(4*castStep), src)
+			ADDQ(U32(uint32(castStep*f.from.size)), src)
 			ADDQ(U32(uint32(castStep*f.size)), dst)
 		})
 		highest := k.highest(f.name != "toBF16")
-		if f.name == "toByte" {
+		if f.size == 1 {
 			SHLL(Imm(15), highest) // a word's place
 		}
 		Store(highest, ReturnIndex(0))
 		k.end(stream)
-		if !stream {
+		if !stream && f.floats != "" {
 			k.alias(f.name, f.name+"Floats", f.floats)
 		}
 	}
@@ -183,7 +187,11 @@ func (k *kind) roundF16(dst, src Register, stream bool) func() {
 // A code depends on the upper half of a magnitude, and on whether there is a bit in
 // the lower: as words of 16 bits magnitudes are rounded in twice as many lanes.
 // Subnormal codes are what is left of an addition.
-func (k *kind) roundByte(dst, src Register, stream bool) func() {
+func (k *kind) roundByte(e element) func(dst, src Register, stream bool) func() {
+	return func(dst, src Register, stream bool) func() { return k.roundBytes(e, dst, src, stream) }
+}
+
+func (k *kind) roundBytes(e element, dst, src Register, stream bool) func() {
 	p := Load(Param("p"), GP64())
 	magnitude, magic := k.constant32(0x7FFFFFFF), k.filled(p, narrowMagic)
 	some, double := k.constant32(0xFFFF0001), k.constant32(0x00020001)
@@ -209,9 +217,7 @@ func (k *kind) roundByte(dst, src Register, stream bool) func() {
 		return word, small
 	}
 	round := func(from int) (codes, signs VecVirtual) {
-		x, y := k.vector(), k.vector()
-		k.load32(at(src, from), x)
-		k.load32(at(src, from+k.bytes()), y)
+		x, y := k.load(e, at(src, from)), k.load(e, at(src, from+k.bytes()*e.size/4))
 		wordX, smallX := words(x)
 		wordY, smallY := words(y)
 		u, small, odd := k.pack32(wordX, wordY), k.pack32(smallX, smallY), k.vector()
@@ -248,8 +254,8 @@ func (k *kind) roundByte(dst, src Register, stream bool) func() {
 	}
 	return func() {
 		for offset := 0; offset < castStep; offset += k.bytes() {
-			code, signs := round(4 * offset)
-			next, others := round(4*offset + 2*k.bytes())
+			code, signs := round(e.size * offset)
+			next, others := round(e.size*offset + k.bytes()*e.size/2)
 			VPACKUSWB(next, code, code)
 			VPACKSSWB(others, signs, signs)
 			if k.wide {
