@@ -200,7 +200,7 @@ func (t *trace) readText(b blob, at place, format, lower string) {
 			t.template(at, int64(m[0]), string(text[m[0]:m[1]]))
 		}
 	case format == "xml", hasEnding(".pmml"), bytes.HasPrefix(bytes.TrimSpace(text[:min(64, len(text))]), []byte("<net ")):
-		t.xml(text, at)
+		t.xml(b, text, at)
 	case claimsModel(at.name):
 		if lambda := lambdaMark.FindIndex(text); lambda != nil {
 			t.note("ST360", at, int64(lambda[0]), "Lambda", "called a model, and is a text with a Lambda layer of Keras")

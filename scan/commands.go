@@ -22,14 +22,38 @@ const evaluation = `(?:^|[^.\w])(?:eval|exec)\(\s*[A-Za-z_]\w*\s*[(,)]`
 
 var isEvaluation = regexp.MustCompile(evaluation)
 
-var commandHints = []string{"system", "popen", "execute", "exec", "spawn", "subprocess", "__import__", "eval", "curl", "wget", "sh -c", "python -c", "python2 -c", "python3 -c", "powershell", "cmd"}
+var commandHints = []string{"system(", "system (", "popen", "execute(", "execute (", "execv", "execl", "spawn", "subprocess.", "__import__", "eval(", "exec(", "output(", "| sh", "|sh", "| bash", "|bash", "| sudo", "sh -c", "python -c", "python2 -c", "python3 -c", "powershell", "cmd /c", "cmd.exe"}
+
+// maxCommands is how many places of a text are held against commands.
+const maxCommands = 256
 
 // command returns a call or a command line in a text, or "".
 func command(text string) string {
-	if len(text) < 8 {
+	left := maxCommands
+	return commandWithin(text, &left)
+}
+
+// commandWithin is command for one of many texts, which share what is left of
+// the places that are looked at.
+func commandWithin(text string, left *int) string {
+	if len(text) < 8 || !strings.ContainsAny(text, "(|") && !strings.Contains(text, " -") && !strings.Contains(text, " /") {
 		return ""
 	}
-	return find(commands, text, lowerASCII(text), commandHints, nil)
+	lower := lowerASCII(text)
+	for _, hint := range commandHints {
+		for from := 0; *left > 0; *left-- {
+			i := strings.Index(lower[from:], hint)
+			if i < 0 {
+				break
+			}
+			i += from
+			if match := commands.FindString(text[max(0, i-420):min(len(text), i+512)]); match != "" {
+				return match
+			}
+			from = i + len(hint)
+		}
+	}
+	return ""
 }
 
 // commandsIn searches the beginning of a file that nothing here reads.
@@ -110,11 +134,11 @@ func isWord(c byte) bool {
 	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 }
 
-// maxSourceText is how much of a string of a pickle is read as a program, and
-// maxSourceTexts how many strings are.
+// maxSourceText is how much of a string is read as a program, and maxTexts how
+// many places of a pickle's strings are.
 const (
-	maxSourceText  = 64 << 10
-	maxSourceTexts = 256
+	maxSourceText = 64 << 10
+	maxTexts      = 4096
 )
 
 // source looks for programs in plain data: source that imports and calls what
@@ -129,8 +153,8 @@ func (w *watcher) source(v pickle.Value) {
 	case []byte:
 		text = string(v[:min(len(v), maxSourceText)])
 	case pickle.Range:
-		if raw, ok := w.b.sub(v.Offset, v.Size); ok && w.sources < maxSourceTexts {
-			w.sources++
+		if raw, ok := w.b.sub(v.Offset, v.Size); ok && w.sources < maxTexts {
+			w.sources += 16
 			head, _ := raw.at(0, maxSourceText)
 			text, offset = string(head), v.Offset
 		}
@@ -143,11 +167,15 @@ func (w *watcher) source(v pickle.Value) {
 	if len(text) < 10 || !isSource && !strings.ContainsAny(text, "(|") && !strings.Contains(text, " -c ") && !strings.Contains(text, " /c ") {
 		return
 	}
-	if match := command(text); match != "" && !isEvaluation.MatchString(match) {
+	left := min(maxCommands, maxTexts-w.sources)
+	before := left
+	match := commandWithin(text, &left)
+	w.sources += before - left
+	if match != "" && !isEvaluation.MatchString(match) {
 		w.t.note("ST358", w.at, offset, clip(match, 60), fmt.Sprintf("a string holds %+q", clip(match, 60)))
 		return
 	}
-	if !isSource {
+	if w.sources += 1 + len(text)>>8; !isSource || w.sources > maxTexts {
 		return
 	}
 	if name := sourceCall(text); name != "" {
@@ -194,7 +222,7 @@ func (w *watcher) namedCall(d *pickle.Dict) {
 var hiddenPickle = regexp.MustCompile(`(?:^|[^\w.])c([A-Za-z_][\w.]{0,80})\n([A-Za-z_][\w.]{0,80})\n[(qp)X\x8cSVUIN0-9]`)
 
 func (t *trace) pickleInText(b blob, at place, text []byte) {
-	for _, m := range hiddenPickle.FindAllSubmatchIndex(text, 64) {
+	for _, m := range hiddenPickle.FindAllSubmatchIndex(text[:min(len(text), 1<<20)], 4096) {
 		name := string(text[m[2]:m[3]]) + "." + string(text[m[4]:m[5]])
 		if !runs(name) {
 			continue

@@ -246,12 +246,12 @@ func isMsgpack(b blob, head []byte, visit func(text blob)) bool {
 // which the beginnings of arrays are taken for some.
 func (t *trace) msgpack(b blob, at place, head []byte) bool {
 	apart := t.apart()
-	left := 10_000
+	left := 2000
 	if !isMsgpack(b, head, func(text blob) {
 		if left--; left < 0 {
 			return
 		}
-		p, err := text.at(0, 4096)
+		p, err := text.at(0, 1024)
 		if err != nil {
 			return // met again where the file is read
 		}

@@ -1,7 +1,6 @@
 package scan
 
 import (
-	"bytes"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -17,15 +16,17 @@ var entity = regexp.MustCompile(`<!ENTITY\s+(?:%\s+)?[\w.-]+\s+(SYSTEM|PUBLIC)?`
 // scripted is what a document of numbers does without.
 var scripted = regexp.MustCompile(`(?i)<script\b|javascript:|\b(?:eval|exec|system|import)\s*\(|__import__`)
 
+// maxXML is how much of a document is read.
+const maxXML = 8 << 20
+
 // xml looks at a document: models of OpenVINO and PMML are such, and so is
 // much else, which is judged for its entities alone. Go's reader expands none.
-func (t *trace) xml(text []byte, at place) {
+func (t *trace) xml(b blob, text []byte, at place) {
 	lower := strings.ToLower(at.name)
 	root, pmml := "", strings.HasSuffix(lower, ".pmml")
-	d := xml.NewDecoder(bytes.NewReader(text))
+	d := xml.NewDecoder(io.NewSectionReader(b, 0, min(b.size, maxXML)))
 	d.Strict = true
 	d.CharsetReader = func(charset string, r io.Reader) (io.Reader, error) { return r, nil }
-	depth := 0
 	for t.ctx.Err() == nil {
 		tok, err := d.RawToken()
 		at, offset := at, d.InputOffset()
@@ -34,7 +35,9 @@ func (t *trace) xml(text []byte, at place) {
 		}
 		if err != nil {
 			var syntax *xml.SyntaxError
-			if (pmml || root == "net" || root == "PMML") && errors.As(err, &syntax) {
+			if model := pmml || root == "net" || root == "PMML"; model && b.size > maxXML {
+				t.note("ST408", at, maxXML, "xml", fmt.Sprintf("the first %d of %d bytes were looked into", maxXML, b.size))
+			} else if model && errors.As(err, &syntax) {
 				t.note("ST382", at, offset, "syntax", "is no sound XML: "+syntax.Msg)
 			}
 			break
@@ -49,7 +52,7 @@ func (t *trace) xml(text []byte, at place) {
 				}
 			}
 		case xml.StartElement:
-			if depth++; root == "" {
+			if root == "" {
 				root = tok.Name.Local
 				if pmml && root != "PMML" {
 					t.note("ST382", at, offset, "root", fmt.Sprintf("called PMML, and is a document of %+q", clip(root, 40)))

@@ -11,6 +11,7 @@ import (
 type jsonModel struct {
 	learner, nodes, heads bool // keys at its top: of XGBoost, of MXNet
 	found                 []jsonFound
+	looked                int // places held against commands
 }
 
 type jsonFound struct {
@@ -48,7 +49,11 @@ func (j *jsonModel) text(key, text string, offset int64) {
 		j.found = append(j.found, jsonFound{id, clip(name, 60), fmt.Sprintf(format, shown(key), clip(name, 60)), offset})
 	}
 	short := text[:min(len(text), maxSourceText)]
-	if match := command(short); match != "" {
+	left := min(maxCommands, maxTexts-j.looked)
+	before := left
+	match := commandWithin(short, &left)
+	j.looked += before - left
+	if match != "" {
 		add("ST357", match, "%s holds %+q")
 	} else if match := escaped.FindString(short); match != "" {
 		add("ST356", match, "%s holds bytes as escapes: %+q")
