@@ -27,8 +27,9 @@ does not count. The share of the limit is that of the fastest probe a case is
 held to; figures to go by are minima.
 
 The files are made from a seed in a directory of their own, and removed at the
-end. They take about seven times --size. Cases that need the disk want a directory
-that lies on one (--dir). What a machine does not have is "not present".
+end. They take about seven times --size. Cases that need the disk want a
+directory that lies on one (--dir). What a machine does not have is "not
+present".
 
 Other processes make figures useless. The run says so if they took more than a
 fifth of the processors, or if the host kept as much from this machine.
