@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tensmith/tensmith/pickle"
 	"github.com/tensmith/tensmith/safetensors"
 )
 
@@ -336,6 +338,77 @@ func FuzzAppend(f *testing.F) {
 			t.Errorf("clean with %q behind", tail)
 		}
 	})
+}
+
+// FuzzInsert states the same of bytes before a dangerous file and within it,
+// unless its loader refuses what comes of it: an unpickler that fails before
+// it comes to the call, a zip reader that finds no directory or no member. What
+// the loader does is told by an unpickler that knows no limits and by
+// archive/zip, not by the scan.
+func FuzzInsert(f *testing.F) {
+	for i := range dangerous() {
+		f.Add(uint8(i), uint16(0), []byte{0})
+		f.Add(uint8(i), uint16(0), []byte("GIF89a"))
+		f.Add(uint8(i), uint16(2), []byte("N0"))
+		f.Add(uint8(i), uint16(9), []byte("\x80\x04"))
+		f.Add(uint8(i), uint16(30), []byte("PK\x05\x06"))
+	}
+	f.Fuzz(func(t *testing.T, which uint8, at uint16, more []byte) {
+		seeds := dangerous()
+		seed := seeds[int(which)%len(seeds)]
+		i := int(at) % (len(seed) + 1)
+		data := slices.Concat(seed[:i], more, seed[i:])
+		if !fires(data) {
+			return
+		}
+		for _, name := range []string{"m.bin", "m.pt", "m.npy", "notes.txt"} {
+			if file := reader(t, name, data, Options{Jobs: 1}); file.Verdict == Clean {
+				t.Errorf("%s is clean with %q at %d: %q", name, more, i, data)
+			}
+		}
+	})
+}
+
+// fires tells whether a loader comes to a call of posix.system: one that
+// unpickles all of a file, the member of an archive, the second part of a
+// legacy file of torch or what follows the header of an array.
+func fires(data []byte) bool {
+	if callsSystem(data, 5) { // a legacy file has as many pickles
+		return true
+	}
+	if r, err := zip.NewReader(bytes.NewReader(data), int64(len(data))); err == nil {
+		for _, member := range r.File {
+			if m, err := member.Open(); err == nil {
+				text, err := io.ReadAll(io.LimitReader(m, 1<<20))
+				if err == nil && strings.HasSuffix(member.Name, "data.pkl") && callsSystem(text, 1) {
+					return true
+				}
+			}
+		}
+	}
+	if len(data) > 10 && bytes.HasPrefix(data, []byte("\x93NUMPY\x01")) {
+		end := 10 + int(binary.LittleEndian.Uint16(data[8:]))
+		if end < len(data) && strings.Contains(string(data[10:end]), "'|O'") {
+			return callsSystem(data[end:], 1)
+		}
+	}
+	return false
+}
+
+// callsSystem unpickles up to n pickles.
+func callsSystem(data []byte, n int) (called bool) {
+	d := pickle.NewDecoder(bytes.NewReader(data), 0, int64(len(data)))
+	d.OnEvent = func(e pickle.Event) {
+		if o, ok := e.Value.(*pickle.Object); ok && e.Kind == pickle.KindCall {
+			called = called || o.Symbol().Is("posix", "system")
+		}
+	}
+	for range n {
+		if _, err := d.Decode(); err != nil {
+			break
+		}
+	}
+	return called
 }
 
 // zipOf is an archive of one member, deflated.
