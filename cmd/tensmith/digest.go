@@ -25,7 +25,7 @@ func (s *serializing) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.algorithm, "hash", "sha256", "`ALGORITHM` of the files' digests: sha256, blake2b or blake3")
 	f.StringVar(&s.shard, "shard-size", "", "a digest for each `SIZE` of a file, such as 1GB, so that several processors work on one (default: whole files)")
-	f.StringVar(&s.form, "form", "spec", "list files as the specification does, or as model_signing: `spec` or reference")
+	f.StringVar(&s.form, "form", "spec", "`FORM` of the list of files: spec, as the specification has it, or reference, as model_signing")
 	f.BoolVar(&s.hub, "trust-hub-names", false, "take digests from the names of blobs in a Hub cache, unread")
 	if err := cmd.RegisterFlagCompletionFunc("hash", cobra.FixedCompletions([]string{"sha256", "blake2b", "blake3"}, cobra.ShellCompDirectiveNoFileComp)); err != nil {
 		panic(err) // there is no such flag
