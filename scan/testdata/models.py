@@ -7,6 +7,7 @@ called by it. The archives 7z are compressed as 7-Zip and py7zr do.
 import base64
 import json
 import lzma
+import random
 import stat
 import struct
 import zipfile
@@ -213,7 +214,9 @@ def harmless():
         return case("N/" + name, technique, want, "", data, False)
 
     yield fine("seven.7z", "7z", packed(("a.txt", b"text"), ("data.pkl", PLAIN), ("empty", b"")))
-    yield fine("seven-x86.7z", "7z: the filter for x86", packed(("a.txt", b"text " * 99), filters=[{"id": lzma.FILTER_X86}, {"id": lzma.FILTER_LZMA2}], twice=True))
+    rng = random.Random(7)
+    code = bytes(rng.choice(b"\xe8\xe9\x00\xff\x00\xff\x01\x80") for _ in range(9000))  # opcodes that share their targets' bytes; a checksum tells a wrong one
+    yield fine("seven-x86.7z", "7z: the filter for x86", packed(("a.npy", npy(None, "'|u1'", "(9000,)", code)), filters=[{"id": lzma.FILTER_X86}, {"id": lzma.FILTER_LZMA2}], twice=True))
     yield fine("plain.tflite", "TensorFlow Lite", tflite(b"", b"TFLite_Detection_PostProcess", b"FlexAddV2"))
     yield fine("plain.mlmodel", "Core ML", core((500, message((1, message((1, b"dense"), (140, b""))))), metadata=[(b"source", b"a trainer")]))
     yield fine("plain.meta", "TensorFlow: a MetaGraph", message((1, message((4, b"serve"))), (2, message(node(b"a", b"Const"), node(b"b", b"MatMul")))))
