@@ -66,6 +66,9 @@ require (
 	// four shells and manual pages from one description.
 	github.com/spf13/cobra v1.10.2
 
+	// Flags that have other names in another program: cobra's own flags.
+	github.com/spf13/pflag v1.0.10
+
 	// Signing without a key: errors by which the client of Sigstore learns which
 	// root is the last. It comes with that client. Apache-2.0.
 	github.com/theupdateframework/go-tuf/v2 v2.4.2
@@ -160,7 +163,6 @@ require (
 	github.com/sigstore/rekor v1.5.3 // indirect
 	github.com/sigstore/rekor-tiles/v2 v2.3.0 // indirect
 	github.com/sigstore/timestamp-authority/v2 v2.1.3 // indirect
-	github.com/spf13/pflag v1.0.10 // indirect
 	github.com/thales-e-security/pool v0.0.2 // indirect
 	github.com/theupdateframework/go-tuf v0.7.0 // indirect
 	github.com/titanous/rocacheck v0.0.0-20171023193734-afe73141d399 // indirect
