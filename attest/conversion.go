@@ -85,7 +85,7 @@ type (
 	tensorClaims struct {
 		Lossless bool          `json:"lossless"`
 		Why      []string      `json:"why"`
-		Verified bool          `json:"verified"` // the output was read again
+		Verified bool          `json:"verified"` // input and output were read again
 		Tensors  []tensorClaim `json:"tensors"`
 	}
 	tensorClaim struct {

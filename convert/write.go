@@ -64,7 +64,7 @@ type Report struct {
 	Findings []Finding         `json:"findings"`
 	Lossless bool              `json:"lossless"`
 	Why      []string          `json:"why"`      // reasons for Lossless, or against
-	Verified bool              `json:"verified"` // the output was read again and is right
+	Verified bool              `json:"verified"` // input and output were read again and agree
 }
 
 // A Tensor is a tensor of the output.

@@ -401,7 +401,7 @@ func (a *app) printConversion(r *convert.Report, list bool) error {
 	}
 	line("lossless", "%s", a.paint(st, lossless))
 	if r.Verified {
-		line("verified", "%s", a.paint(green, "yes: the output was read again"))
+		line("verified", "%s", a.paint(green, "yes: input and output were read again"))
 	}
 	return nil
 }
