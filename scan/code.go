@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -19,7 +18,7 @@ func (t *trace) script(b blob, at place, format, what string) {
 
 // pythonLine is what a line of a Python program looks like, and hardly one of
 // prose.
-var pythonLine = regexp.MustCompile(`(?m)^(?:import [\w.]+(?: as \w+)?(?:, ?[\w.]+)*(?:; ?.*)?|(?:exec|eval|__import__)\(.*\)|from [\w.]+ import [\w*(][^.!?]*|def \w+\(.*|class \w+(?:\(.*\))?:|async def \w+\(.*|@\w[\w.]*(?:\(.*\))?|if __name__ ?== ?["']__main__["']:)\s*$`)
+var pythonLine = regular(`(?m)^(?:import [\w.]+(?: as \w+)?(?:, ?[\w.]+)*(?:; ?.*)?|(?:exec|eval|__import__)\(.*\)|from [\w.]+ import [\w*(][^.!?]*|def \w+\(.*|class \w+(?:\(.*\))?:|async def \w+\(.*|@\w[\w.]*(?:\(.*\))?|if __name__ ?== ?["']__main__["']:)\s*$`)
 
 // text looks whether a text is a program.
 func (t *trace) text(b blob, at place, head []byte, format string) {
@@ -49,7 +48,7 @@ func (t *trace) text(b blob, at place, head []byte, format string) {
 	case format != "text":
 		return
 	}
-	lines := pythonLine.FindAll(head, 4)
+	lines := pythonLine().FindAll(head, 4)
 	if len(lines) >= 2 || len(lines) == 1 && (strings.HasSuffix(lower, ".py") || bytes.HasPrefix(bytes.TrimSpace(head), lines[0])) || strings.HasSuffix(lower, ".py") && len(head) > 0 {
 		t.script(b, at, "python", "a Python program")
 		return
@@ -96,10 +95,10 @@ func btoi(b bool) int {
 
 // fileOps are what TorchScript code calls to reach files or the process, as
 // its serialized form has them (torch/csrc/jit/serialization/python_print).
-var fileOps = regexp.MustCompile(`\b(?:torch\.(?:from_file|save|load|save_file)|ops\.(?:aten\.)?from_file|aten::from_file|torch\.jit\.(?:save|load)|ops\.aten\.save|ops\.image\.(?:read_file|write_file)|ops\.torchvision\.\w*file\w*|ops\.(?:inductor|aoti|torch_c_dlpack|load_library)\.\w+)\b`)
+var fileOps = regular(`\b(?:torch\.(?:from_file|save|load|save_file)|ops\.(?:aten\.)?from_file|aten::from_file|torch\.jit\.(?:save|load)|ops\.aten\.save|ops\.image\.(?:read_file|write_file)|ops\.torchvision\.\w*file\w*|ops\.(?:inductor|aoti|torch_c_dlpack|load_library)\.\w+)\b`)
 
 // customOp is a call of an operator that torch itself does not have.
-var customOp = regexp.MustCompile(`\bops\.(\w+)\.(\w+)`)
+var customOp = regular(`\bops\.(\w+)\.(\w+)`)
 
 // code looks at what else an archive is: TorchScript, a package of torch, an
 // export with compiled code, a model of Keras.
@@ -155,11 +154,11 @@ func (z *zipFile) torchScript(m *member) {
 	if int64(len(text)) < data.size {
 		z.t.note("ST404", in, int64(len(text)), "", "more source than a scan reads")
 	}
-	for _, loc := range fileOps.FindAllIndex(text, 16) {
+	for _, loc := range fileOps().FindAllIndex(text, 16) {
 		call := string(text[loc[0]:loc[1]])
 		z.t.note("ST341", in, int64(loc[0]), call, "calls "+call)
 	}
-	for _, loc := range customOp.FindAllSubmatchIndex(text, 64) {
+	for _, loc := range customOp().FindAllSubmatchIndex(text, 64) {
 		space := string(text[loc[2]:loc[3]])
 		switch space {
 		case "prim", "aten", "prims", "quantized", "torchvision", "profiler", "_quantized", "sparse", "mkldnn", "xnnpack", "prepacked", "cuda":
@@ -175,10 +174,10 @@ func (z *zipFile) torchScript(m *member) {
 var templateNames = []string{".jinja", ".jinja2", ".j2", ".tmpl", ".template"}
 
 // lambdaMark is what the description of a Lambda layer has.
-var lambdaMark = regexp.MustCompile(`"class_name": ?"(?:Lambda|__lambda__)"`)
+var lambdaMark = regular(`"class_name": ?"(?:Lambda|__lambda__)"`)
 
 // functions run programs, and are named in no text that is a model.
-var functions = regexp.MustCompile(`\b(?:(?:os|posix|nt)\.(?:system|popen)|subprocess\.(?:run|call|Popen|check_output|check_call|getoutput|getstatusoutput)|commands\.get\w*output)\b`)
+var functions = regular(`\b(?:(?:os|posix|nt)\.(?:system|popen)|subprocess\.(?:run|call|Popen|check_output|check_call|getoutput|getstatusoutput)|commands\.get\w*output)\b`)
 
 func isTemplateName(name string) bool {
 	return slices.Contains(templateNames, strings.ToLower(path.Ext(name)))
@@ -196,18 +195,18 @@ func (t *trace) readText(b blob, at place, format, lower string) {
 	case isTemplateName(lower):
 		t.template(at, -1, string(text))
 	case hasEnding(".yaml"), hasEnding(".yml"):
-		for _, m := range yamlTemplate.FindAllIndex(text, 64) {
+		for _, m := range yamlTemplate().FindAllIndex(text, 64) {
 			t.template(at, int64(m[0]), string(text[m[0]:m[1]]))
 		}
 	case format == "xml", hasEnding(".pmml"), bytes.HasPrefix(bytes.TrimSpace(text[:min(64, len(text))]), []byte("<net ")):
 		t.xml(b, text, at)
 	case claimsModel(at.name):
-		if lambda := lambdaMark.FindIndex(text); lambda != nil {
+		if lambda := lambdaMark().FindIndex(text); lambda != nil {
 			t.note("ST360", at, int64(lambda[0]), "Lambda", "called a model, and is a text with a Lambda layer of Keras")
 		}
 		match := command(string(text))
 		if match == "" {
-			match = string(functions.Find(text))
+			match = string(functions().Find(text))
 		}
 		if match != "" {
 			t.note("ST353", at, -1, clip(match, 60), fmt.Sprintf("called a model, and is a text that holds %+q", clip(match, 60)))
@@ -217,7 +216,7 @@ func (t *trace) readText(b blob, at place, format, lower string) {
 }
 
 // yamlTemplate is an expression or a statement of Jinja on a line.
-var yamlTemplate = regexp.MustCompile(`\{[{%][^\n]{1,1000}?[}%]\}`)
+var yamlTemplate = regular(`\{[{%][^\n]{1,1000}?[}%]\}`)
 
 // handlers judges the sources of a model archive of TorchServe, which the
 // server imports and calls.

@@ -2,7 +2,6 @@ package scan
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/tensmith/tensmith/pickle"
@@ -13,14 +12,14 @@ import (
 
 // commands are calls and command lines that no settings and no names of
 // tensors look like. They are long, so that random bytes do not hold them.
-var commands = regexp.MustCompile(`\b(?:os|posix|nt|base)\d?(?:\.|::)(?:system|popen|execute|exec[lv]\w*|spawn\w+)\s*\(|\bio\.popen\s*\(|\btorch\.ops\.\w+\.(?:system|popen|exec\w*)\s*\(|\bcommands\.get\w*output\s*\(|\bsubprocess\.(?:run|call|Popen|check_\w+|getoutput)\s*\(|__import__\s*\(\s*\\?["']|` + evaluation + `|` +
+var commands = regular(`\b(?:os|posix|nt|base)\d?(?:\.|::)(?:system|popen|execute|exec[lv]\w*|spawn\w+)\s*\(|\bio\.popen\s*\(|\btorch\.ops\.\w+\.(?:system|popen|exec\w*)\s*\(|\bcommands\.get\w*output\s*\(|\bsubprocess\.(?:run|call|Popen|check_\w+|getoutput)\s*\(|__import__\s*\(\s*\\?["']|` + evaluation + `|` +
 	`\b(?:curl|wget)\s[^\n|]{1,400}\|\s*(?:sudo\s+)?(?:ba|z|da|k)?sh\b|\b(?:ba|z|da)?sh -c\s+["'\w]|\bpython[23]? -c\s+["']|(?i:\bpowershell(?:\.exe)?\s+-\w+|\bcmd(?:\.exe)?\s+/c\s)`)
 
 // evaluation is a call of eval or exec that is no method, of which commands
 // knows those of a name.
 const evaluation = `(?:^|[^.\w])(?:eval|exec)\(\s*[A-Za-z_]\w*\s*[(,)]`
 
-var isEvaluation = regexp.MustCompile(evaluation)
+var isEvaluation = regular(evaluation)
 
 var commandHints = []string{"system(", "system (", "popen", "execute(", "execute (", "execv", "execl", "spawn", "subprocess.", "__import__", "eval(", "exec(", "output(", "| sh", "|sh", "| bash", "|bash", "| sudo", "sh -c", "python -c", "python2 -c", "python3 -c", "powershell", "cmd /c", "cmd.exe"}
 
@@ -47,7 +46,7 @@ func commandWithin(text string, left *int) string {
 				break
 			}
 			i += from
-			if match := commands.FindString(text[max(0, i-420):min(len(text), i+512)]); match != "" {
+			if match := commands().FindString(text[max(0, i-420):min(len(text), i+512)]); match != "" {
 				return match
 			}
 			from = i + len(hint)
@@ -72,7 +71,7 @@ func (t *trace) commandsIn(b blob, at place) {
 
 // importStatements are those with which Python makes modules known, each on a
 // line or behind a semicolon.
-var importStatements = regexp.MustCompile(`(?m)(?:^|;)[ \t]*(?:import[ \t]+([\w.]+)(?:[ \t]+as[ \t]+(\w+))?|from[ \t]+([\w.]+)[ \t]+import[ \t]+(\w+)(?:[ \t]+as[ \t]+(\w+))?)`)
+var importStatements = regular(`(?m)(?:^|;)[ \t]*(?:import[ \t]+([\w.]+)(?:[ \t]+as[ \t]+(\w+))?|from[ \t]+([\w.]+)[ \t]+import[ \t]+(\w+)(?:[ \t]+as[ \t]+(\w+))?)`)
 
 // maxImports is how many statements of a source are followed.
 const maxImports = 64
@@ -81,7 +80,7 @@ const maxImports = 64
 // calls, or "". Comments and strings are not told from the rest, so what is
 // returned is what a reader should look at, no proof.
 func sourceCall(text string) string {
-	for _, m := range importStatements.FindAllStringSubmatch(text, maxImports) {
+	for _, m := range importStatements().FindAllStringSubmatch(text, maxImports) {
 		module, alias := m[1], m[2]
 		if module == "" {
 			full, called := m[3]+"."+m[4], m[5]
@@ -171,7 +170,7 @@ func (w *watcher) source(v pickle.Value) {
 	before := left
 	match := commandWithin(text, &left)
 	w.sources += before - left
-	if match != "" && !isEvaluation.MatchString(match) {
+	if match != "" && !isEvaluation().MatchString(match) {
 		w.t.note("ST358", w.at, offset, clip(match, 60), fmt.Sprintf("a string holds %+q", clip(match, 60)))
 		return
 	}
@@ -180,17 +179,17 @@ func (w *watcher) source(v pickle.Value) {
 	}
 	if name := sourceCall(text); name != "" {
 		id := "ST339"
-		if functions.MatchString(name) {
+		if functions().MatchString(name) {
 			id = "ST358"
 		}
 		w.t.note(id, w.at, offset, name, "a string is a program that calls "+name)
-	} else if m := importLine.FindStringSubmatch(text); m != nil && runs(m[1]+".x") {
+	} else if m := importLine().FindStringSubmatch(text); m != nil && runs(m[1]+".x") {
 		w.t.note("ST339", w.at, offset, m[1], "a string is a program that imports "+m[1])
 	}
 }
 
 // importLine is a program of one statement.
-var importLine = regexp.MustCompile(`^\s*import ([\w.]{2,64})\s*$`)
+var importLine = regular(`^\s*import ([\w.]{2,64})\s*$`)
 
 // namedCall knows {"module": "webbrowser", "method": "open"}, of which a
 // program that reads such pairs makes a call.
@@ -219,10 +218,10 @@ func (w *watcher) namedCall(d *pickle.Dict) {
 
 // hiddenPickle looks for a pickle of text opcodes within a text, where readers
 // that skip what they do not know find it.
-var hiddenPickle = regexp.MustCompile(`(?:^|[^\w.])c([A-Za-z_][\w.]{0,80})\n([A-Za-z_][\w.]{0,80})\n[(qp)X\x8cSVUIN0-9]`)
+var hiddenPickle = regular(`(?:^|[^\w.])c([A-Za-z_][\w.]{0,80})\n([A-Za-z_][\w.]{0,80})\n[(qp)X\x8cSVUIN0-9]`)
 
 func (t *trace) pickleInText(b blob, at place, text []byte) {
-	for _, m := range hiddenPickle.FindAllSubmatchIndex(text[:min(len(text), 1<<20)], 4096) {
+	for _, m := range hiddenPickle().FindAllSubmatchIndex(text[:min(len(text), 1<<20)], 4096) {
 		name := string(text[m[2]:m[3]]) + "." + string(text[m[4]:m[5]])
 		if !runs(name) {
 			continue

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -164,18 +163,18 @@ func (t *trace) embedded(at place, offset int64, text string) {
 }
 
 // escapes are what leads from a template of Jinja into the interpreter.
-var escapes = regexp.MustCompile(`__(?:class|subclasses|globals|builtins|mro|base|bases|init|import|getattribute|dict|reduce|reduce_ex|code|self|call|loader|spec)__|\\x5f\\x5f|\bos\.(?:system|popen)|\bsubprocess\b|\bpopen\s*\(|\blipsum\b|\bcycler\.|\bjoiner\.__|\bgi_frame\b|\bf_(?:globals|builtins|back)\b|\beval\s*\(|\bexec\s*\(`)
+var escapes = regular(`__(?:class|subclasses|globals|builtins|mro|base|bases|init|import|getattribute|dict|reduce|reduce_ex|code|self|call|loader|spec)__|\\x5f\\x5f|\bos\.(?:system|popen)|\bsubprocess\b|\bpopen\s*\(|\blipsum\b|\bcycler\.|\bjoiner\.__|\bgi_frame\b|\bf_(?:globals|builtins|back)\b|\beval\s*\(|\bexec\s*\(`)
 
 // unusual are what templates of chats do without.
-var unusual = regexp.MustCompile(`\|\s*attr\s*\(|\b(?:request|self|config|get_flashed_messages|url_for)\s*[\[.]|\{%-?\s*(?:include|import|extends|from)\b|\bhttps?://[^\s"'}]*\{\{`)
+var unusual = regular(`\|\s*attr\s*\(|\b(?:request|self|config|get_flashed_messages|url_for)\s*[\[.]|\{%-?\s*(?:include|import|extends|from)\b|\bhttps?://[^\s"'}]*\{\{`)
 
 // template judges a template of Jinja.
 func (t *trace) template(at place, offset int64, text string) {
-	if match := escapes.FindString(text); match != "" {
+	if match := escapes().FindString(text); match != "" {
 		t.note("ST503", at, offset, match, fmt.Sprintf("a template that reaches into the interpreter: %+q", clip(match, 60)))
 		return
 	}
-	if match := unusual.FindString(text); match != "" {
+	if match := unusual().FindString(text); match != "" {
 		t.note("ST504", at, offset, match, fmt.Sprintf("a template that does more than lay out a chat: %+q", clip(match, 60)))
 	}
 }

@@ -5,16 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 )
 
 // entity is a declaration that has a reader of XML open a file or an address
 // (CWE-611), or fill its memory.
-var entity = regexp.MustCompile(`<!ENTITY\s+(?:%\s+)?[\w.-]+\s+(SYSTEM|PUBLIC)?`)
+var entity = regular(`<!ENTITY\s+(?:%\s+)?[\w.-]+\s+(SYSTEM|PUBLIC)?`)
 
 // scripted is what a document of numbers does without.
-var scripted = regexp.MustCompile(`(?i)<script\b|javascript:|\b(?:eval|exec|system|import)\s*\(|__import__`)
+var scripted = regular(`(?i)<script\b|javascript:|\b(?:eval|exec|system|import)\s*\(|__import__`)
 
 // maxXML is how much of a document is read.
 const maxXML = 8 << 20
@@ -44,7 +43,7 @@ func (t *trace) xml(b blob, text []byte, at place) {
 		}
 		switch tok := tok.(type) {
 		case xml.Directive:
-			for _, m := range entity.FindAllSubmatch(append([]byte("<!"), tok...), 16) {
+			for _, m := range entity().FindAllSubmatch(append([]byte("<!"), tok...), 16) {
 				if len(m[1]) > 0 {
 					t.note("ST380", at, offset, "entity", fmt.Sprintf("declares an entity that is read from elsewhere: %+q", clip(string(tok), 120)))
 				} else {
@@ -61,7 +60,7 @@ func (t *trace) xml(b blob, text []byte, at place) {
 			t.element(at, offset, root, tok)
 		case xml.CharData:
 			if root == "PMML" || pmml {
-				if match := scripted.Find(tok); match != nil {
+				if match := scripted().Find(tok); match != nil {
 					t.note("ST382", at, offset, "script", fmt.Sprintf("holds what looks like a program: %+q", clip(string(match), 40)))
 				}
 			}
@@ -92,7 +91,7 @@ func (t *trace) element(at place, offset int64, root string, e xml.StartElement)
 			if a.Name.Space == "xmlns" || a.Name.Local == "xmlns" || a.Name.Local == "schemaLocation" {
 				continue
 			}
-			if scripted.MatchString(a.Value) {
+			if scripted().MatchString(a.Value) {
 				t.note("ST382", at, offset, "script", fmt.Sprintf("an attribute holds what looks like a program: %+q", clip(a.Value, 60)))
 			} else if strings.HasPrefix(a.Value, "http://") || strings.HasPrefix(a.Value, "https://") || strings.HasPrefix(a.Value, "file:") {
 				t.note("ST382", at, offset, "address", fmt.Sprintf("names an address: %+q", clip(a.Value, 80)))

@@ -2,7 +2,6 @@ package scan
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/tensmith/tensmith/pickle"
@@ -132,7 +131,7 @@ func (k *kerasReader) text(t *trace, at place, key, text string, offset int64) {
 	}
 }
 
-var hydraTarget = regexp.MustCompile(`(?m)^[ \t-]*["']?_target_["']?[ \t]*:[ \t]*["']?([A-Za-z_][A-Za-z0-9_.]*)`)
+var hydraTarget = regular(`(?m)^[ \t-]*["']?_target_["']?[ \t]*:[ \t]*["']?([A-Za-z_][A-Za-z0-9_.]*)`)
 
 // targets looks for the _target_ of Hydra in a YAML text (CVE-2025-23304).
 func (t *trace) targets(b blob, at place) {
@@ -140,7 +139,7 @@ func (t *trace) targets(b blob, at place) {
 	if err != nil {
 		return // told by whoever reads the whole
 	}
-	for _, m := range hydraTarget.FindAllSubmatchIndex(text, 1000) {
+	for _, m := range hydraTarget().FindAllSubmatchIndex(text, 1000) {
 		t.target(at, int64(m[2]), string(text[m[2]:m[3]]))
 	}
 }

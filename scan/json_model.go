@@ -2,7 +2,6 @@ package scan
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 )
 
@@ -38,7 +37,7 @@ func (j *jsonModel) key(name string) {
 func (j *jsonModel) is() bool { return j.learner || j.nodes && j.heads }
 
 // escaped is a row of bytes, written as source writes them.
-var escaped = regexp.MustCompile(`(?:\\x[0-9a-fA-F]{2}){4,}`)
+var escaped = regular(`(?:\\x[0-9a-fA-F]{2}){4,}`)
 
 // text looks at a string.
 func (j *jsonModel) text(key, text string, offset int64) {
@@ -55,7 +54,7 @@ func (j *jsonModel) text(key, text string, offset int64) {
 	j.looked += before - left
 	if match != "" {
 		add("ST357", match, "%s holds %+q")
-	} else if match := escaped.FindString(short); match != "" {
+	} else if match := escaped().FindString(short); match != "" {
 		add("ST356", match, "%s holds bytes as escapes: %+q")
 	} else if key == "library" && isLibraryName(text) {
 		add("ST376", text, "%s is %+q, whose operators the model calls")
@@ -77,7 +76,7 @@ func (j *jsonModel) finish(t *trace, at place) {
 	}
 	for _, f := range j.found {
 		switch {
-		case !j.is() && (f.id != "ST357" || isEvaluation.MatchString(f.name)):
+		case !j.is() && (f.id != "ST357" || isEvaluation().MatchString(f.name)):
 			continue
 		case f.id == "ST357", strings.Contains(f.name, `\x90\x90\x90\x90`): // a slide of instructions that do nothing
 			if !j.is() {

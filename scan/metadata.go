@@ -17,27 +17,27 @@ import (
 var secrets = []struct {
 	id, what string
 	hints    []string
-	pattern  *regexp.Regexp
+	pattern  func() *regexp.Regexp
 }{
-	{"ST601", "a private key", []string{"private key"}, regexp.MustCompile(`-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----`)},
-	{"ST602", "a token of Hugging Face", []string{"hf_"}, regexp.MustCompile(`\bhf_[A-Za-z0-9]{30,}\b`)},
-	{"ST602", "an access key of AWS", []string{"akia", "asia"}, regexp.MustCompile(`\b(?:AKIA|ASIA)[A-Z0-9]{16}\b`)},
-	{"ST602", "a token of GitHub", []string{"ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"}, regexp.MustCompile(`\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{60,})\b`)},
-	{"ST602", "a token of GitLab", []string{"glpat-"}, regexp.MustCompile(`\bglpat-[A-Za-z0-9_-]{20,}`)},
-	{"ST602", "a key of an API", []string{"sk-"}, regexp.MustCompile(`\bsk-(?:proj-|ant-|or-)?[A-Za-z0-9_-]{32,}`)},
-	{"ST602", "a key of Google", []string{"aiza"}, regexp.MustCompile(`\bAIza[A-Za-z0-9_-]{35}`)},
-	{"ST602", "a token of Slack", []string{"xox"}, regexp.MustCompile(`\bxox[abposr]-[A-Za-z0-9-]{10,}`)},
-	{"ST602", "a token of Civitai or Weights & Biases", []string{"wandb", "civitai"}, regexp.MustCompile(`(?i)\b(?:wandb|civitai)[\w .-]{0,20}(?:key|token)["' :=]+[a-f0-9]{32,40}\b`)},
-	{"ST602", "a web token", []string{"eyj"}, regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{15,}\.eyJ[A-Za-z0-9_-]{15,}\.[A-Za-z0-9_-]{10,}`)},
-	{"ST602", "a password in an address", []string{"://"}, regexp.MustCompile(`\b[a-z][a-z0-9+.-]*://[^\s/:@"']+:[^\s/:@"']{3,}@`)},
-	{"ST602", "a secret", []string{"passw", "secret", "api", "token"}, regexp.MustCompile(`(?i)["']?\b(?:\w*_)?(?:password|passwd|secret|api_?key|access_?token|auth_?token)\b["']?\s*[:=]\s*["']?[^\s"',;{}\[\]]{8,}`)},
-	{"ST603", "an e-mail address", []string{"@"}, regexp.MustCompile(`\b[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}\b`)},
-	{"ST604", "a path of someone's home", []string{"/home/", "/users/", `\users\`}, regexp.MustCompile(`(?i)(?:/home/|/Users/|[A-Z]:\\{1,2}Users\\{1,2})[A-Za-z0-9._-]+`)},
+	{"ST601", "a private key", []string{"private key"}, regular(`-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----`)},
+	{"ST602", "a token of Hugging Face", []string{"hf_"}, regular(`\bhf_[A-Za-z0-9]{30,}\b`)},
+	{"ST602", "an access key of AWS", []string{"akia", "asia"}, regular(`\b(?:AKIA|ASIA)[A-Z0-9]{16}\b`)},
+	{"ST602", "a token of GitHub", []string{"ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"}, regular(`\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{60,})\b`)},
+	{"ST602", "a token of GitLab", []string{"glpat-"}, regular(`\bglpat-[A-Za-z0-9_-]{20,}`)},
+	{"ST602", "a key of an API", []string{"sk-"}, regular(`\bsk-(?:proj-|ant-|or-)?[A-Za-z0-9_-]{32,}`)},
+	{"ST602", "a key of Google", []string{"aiza"}, regular(`\bAIza[A-Za-z0-9_-]{35}`)},
+	{"ST602", "a token of Slack", []string{"xox"}, regular(`\bxox[abposr]-[A-Za-z0-9-]{10,}`)},
+	{"ST602", "a token of Civitai or Weights & Biases", []string{"wandb", "civitai"}, regular(`(?i)\b(?:wandb|civitai)[\w .-]{0,20}(?:key|token)["' :=]+[a-f0-9]{32,40}\b`)},
+	{"ST602", "a web token", []string{"eyj"}, regular(`\beyJ[A-Za-z0-9_-]{15,}\.eyJ[A-Za-z0-9_-]{15,}\.[A-Za-z0-9_-]{10,}`)},
+	{"ST602", "a password in an address", []string{"://"}, regular(`\b[a-z][a-z0-9+.-]*://[^\s/:@"']+:[^\s/:@"']{3,}@`)},
+	{"ST602", "a secret", []string{"passw", "secret", "api", "token"}, regular(`(?i)["']?\b(?:\w*_)?(?:password|passwd|secret|api_?key|access_?token|auth_?token)\b["']?\s*[:=]\s*["']?[^\s"',;{}\[\]]{8,}`)},
+	{"ST603", "an e-mail address", []string{"@"}, regular(`\b[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}\b`)},
+	{"ST604", "a path of someone's home", []string{"/home/", "/users/", `\users\`}, regular(`(?i)(?:/home/|/Users/|[A-Z]:\\{1,2}Users\\{1,2})[A-Za-z0-9._-]+`)},
 }
 
 // find searches a text where one of the hints stands, at most a thousand
 // times. The lower text is the same in lower case of ASCII.
-func find(pattern *regexp.Regexp, text, lower string, hints []string, accept func(string) bool) string {
+func find(pattern func() *regexp.Regexp, text, lower string, hints []string, accept func(string) bool) string {
 	for _, hint := range hints {
 		from, tries := 0, 0
 		for tries < 1000 {
@@ -48,7 +48,7 @@ func find(pattern *regexp.Regexp, text, lower string, hints []string, accept fun
 			tries++
 			i += from
 			begin, end := max(0, i-256), min(len(text), i+2048)
-			for _, match := range pattern.FindAllString(text[begin:end], 8) {
+			for _, match := range pattern().FindAllString(text[begin:end], 8) {
 				if accept == nil || accept(match) {
 					return match
 				}
@@ -71,7 +71,7 @@ func lowerASCII(text string) string {
 }
 
 // programs are what no metadata need.
-var programs = regexp.MustCompile(`(?i)<script\b|javascript:|\bon(?:load|error|click)\s*=\s*["']|#!/|\b(?:eval|exec|__import__|os\.system|subprocess\.\w+|compile)\s*\(|\bpowershell(?:\.exe)?\s+-|\b(?:curl|wget)\s+[^|\n]*\|\s*(?:ba)?sh\b|\{\{.*__\w+__.*\}\}|\$\{jndi:`)
+var programs = regular(`(?i)<script\b|javascript:|\bon(?:load|error|click)\s*=\s*["']|#!/|\b(?:eval|exec|__import__|os\.system|subprocess\.\w+|compile)\s*\(|\bpowershell(?:\.exe)?\s+-|\b(?:curl|wget)\s+[^|\n]*\|\s*(?:ba)?sh\b|\{\{.*__\w+__.*\}\}|\$\{jndi:`)
 
 var programHints = []string{"<script", "javascript:", "onload", "onerror", "onclick", "#!/", "eval", "exec", "__import__", "os.system", "subprocess", "compile", "powershell", "curl", "wget", "jndi:", "{{"}
 

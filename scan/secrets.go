@@ -2,7 +2,6 @@ package scan
 
 import (
 	"io"
-	"regexp"
 	"strings"
 
 	"github.com/tensmith/tensmith/pickle"
@@ -14,19 +13,19 @@ import (
 var issued = []string{"PRIVATE KEY", "hf_", "AKIA", "ASIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "sk-", "AIza", "xox", "eyJ", "://", "wandb", "WANDB", "civitai", "CIVITAI"}
 
 // secretKey are names under which settings keep what must not be published.
-var secretKey = regexp.MustCompile(`(?i)^(?:\w*[_-])?(?:password|passwd|secret(?:[_-]?key)?|api[_-]?key|access[_-]?token|auth[_-]?token|private[_-]?key)$`)
+var secretKey = regular(`(?i)^(?:\w*[_-])?(?:password|passwd|secret(?:[_-]?key)?|api[_-]?key|access[_-]?token|auth[_-]?token|private[_-]?key)$`)
 
 // secretLine is a line of settings: a name, and a value without space.
-var secretLine = regexp.MustCompile(`(?m)^[ \t-]*(?:export )?["']?([\w-]{3,60})["']?[ \t]*[:=][ \t]*["']?([^\s"'#]{8,500})`)
+var secretLine = regular(`(?m)^[ \t-]*(?:export )?["']?([\w-]{3,60})["']?[ \t]*[:=][ \t]*["']?([^\s"'#]{8,500})`)
 
 // placeholder is what examples have in the place of a secret.
-var placeholder = regexp.MustCompile(`(?i)^[<$%{*\[(]|\.\.\.|your|example|placeholder|change_?me|redacted|dummy|xxxx|(?:user|username|login|name):(?:pass|password|token|pwd)@`)
+var placeholder = regular(`(?i)^[<$%{*\[(]|\.\.\.|your|example|placeholder|change_?me|redacted|dummy|xxxx|(?:user|username|login|name):(?:pass|password|token|pwd)@`)
 
 // secret looks for a key, a token or a password in a text that stands under
 // key, or under none. What it finds is not shown.
 func (t *trace) secret(at place, offset int64, key, text string) {
-	if key != "" && len(key) <= 64 && len(text) >= 8 && len(text) <= 512 && secretKey.MatchString(key) && distinct(text) >= 5 &&
-		!strings.ContainsAny(text, " \t\n") && !placeholder.MatchString(text) && !strings.Contains(text, "://") {
+	if key != "" && len(key) <= 64 && len(text) >= 8 && len(text) <= 512 && secretKey().MatchString(key) && distinct(text) >= 5 &&
+		!strings.ContainsAny(text, " \t\n") && !placeholder().MatchString(text) && !strings.Contains(text, "://") {
 		t.note("ST602", at, offset, shown(key), shown(key)+" is "+redact(text))
 		return
 	}
@@ -43,7 +42,7 @@ func (t *trace) secret(at place, offset int64, key, text string) {
 			continue // the first is for metadata, which have no other form
 		}
 		match := find(s.pattern, text, lower, s.hints, func(m string) bool {
-			return s.id == "ST601" || distinct(m) >= 10 && !placeholder.MatchString(m) && !placeholder.MatchString(m[strings.Index(m, "://")+1:])
+			return s.id == "ST601" || distinct(m) >= 10 && !placeholder().MatchString(m) && !placeholder().MatchString(m[strings.Index(m, "://")+1:])
 		})
 		if match == "" {
 			continue
@@ -90,7 +89,7 @@ func (t *trace) secretText(b blob, at place) {
 	lower := strings.ToLower(at.name)
 	for _, end := range []string{".yaml", ".yml", ".env", ".ini", ".cfg", ".conf", ".toml", ".properties"} {
 		if strings.HasSuffix(lower, end) {
-			for _, m := range secretLine.FindAllSubmatchIndex(text, 10_000) {
+			for _, m := range secretLine().FindAllSubmatchIndex(text, 10_000) {
 				t.secret(at, int64(m[2]), string(text[m[2]:m[3]]), string(text[m[4]:m[5]]))
 			}
 			return
@@ -140,7 +139,7 @@ func (w *watcher) pairs(v pickle.Value) {
 
 // secretPair leaves to the value's own turn what its shape tells.
 func (w *watcher) secretPair(key, text string) {
-	if secretKey.MatchString(key) && !hasAny(text, issued) {
+	if secretKey().MatchString(key) && !hasAny(text, issued) {
 		w.t.secret(w.at, -1, key, text)
 	}
 }
