@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -65,16 +66,18 @@ func TestPool(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			for range 1000 {
-				if p.mu.Lock(); p.runners == 0 {
-					p.mu.Unlock()
-					break
-				}
-				p.mu.Unlock()
+			idle := func() bool {
+				p.mu.Lock()
+				defer p.mu.Unlock()
+				return p.wide.runners+p.pairs.runners == 0
+			}
+			for i := 0; i < 1000 && !idle(); i++ {
 				runtime.Gosched()
 			}
-			if p.runners != 0 || len(p.queue) != 0 {
-				t.Errorf("%d runners and %d pieces are left", p.runners, len(p.queue))
+			for _, l := range []*line{&p.wide, &p.pairs} {
+				if l.runners != 0 || l.busy != 0 || len(l.queue) != 0 {
+					t.Errorf("%d runners, %d lanes and %d pieces are left", l.runners, l.busy, len(l.queue))
+				}
 			}
 		}
 	}
@@ -113,8 +116,8 @@ func TestLongest(t *testing.T) {
 		{nil, 0},
 		{[]int64{1000}, 1000 / Lanes},
 		{[]int64{700, 10, 10, 10, 10}, 740 / Lanes},
-		{[]int64{100, 100, 100, 100, 100}, 500 / Lanes},
-		{[]int64{100, 100, 100, 100, 100, 100}, 600},
+		{slices.Repeat([]int64{100}, few), few * 100 / Lanes},
+		{slices.Repeat([]int64{100}, few+1), (few + 1) * 100},
 		{slices.Repeat([]int64{5}, 200), 1000 / Lanes},
 	} {
 		if got := Longest(slices.Values(test.sizes)); got != test.want {
@@ -123,74 +126,156 @@ func TestLongest(t *testing.T) {
 	}
 }
 
-// FuzzTable holds the kernel to crypto/sha256 on bytes of the fuzzer's, which
-// are cut into lanes at places of its choice.
-func FuzzTable(f *testing.F) {
+// TestVectors hashes the examples of FIPS 180-4's authors and of NIST's
+// validation program, beside one another, in every kernel.
+func TestVectors(t *testing.T) {
+	vectors := []struct{ text, want string }{
+		{"", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+		{"abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
+		{"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"},
+		{"abcdefghbcdefghicdefghijdefghijkefghijklfghijklmghijklmnhijklmnoijklmnopjklmnopqklmnopqrlmnopqrsmnopqrstnopqrstu", "cf5b16a778af8380036ce59e7b0492370b249b11e8f07a51afac45037afee9d1"},
+		{strings.Repeat("a", 1_000_000), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"},
+	}
+	for _, k := range kernels() {
+		for i := range vectors {
+			var texts [][]byte
+			for lane := range k.lanes {
+				texts = append(texts, []byte(vectors[(i+lane)%len(vectors)].text))
+			}
+			for lane, s := range k.hash(texts, nil) {
+				if got, want := fmt.Sprintf("%x", s.Sum()), vectors[(i+lane)%len(vectors)].want; got != want {
+					t.Errorf("%s, lane %d: %s, not %s", k.name, lane, got, want)
+				}
+			}
+		}
+	}
+}
+
+// TestLengths hashes all lengths up to a few blocks in every lane.
+func TestLengths(t *testing.T) {
+	data := random(1000, 6)
+	for _, k := range kernels() {
+		for n := range 301 {
+			var texts [][]byte
+			for lane := range k.lanes {
+				texts = append(texts, data[lane:][:(n+37*lane)%301])
+			}
+			for lane, s := range k.hash(texts, nil) {
+				if got, want := s.Sum(), sha256.Sum256(texts[lane]); got != want {
+					t.Errorf("%s, lane %d, %d bytes: %x, not %x", k.name, lane, len(texts[lane]), got, want)
+				}
+			}
+		}
+	}
+}
+
+// A side is a kernel, what hashes streams side by side.
+type side struct {
+	name  string
+	lanes int
+	run   func(words *[8][Lanes]uint32, data *[Lanes]*byte, n int)
+}
+
+func kernels() (all []side) {
+	if hasPair {
+		all = append(all, side{"pair", 2, pair})
+	}
+	if hasWide {
+		all = append(all, side{"wide", Lanes, wide})
+	}
+	return all
+}
+
+// hash returns the streams of texts, one a lane. What is before the cuts, if
+// there are any, is crypto/sha256's work, and what is beyond the shortest is
+// that of fewer lanes.
+func (k side) hash(texts [][]byte, cuts []int) []Stream {
+	streams := make([]Stream, len(texts))
+	var t table
+	for i, text := range texts {
+		if cuts != nil {
+			streams[i].write(text[:cuts[i]])
+			text = text[cuts[i]:]
+		}
+		t.add(piece{&streams[i], text, func() {}})
+	}
+	for t.n > 0 {
+		if k.lanes == 2 && t.n == 1 {
+			t.single()
+			continue
+		}
+		t.step(k.run)
+	}
+	return streams
+}
+
+// FuzzKernels holds the kernels to crypto/sha256 on bytes of the fuzzer's,
+// which are cut into lanes at places of its choice.
+func FuzzKernels(f *testing.F) {
 	f.Add([]byte("abc"), uint64(1))
 	f.Add(random(5000, 5), uint64(2))
 	f.Fuzz(func(t *testing.T, data []byte, seed uint64) {
-		if !hasKernel {
-			t.Skip("there is no kernel")
-		}
 		r := rand.New(rand.NewPCG(seed, 0))
-		var list table
-		var streams, hurried [Lanes]Stream
-		var want [Lanes][]byte
-		for i := range Lanes {
-			a, b := r.IntN(len(data)+1), r.IntN(len(data)+1)
-			want[i] = data[min(a, b):max(a, b)]
-			// Some of it comes before.
-			cut := r.IntN(len(want[i]) + 1)
-			streams[i].write(want[i][:cut])
-			hurried[i].write(want[i])
-			list.add(piece{&streams[i], want[i][cut:], func() {}})
-		}
-		for list.n > 0 {
-			list.step()
-		}
-		for i := range Lanes {
-			if got, want := streams[i].Sum(), sha256.Sum256(want[i]); got != want {
-				t.Errorf("lane %d: %x, not %x", i, got, want)
+		for _, k := range kernels() {
+			texts, cuts := make([][]byte, k.lanes), make([]int, k.lanes)
+			for i := range texts {
+				a, b := r.IntN(len(data)+1), r.IntN(len(data)+1)
+				texts[i] = data[min(a, b):max(a, b)]
+				cuts[i] = r.IntN(len(texts[i]) + 1)
 			}
-			if streams[i].state != hurried[i].state {
-				t.Errorf("lane %d has another state than crypto/sha256", i)
+			for i, s := range k.hash(texts, cuts) {
+				if got, want := s.Sum(), sha256.Sum256(texts[i]); got != want {
+					t.Errorf("%s, lane %d: %x, not %x", k.name, i, got, want)
+				}
+				var plain Stream
+				if plain.write(texts[i]); s.state != plain.state {
+					t.Errorf("%s, lane %d has another state than crypto/sha256", k.name, i)
+				}
 			}
 		}
 	})
 }
 
 func BenchmarkKernel(b *testing.B) {
-	if !hasKernel {
-		b.Skip("there is no kernel")
-	}
 	var words [8][Lanes]uint32
 	var data [Lanes]*byte
 	for i := range data {
 		data[i] = &random(turn, byte(i))[0]
 	}
-	b.SetBytes(Lanes * turn)
-	for b.Loop() {
-		kernel(&words, &data, turn/sha256.BlockSize)
+	for _, k := range kernels() {
+		b.Run(k.name, func(b *testing.B) {
+			b.SetBytes(int64(k.lanes * turn))
+			for b.Loop() {
+				k.run(&words, &data, turn/sha256.BlockSize)
+			}
+		})
 	}
 }
 
+// BenchmarkPool hashes streams of 1 MiB in pieces of 1 MiB, and for each number
+// of them what cannot wait for others.
 func BenchmarkPool(b *testing.B) {
 	const size = 1 << 20
 	data := random(size, 1)
-	for _, n := range []int{1, 2, few, 8, Lanes, 2 * Lanes} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			streams := make([]Stream, n)
-			var p Pool
-			b.SetBytes(int64(n * size))
-			for b.Loop() {
-				var wg sync.WaitGroup
+	for _, alone := range []bool{false, true} {
+		for _, n := range []int{1, 2, 3, 4, 5, 6, 8, 10, 12, Lanes, 2 * Lanes} {
+			b.Run(fmt.Sprintf("%d/alone=%t", n, alone), func(b *testing.B) {
+				streams := make([]Stream, n)
 				for i := range streams {
-					wg.Add(1)
-					p.Write(&streams[i], data, wg.Done)
+					streams[i].Alone = alone
 				}
-				wg.Wait()
-			}
-		})
+				var p Pool
+				b.SetBytes(int64(n * size))
+				for b.Loop() {
+					var wg sync.WaitGroup
+					for i := range streams {
+						wg.Add(1)
+						p.Write(&streams[i], data, wg.Done)
+					}
+					wg.Wait()
+				}
+			})
+		}
 	}
 }
 

@@ -8,14 +8,14 @@ import (
 	"sync"
 )
 
-// Lanes is how many streams the kernel hashes side by side.
+// Lanes is how many streams the wide kernel hashes side by side.
 const Lanes = 16
 
 const (
-	// few is the number of streams up to which crypto/sha256, one after the
-	// other, is as fast as the kernel, whose time does not depend on how many
-	// of its lanes are used.
-	few = 5
+	// few is the number of streams up to which pairs, one after the other, are
+	// as fast as the wide kernel, whose time does not depend on how many of its
+	// lanes are used.
+	few = 9
 
 	// small is the size of a piece up to which it is not worth the way through
 	// the pool.
@@ -29,9 +29,16 @@ const (
 // A Pool hashes pieces of streams. The zero Pool is ready for use. Its method
 // is safe for concurrent use.
 type Pool struct {
-	mu      sync.Mutex
+	mu    sync.Mutex
+	wide  line // for the wide kernel; what are too few for it go on to pairs
+	pairs line
+}
+
+// A line is pieces that wait, and how many goroutines work on it.
+type line struct {
 	queue   []piece
 	runners int
+	busy    int // lanes that are in use
 }
 
 // A piece is bytes to be hashed.
@@ -49,17 +56,20 @@ func (p *Pool) Write(s *Stream, data []byte, done func()) {
 	switch {
 	case len(data) <= small:
 		one.finish()
-	case !hasKernel || s.Alone:
-		go one.finish()
+	case hasWide && !s.Alone:
+		p.push(&p.wide, one)
 	default:
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.queue = append(p.queue, one)
-		if p.runners == 0 || len(p.queue) >= Lanes && p.runners < runtime.GOMAXPROCS(0) {
-			p.runners++
-			go p.run()
-		}
+		p.pair(one)
 	}
+}
+
+// pair hashes a piece beside another one, if it finds one.
+func (p *Pool) pair(one piece) {
+	if !hasPair {
+		go one.finish()
+		return
+	}
+	p.push(&p.pairs, one)
 }
 
 // finish hashes all that is left.
@@ -70,52 +80,80 @@ func (p *piece) finish() {
 	p.done()
 }
 
-// run works until the queue is empty.
-func (p *Pool) run() {
+// width returns how many streams a runner hashes side by side.
+func (p *Pool) width(l *line) int {
+	if l == &p.pairs {
+		return 2
+	}
+	return Lanes
+}
+
+// push puts a piece at the end of a line. There are as many runners as it takes
+// for all, but no more than processors.
+func (p *Pool) push(l *line, one piece) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l.queue = append(l.queue, one)
+	if l.busy+len(l.queue) > l.runners*p.width(l) && l.runners < runtime.GOMAXPROCS(0) {
+		l.runners++
+		go p.run(l)
+	}
+}
+
+// run works until the line is empty.
+func (p *Pool) run(l *line) {
 	var t table
-	for yielded := 0; p.fill(&t); {
-		if t.n < Lanes && yielded < 2 {
+	width := p.width(l)
+	for yielded := 0; p.fill(l, &t); {
+		if t.n < width && yielded < 2 {
 			// Who reads the next pieces may be waiting for this processor.
 			yielded++
 			runtime.Gosched()
 			continue
 		}
 		yielded = 0
-		if t.n > few {
-			t.step()
-			continue
-		}
-		for t.n > 0 {
-			one := t.remove(t.n - 1)
-			go one.finish()
+		switch {
+		case width > 2 && t.n <= few:
+			for t.n > 0 {
+				p.pair(t.remove(t.n - 1))
+			}
+		case width > 2:
+			t.step(wide)
+		case t.n == 2:
+			t.step(pair)
+		default:
+			t.single()
 		}
 	}
 }
 
 // fill takes pieces into free lanes. It reports whether there is anything to
 // do; if not, the runner has ended.
-func (p *Pool) fill(t *table) bool {
+func (p *Pool) fill(l *line, t *table) bool {
 	p.mu.Lock()
-	n := min(Lanes-t.n, len(p.queue))
+	n := min(p.width(l)-t.n, len(l.queue))
 	var taken [Lanes]piece
-	copy(taken[:n], p.queue)
-	rest := copy(p.queue, p.queue[n:])
-	clear(p.queue[rest:])
-	p.queue = p.queue[:rest]
-	if t.n == 0 && n == 0 {
-		p.runners--
+	copy(taken[:n], l.queue)
+	rest := copy(l.queue, l.queue[n:])
+	clear(l.queue[rest:])
+	l.queue = l.queue[:rest]
+	l.busy += t.n + n - t.known
+	t.known = t.n + n
+	if t.known == 0 {
+		l.runners--
 	}
 	p.mu.Unlock()
 	for _, one := range taken[:n] {
 		t.add(one)
 	}
-	return t.n > 0 || n > 0
+	return t.known > 0
 }
 
 // A table is the streams that are being hashed side by side, those of the
 // first n lanes.
 type table struct {
 	n     int
+	known int // lanes that the line counts
 	words [8][Lanes]uint32
 	lanes [Lanes]piece
 	begun [Lanes]int // bytes hashed since the lane was taken
@@ -151,8 +189,17 @@ func (t *table) remove(lane int) piece {
 	return one
 }
 
+// single hashes the next bytes of a lane that is alone.
+func (t *table) single() {
+	one := t.remove(0)
+	n := min(len(one.data), turn)
+	one.s.write(one.data[:n])
+	one.data = one.data[n:]
+	t.add(one)
+}
+
 // step hashes as many blocks as every lane has.
-func (t *table) step() {
+func (t *table) step(kernel func(words *[8][Lanes]uint32, data *[Lanes]*byte, n int)) {
 	n := math.MaxInt
 	for _, one := range t.lanes[:t.n] {
 		n = min(n, len(one.data))

@@ -3,50 +3,50 @@
 #include "textflag.h"
 
 // The constants of FIPS 180-4, section 4.2.2.
-DATA k<>+0x00(SB)/8, $0x71374491428a2f98
-DATA k<>+0x08(SB)/8, $0xe9b5dba5b5c0fbcf
-DATA k<>+0x10(SB)/8, $0x59f111f13956c25b
-DATA k<>+0x18(SB)/8, $0xab1c5ed5923f82a4
-DATA k<>+0x20(SB)/8, $0x12835b01d807aa98
-DATA k<>+0x28(SB)/8, $0x550c7dc3243185be
-DATA k<>+0x30(SB)/8, $0x80deb1fe72be5d74
-DATA k<>+0x38(SB)/8, $0xc19bf1749bdc06a7
-DATA k<>+0x40(SB)/8, $0xefbe4786e49b69c1
-DATA k<>+0x48(SB)/8, $0x240ca1cc0fc19dc6
-DATA k<>+0x50(SB)/8, $0x4a7484aa2de92c6f
-DATA k<>+0x58(SB)/8, $0x76f988da5cb0a9dc
-DATA k<>+0x60(SB)/8, $0xa831c66d983e5152
-DATA k<>+0x68(SB)/8, $0xbf597fc7b00327c8
-DATA k<>+0x70(SB)/8, $0xd5a79147c6e00bf3
-DATA k<>+0x78(SB)/8, $0x1429296706ca6351
-DATA k<>+0x80(SB)/8, $0x2e1b213827b70a85
-DATA k<>+0x88(SB)/8, $0x53380d134d2c6dfc
-DATA k<>+0x90(SB)/8, $0x766a0abb650a7354
-DATA k<>+0x98(SB)/8, $0x92722c8581c2c92e
-DATA k<>+0xa0(SB)/8, $0xa81a664ba2bfe8a1
-DATA k<>+0xa8(SB)/8, $0xc76c51a3c24b8b70
-DATA k<>+0xb0(SB)/8, $0xd6990624d192e819
-DATA k<>+0xb8(SB)/8, $0x106aa070f40e3585
-DATA k<>+0xc0(SB)/8, $0x1e376c0819a4c116
-DATA k<>+0xc8(SB)/8, $0x34b0bcb52748774c
-DATA k<>+0xd0(SB)/8, $0x4ed8aa4a391c0cb3
-DATA k<>+0xd8(SB)/8, $0x682e6ff35b9cca4f
-DATA k<>+0xe0(SB)/8, $0x78a5636f748f82ee
-DATA k<>+0xe8(SB)/8, $0x8cc7020884c87814
-DATA k<>+0xf0(SB)/8, $0xa4506ceb90befffa
-DATA k<>+0xf8(SB)/8, $0xc67178f2bef9a3f7
-GLOBL k<>(SB), RODATA|NOPTR, $256
+DATA ·constants+0x00(SB)/8, $0x71374491428a2f98
+DATA ·constants+0x08(SB)/8, $0xe9b5dba5b5c0fbcf
+DATA ·constants+0x10(SB)/8, $0x59f111f13956c25b
+DATA ·constants+0x18(SB)/8, $0xab1c5ed5923f82a4
+DATA ·constants+0x20(SB)/8, $0x12835b01d807aa98
+DATA ·constants+0x28(SB)/8, $0x550c7dc3243185be
+DATA ·constants+0x30(SB)/8, $0x80deb1fe72be5d74
+DATA ·constants+0x38(SB)/8, $0xc19bf1749bdc06a7
+DATA ·constants+0x40(SB)/8, $0xefbe4786e49b69c1
+DATA ·constants+0x48(SB)/8, $0x240ca1cc0fc19dc6
+DATA ·constants+0x50(SB)/8, $0x4a7484aa2de92c6f
+DATA ·constants+0x58(SB)/8, $0x76f988da5cb0a9dc
+DATA ·constants+0x60(SB)/8, $0xa831c66d983e5152
+DATA ·constants+0x68(SB)/8, $0xbf597fc7b00327c8
+DATA ·constants+0x70(SB)/8, $0xd5a79147c6e00bf3
+DATA ·constants+0x78(SB)/8, $0x1429296706ca6351
+DATA ·constants+0x80(SB)/8, $0x2e1b213827b70a85
+DATA ·constants+0x88(SB)/8, $0x53380d134d2c6dfc
+DATA ·constants+0x90(SB)/8, $0x766a0abb650a7354
+DATA ·constants+0x98(SB)/8, $0x92722c8581c2c92e
+DATA ·constants+0xa0(SB)/8, $0xa81a664ba2bfe8a1
+DATA ·constants+0xa8(SB)/8, $0xc76c51a3c24b8b70
+DATA ·constants+0xb0(SB)/8, $0xd6990624d192e819
+DATA ·constants+0xb8(SB)/8, $0x106aa070f40e3585
+DATA ·constants+0xc0(SB)/8, $0x1e376c0819a4c116
+DATA ·constants+0xc8(SB)/8, $0x34b0bcb52748774c
+DATA ·constants+0xd0(SB)/8, $0x4ed8aa4a391c0cb3
+DATA ·constants+0xd8(SB)/8, $0x682e6ff35b9cca4f
+DATA ·constants+0xe0(SB)/8, $0x78a5636f748f82ee
+DATA ·constants+0xe8(SB)/8, $0x8cc7020884c87814
+DATA ·constants+0xf0(SB)/8, $0xa4506ceb90befffa
+DATA ·constants+0xf8(SB)/8, $0xc67178f2bef9a3f7
+GLOBL ·constants(SB), RODATA|NOPTR, $256
 
 // Turns the bytes of each word around.
-DATA swap<>+0x00(SB)/8, $0x0405060700010203
-DATA swap<>+0x08(SB)/8, $0x0c0d0e0f08090a0b
-DATA swap<>+0x10(SB)/8, $0x0405060700010203
-DATA swap<>+0x18(SB)/8, $0x0c0d0e0f08090a0b
-DATA swap<>+0x20(SB)/8, $0x0405060700010203
-DATA swap<>+0x28(SB)/8, $0x0c0d0e0f08090a0b
-DATA swap<>+0x30(SB)/8, $0x0405060700010203
-DATA swap<>+0x38(SB)/8, $0x0c0d0e0f08090a0b
-GLOBL swap<>(SB), RODATA|NOPTR, $64
+DATA ·swap+0x00(SB)/8, $0x0405060700010203
+DATA ·swap+0x08(SB)/8, $0x0c0d0e0f08090a0b
+DATA ·swap+0x10(SB)/8, $0x0405060700010203
+DATA ·swap+0x18(SB)/8, $0x0c0d0e0f08090a0b
+DATA ·swap+0x20(SB)/8, $0x0405060700010203
+DATA ·swap+0x28(SB)/8, $0x0c0d0e0f08090a0b
+DATA ·swap+0x30(SB)/8, $0x0405060700010203
+DATA ·swap+0x38(SB)/8, $0x0c0d0e0f08090a0b
+GLOBL ·swap(SB), RODATA|NOPTR, $64
 
 // Each register holds one word of 16 streams. Z0 to Z15 are the last 16 words
 // of the schedule, Z16 to Z23 are a to h, the others are free.
@@ -162,19 +162,19 @@ GLOBL swap<>(SB), RODATA|NOPTR, $64
 	VSHUFI32X4 $0xdd, t2, t0, r2 \
 	VSHUFI32X4 $0xdd, t3, t1, r3
 
-// func blocksAVX512(words *[8][16]uint32, data *[16]*byte, n int)
-TEXT ·blocksAVX512(SB), NOSPLIT, $0-24
+// func wideAVX512(words *[8][16]uint32, data *[16]*byte, n int)
+TEXT ·wideAVX512(SB), NOSPLIT, $0-24
 	MOVQ words+0(FP), DI
 	MOVQ data+8(FP), SI
 	MOVQ n+16(FP), CX
-	LEAQ k<>(SB), AX
+	LEAQ ·constants(SB), AX
 	XORQ R9, R9
 
 	TESTQ CX, CX
 	JLE   done
 
 loop:
-	VMOVDQU32 swap<>(SB), Z31
+	VMOVDQU32 ·swap(SB), Z31
 	LOAD(0, Z0)
 	LOAD(1, Z1)
 	LOAD(2, Z2)
