@@ -8,7 +8,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -50,6 +49,7 @@ type app struct {
 	format   string
 	json     bool
 	quiet    bool
+	level    string // of --log-level
 	color    string
 	colored  bool // what color comes to
 	progress string
@@ -156,29 +156,6 @@ refused), 64 a mistake of the command line, 130 interrupted. Trouble has no
 document; standard error says what it was.
 `
 
-// usageTemplate is cobra's, in the words of this program and without what
-// says nothing here.
-const usageTemplate = `Usage:
-  {{.UseLine}}{{if .HasExample}}
-
-Examples:
-{{.Example}}{{end}}{{$cmds := .Commands}}{{range $group := .Groups}}
-
-{{.Title}}{{range $cmds}}{{if and (eq .GroupID $group.ID) .IsAvailableCommand}}
-  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{if and .HasAvailableSubCommands (not .Groups)}}
-
-Verbs:{{range $cmds}}{{if .IsAvailableCommand}}
-  {{rpad .Name .NamePadding}} {{.Short}}{{end}}{{end}}{{end}}{{if .HasAvailableLocalFlags}}
-
-Flags:
-{{.LocalFlags.FlagUsagesWrapped COLUMNS | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableInheritedFlags}}
-
-Flags of every verb:
-{{.InheritedFlags.FlagUsagesWrapped COLUMNS | trimTrailingWhitespaces}}{{end}}{{if .HasAvailableSubCommands}}
-
-` + "`{{.CommandPath}} VERB --help`" + ` tells more about a verb.{{end}}
-`
-
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "tensmith VERB [flags] MODEL…",
@@ -210,6 +187,9 @@ func (a *app) root() *cobra.Command {
 	flags.StringVar(&a.progress, "progress", "auto", "the `FORM` of progress on standard error: auto, bar, plain, json or none")
 	flags.IntVarP(&a.jobs, "jobs", "j", runtime.GOMAXPROCS(0), "`N` workers")
 	flags.Lookup("jobs").DefValue = "one a processor" // the same page of the manual everywhere
+	// As model_signing has it before its verbs, so that its scripts run.
+	flags.StringVar(&a.level, "log-level", "info", "the least `LEVEL` of words: debug, info, warning, error or critical")
+	flags.Lookup("log-level").Hidden = true
 	flags.SortFlags = false
 	for name, values := range choices {
 		if err := root.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
@@ -235,7 +215,7 @@ func (a *app) root() *cobra.Command {
 	if width, ok := terminal(a.stdout); ok {
 		columns = max(width, 60)
 	}
-	root.SetUsageTemplate(strings.ReplaceAll(usageTemplate, "COLUMNS", strconv.Itoa(columns)))
+	root.SetUsageFunc(func(cmd *cobra.Command) error { return usage(cmd.OutOrStdout(), cmd, columns) })
 	return root
 }
 
@@ -285,6 +265,8 @@ var choices = map[string][]string{
 	"format":   {"auto", "human", "json", "jsonl", "tsv"},
 	"color":    {"auto", "always", "never"},
 	"progress": {"auto", "bar", "plain", "json", "none"},
+
+	"log-level": {"debug", "info", "warning", "error", "critical"},
 }
 
 // settle checks the global flags and works out what auto means.
@@ -295,7 +277,8 @@ func (a *app) settle() error {
 	if a.format == "auto" {
 		a.format = "human"
 	}
-	for _, flag := range []struct{ name, value string }{{"format", a.format}, {"color", a.color}, {"progress", a.progress}} {
+	a.level = strings.ToLower(a.level)
+	for _, flag := range []struct{ name, value string }{{"format", a.format}, {"color", a.color}, {"progress", a.progress}, {"log-level", a.level}} {
 		if !slices.Contains(choices[flag.name], flag.value) {
 			return usagef("--%s is %q, not one of %s", flag.name, flag.value, strings.Join(choices[flag.name], ", "))
 		}
