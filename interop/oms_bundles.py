@@ -55,6 +55,7 @@ def keys(out):
     openssl("pkcs8", "-topk8", "-nocrypt", "-in", "p256.pem", "-out", "p256-pkcs8.pem", cwd=d)
     openssl(*p8, "-v2", "aes-256-cbc", "-v2prf", "hmacWithSHA256", "-out", "p256-pbkdf2-sha256.pem", cwd=d)
     openssl(*p8, "-v2", "aes-128-cbc", "-v2prf", "hmacWithSHA512", "-out", "p256-pbkdf2-sha512.pem", cwd=d)
+    openssl(*p8, "-v2", "aes-192-cbc", "-v2prf", "hmacWithSHA512-256", "-out", "p256-pbkdf2-sha512-256.pem", cwd=d)
     openssl(*p8, "-v2", "des3", "-v2prf", "hmacWithSHA1", "-out", "p256-pbkdf2-sha1-des3.pem", cwd=d)
     openssl(*p8, "-scrypt", "-scrypt_N", "1024", "-out", "p256-scrypt.pem", cwd=d)
     openssl(*p8, "-v1", "PBE-SHA1-3DES", "-out", "p256-pbes1.pem", cwd=d)

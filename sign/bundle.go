@@ -56,9 +56,9 @@ func ReadBundle(name string) (*Bundle, error) {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, err
 	}
-	b, err := ParseBundle(data)
+	b, err := parseBundle(data)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("sign: %s: bundle: %w", name, err)
 	}
 	return b, nil
 }

@@ -97,6 +97,9 @@ func (v CertificateVerifier) Verify(ctx context.Context, b *Bundle) (*Signer, er
 	if err := v.time(s, b, leaf); err != nil {
 		return nil, err
 	}
+	if v.Roots == nil {
+		s.Warnings = append(s.Warnings, "the roots of the system are trusted: whoever has any certificate of theirs may have signed")
+	}
 	between := x509.NewCertPool()
 	for _, c := range chain[1:] {
 		between.AddCert(c)

@@ -202,11 +202,51 @@ func TestSignedWinsOverIgnored(t *testing.T) {
 	if _, err := verify(t, dir, bundle, sign.Hasher{}); err != nil {
 		t.Error(err)
 	}
+	write(t, dir, map[string]string{".git/config": "not signed, and nothing of .git was"})
+	if _, err := verify(t, dir, bundle, sign.Hasher{}); err != nil {
+		t.Error(err)
+	}
 	write(t, dir, map[string]string{".gitattributes": "y"})
 	for _, ignore := range [][]string{nil, {".gitattributes"}} {
 		if _, err := verify(t, dir, bundle, sign.Hasher{Ignore: ignore}); !errors.Is(err, sign.ErrChanged) {
 			t.Errorf("ignoring %q: %v", ignore, err)
 		}
+	}
+}
+
+// TestSignedGit finds what was added to a folder of git that was signed.
+func TestSignedGit(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, map[string]string{"a": "a", ".git/HEAD": "x"})
+	made, err := (&sign.Hasher{GitPaths: true}).Hash(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bundle := signed(t, made.Manifest)
+	if _, err := verify(t, dir, bundle, sign.Hasher{}); err != nil {
+		t.Error(err)
+	}
+	write(t, dir, map[string]string{".git/hooks/post-checkout": "#!/bin/sh"})
+	v, err := verify(t, dir, bundle, sign.Hasher{})
+	if !errors.Is(err, sign.ErrChanged) || !cmp.Equal(v.Difference.Extra, []string{".git/hooks/post-checkout"}) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestTooManyDigests refuses shards so small that their list would be endless,
+// before anything is read.
+func TestTooManyDigests(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, map[string]string{"a": "a"})
+	made, err := (&sign.Hasher{ShardSize: 1}).Hash(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(filepath.Join(dir, "a"), 1<<40); err != nil {
+		t.Skip(err)
+	}
+	if _, err := verify(t, dir, signed(t, made.Manifest), sign.Hasher{}); !errors.Is(err, sign.ErrRefused) || !strings.Contains(err.Error(), "in shards of 1 bytes") {
+		t.Errorf("%v", err)
 	}
 }
 
@@ -303,6 +343,23 @@ func TestFreshFileIsNotCached(t *testing.T) {
 		if made, err := h.Hash(t.Context(), dir); err != nil || len(made.Reused) != 0 {
 			t.Errorf("%v, %v", made.Reused, err)
 		}
+	}
+	// It is the time before it is read that counts, not that of the end.
+	recent := time.Now().Add(-2 * time.Second)
+	if err := os.Chtimes(filepath.Join(dir, "weights.bin"), recent, recent); err != nil {
+		t.Fatal(err)
+	}
+	h.Known = []sign.Known{func(p sign.Piece) (string, string) {
+		if p.Name == "weights.bin" {
+			time.Sleep(1200 * time.Millisecond)
+		}
+		return "", ""
+	}}
+	for range 2 {
+		if made, err := h.Hash(t.Context(), dir); err != nil || made.Reused["weights.bin"] != "" {
+			t.Errorf("%v, %v", made.Reused, err)
+		}
+		h.Known = nil
 	}
 }
 

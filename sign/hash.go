@@ -127,6 +127,7 @@ func (h *Hasher) hash(ctx context.Context, model string, ignore, wanted []string
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, t.close()) }()
+	began := time.Now()
 	out := &Hashed{Manifest: &Manifest{Name: name, Reference: h.Reference}, Reused: map[string]string{}}
 	s := &out.Manifest.Serialization
 	*s = Serialization{Method: Files, HashType: algorithm, ShardSize: h.ShardSize, AllowSymlinks: h.Links != RefuseLinks}
@@ -134,16 +135,20 @@ func (h *Hasher) hash(ctx context.Context, model string, ignore, wanted []string
 		s.Method = Shards
 	}
 	if info.IsDir() {
-		if !h.GitPaths {
-			ignore = append(gitPaths(), ignore...)
+		t.want(wanted)
+		for _, name := range gitPaths() {
+			// A folder of git that was signed must not have got more since.
+			if !h.GitPaths && !t.above[name] {
+				ignore = append(ignore, name)
+			}
 		}
 		if own := h.bundleIn(t.model); own != "" {
 			ignore = append(ignore, own)
 		}
 		slices.Sort(ignore)
 		s.IgnorePaths = slices.Compact(ignore)
-		t.ignore, t.only = s.IgnorePaths, only
-		t.want(wanted)
+		t.leave(s.IgnorePaths)
+		t.only = only
 		err = t.list(ctx)
 	} else {
 		err = t.one(filepath.Base(model))
@@ -152,14 +157,17 @@ func (h *Hasher) hash(ctx context.Context, model string, ignore, wanted []string
 		return nil, err
 	}
 	out.Warnings = t.warnings
-	pieces := h.pieces(t.files, algorithm)
+	pieces, err := h.pieces(t.files, algorithm)
+	if err != nil {
+		return nil, fmt.Errorf("sign: %s: %w: %w", model, ErrRefused, err)
+	}
 	if len(pieces) == 0 && !only {
 		return nil, fmt.Errorf("sign: %s: %w: the model has no files", model, ErrRefused)
 	}
 	if empty := countEmpty(t.files); empty > 0 && h.ShardSize > 0 {
 		out.Warnings = append(out.Warnings, fmt.Sprintf("%d empty files are not signed: shards leave them out", empty))
 	}
-	if err := h.digest(ctx, pieces, out); err != nil {
+	if err := h.digest(ctx, pieces, began, out); err != nil {
 		return nil, err
 	}
 	for _, p := range pieces {
@@ -221,8 +229,26 @@ type piece struct {
 	digest string
 }
 
+// maxPieces is how many digests a model may have: those of a bundle that
+// ReadBundle takes are no more. Who signs with shards of a byte would else have
+// verifiers cut terabytes into them.
+const maxPieces = 1 << 21
+
 // pieces cuts files into what gets a digest.
-func (h *Hasher) pieces(files []file, algorithm Algorithm) (all []*piece) {
+func (h *Hasher) pieces(files []file, algorithm Algorithm) (all []*piece, err error) {
+	count := int64(len(files))
+	for _, f := range files {
+		if h.ShardSize > 0 {
+			count += f.info.Size() / h.ShardSize
+		}
+		if count > maxPieces {
+			in := ""
+			if h.ShardSize > 0 {
+				in = fmt.Sprintf(" in shards of %d bytes", h.ShardSize)
+			}
+			return nil, fmt.Errorf("its files%s have more than %d digests", in, maxPieces)
+		}
+	}
 	for i := range files {
 		f := &files[i]
 		size := f.info.Size()
@@ -239,11 +265,11 @@ func (h *Hasher) pieces(files []file, algorithm Algorithm) (all []*piece) {
 			start = one.End
 		}
 	}
-	return all
+	return all, nil
 }
 
 // digest fills in the digests of all pieces.
-func (h *Hasher) digest(ctx context.Context, pieces []*piece, out *Hashed) error {
+func (h *Hasher) digest(ctx context.Context, pieces []*piece, began time.Time, out *Hashed) error {
 	var todo []*piece
 	for _, p := range pieces {
 		if source := h.known(p); source != "" {
@@ -275,7 +301,7 @@ func (h *Hasher) digest(ctx context.Context, pieces []*piece, out *Hashed) error
 		return err
 	}
 	for _, p := range todo {
-		h.Cache.add(p.Piece, p.digest)
+		h.Cache.add(p.Piece, p.digest, began)
 	}
 	return nil
 }
@@ -303,7 +329,7 @@ func (f *file) openSame() (*os.File, error) {
 		return nil, err
 	}
 	info, err := o.Stat()
-	if err == nil && !os.SameFile(info, f.info) {
+	if err == nil && (!info.Mode().IsRegular() || !os.SameFile(info, f.info)) {
 		err = fmt.Errorf("sign: %s: it was replaced while the model was read", f.path)
 	}
 	if err != nil {

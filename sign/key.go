@@ -75,6 +75,9 @@ func seal(ctx context.Context, key crypto.Signer, nonstandard bool, stamp Stamp,
 	if payloadType != PayloadType {
 		return nil, fmt.Errorf("sign: payload type %q: %w: bundles hold %s", payloadType, ErrRefused, PayloadType)
 	}
+	if len(payload) > maxPayload {
+		return nil, fmt.Errorf("sign: a payload of %d bytes: %w: verifiers read bundles of no more than %d", len(payload), ErrRefused, maxDocument)
+	}
 	message := pae(payloadType, payload)
 	if err := checkKey(key.Public(), nonstandard); err != nil {
 		return nil, err
@@ -178,13 +181,20 @@ func (b *Bundle) verify(key crypto.PublicKey, hash, hash020 crypto.Hash) (compat
 	if verifies(key, hash, pae(b.PayloadType, b.Payload), b.Signature) {
 		return false, nil
 	}
-	if _, ok := key.(*ecdsa.PublicKey); ok {
+	if _, ok := key.(*ecdsa.PublicKey); ok && b.of020() {
 		old := paeOf020(b.PayloadType, b.Payload)
 		if verifies(key, hash020, old, b.Signature) || hash != hash020 && verifies(key, hash, old, b.Signature) {
 			return true, nil
 		}
 	}
 	return false, fmt.Errorf("sign: %w with this key", ErrSignature)
+}
+
+// of020 tells whether the statement is one of those that model_signing 0.2.0
+// made, and no later version: nothing else is looked at in its way.
+func (b *Bundle) of020() bool {
+	s, err := b.Statement()
+	return err == nil && s.PredicateType == predicateOfDigest
 }
 
 // checkKey tells why a key is none to sign models with.

@@ -6,10 +6,14 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -58,6 +62,7 @@ func TestPrivateKeyForms(t *testing.T) {
 		{"p256-text", false},
 		{"p256-pbkdf2-sha256", true},
 		{"p256-pbkdf2-sha512", true},
+		{"p256-pbkdf2-sha512-256", true},
 		{"p256-pbkdf2-sha1-des3", true},
 		{"p256-scrypt", true},
 		{"p256-dek", true},
@@ -203,7 +208,6 @@ func TestCertificates(t *testing.T) {
 		{"leaf-code", "p256", []string{"between"}, sign.CertificateVerifier{Roots: roots}, true, true},
 		{"leaf-p256", "p256", nil, sign.CertificateVerifier{Roots: roots}, true, false},
 		{"leaf-p256", "p256", []string{"between", "root"}, sign.CertificateVerifier{Roots: rootsOf(t, "testdata/keys/other-root.crt")}, true, false},
-		{"leaf-p256", "p256", []string{"between", "root"}, sign.CertificateVerifier{}, true, false}, // the system's roots
 		{"leaf-p256", "p384", []string{"between"}, sign.CertificateVerifier{Roots: roots}, false, false},
 		{"leaf-useless", "p256", []string{"between"}, sign.CertificateVerifier{Roots: roots}, false, false},
 		{"leaf-expired", "p256", []string{"between"}, sign.CertificateVerifier{Roots: roots, Now: time.Date(2090, 1, 1, 0, 0, 0, 0, time.UTC)}, true, false},
@@ -240,6 +244,65 @@ func TestCertificates(t *testing.T) {
 		v.Nonstandard = true
 		if _, err := v.Verify(t.Context(), parse(t, bundle, err)); err != nil {
 			t.Errorf("%s: %v", kind, err)
+		}
+	}
+}
+
+// TestSystemRoots trusts whom the system trusts, and says what that means.
+func TestSystemRoots(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("elsewhere the roots of the system are in no file")
+	}
+	t.Setenv("SSL_CERT_FILE", "testdata/keys/root.crt")
+	t.Setenv("SSL_CERT_DIR", t.TempDir())
+	bundle, err := sign.Certificate{Signer: privateKey(t, "p256"), Chain: certificates(t, "leaf-p256", "between")}.Sign(t.Context(), sign.PayloadType, statement(t))
+	b := parse(t, bundle, err)
+	s, err := sign.CertificateVerifier{}.Verify(t.Context(), b)
+	if err != nil || len(s.Warnings) != 1 || !strings.Contains(s.Warnings[0], "any certificate of theirs") {
+		t.Errorf("%+v, %v", s, err)
+	}
+	s, err = sign.CertificateVerifier{Roots: rootsOf(t, "testdata/keys/root.crt")}.Verify(t.Context(), b)
+	if err != nil || s.Warnings != nil {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+// TestOldEncoding verifies what is signed in the way of model_signing 0.2.0 if
+// the statement is one of its own, and nothing else.
+func TestOldEncoding(t *testing.T) {
+	subject := `"subject":[{"name":"a","digest":{"sha256":"` + strings.Repeat("0", 64) + `"}}]`
+	for predicate, want := range map[string]error{
+		"https://model_signing/Digests/v0.1":   nil,
+		"https://model_signing/signature/v1.0": sign.ErrSignature,
+		"https://example.com/said/v1":          sign.ErrSignature,
+	} {
+		payload := `{"_type":"https://in-toto.io/Statement/v1",` + subject + `,"predicateType":"` + predicate + `","predicate":{}}`
+		sum := sha256.Sum256([]byte(fmt.Sprintf("DSSEV1 %d %s %d b'%s'", len(sign.PayloadType), sign.PayloadType, len(payload), payload)))
+		signature, err := privateKey(t, "p256").Sign(rand.Reader, sum[:], crypto.SHA256)
+		if err != nil {
+			t.Fatal(err)
+		}
+		base := base64.StdEncoding.EncodeToString
+		b, err := sign.ParseBundle([]byte(`{"mediaType":"` + sign.MediaType + `","verificationMaterial":{"publicKey":{"hint":""}},"dsseEnvelope":{"payload":"` +
+			base([]byte(payload)) + `","payloadType":"` + sign.PayloadType + `","signatures":[{"sig":"` + base(signature) + `"}]}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := keyVerifier(t, "p256").Verify(t.Context(), b); !errors.Is(err, want) {
+			t.Errorf("%s: %v", predicate, err)
+		}
+	}
+}
+
+// TestPublicKeyOfAnotherKind says how to come by a public key.
+func TestPublicKeyOfAnotherKind(t *testing.T) {
+	for name, want := range map[string]string{
+		"p256-pkcs8.pem": `one of "PRIVATE KEY": openssl makes it of a private key by pkey -pubout`,
+		"leaf-p256.crt":  `one of "CERTIFICATE"`,
+	} {
+		_, err := sign.ParsePublicKey(readFile(t, filepath.Join("testdata/keys", name)))
+		if !errors.Is(err, sign.ErrMalformed) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -49,7 +49,6 @@ type Cache struct {
 	mu      sync.Mutex
 	files   map[string]cached
 	changed bool
-	now     func() time.Time
 }
 
 // cached is what a Cache knows of a file.
@@ -73,7 +72,7 @@ const settled = 3 * time.Second
 
 // OpenCache reads the cache that is in a file, or begins one that will be.
 func OpenCache(name string) (*Cache, error) {
-	c := &Cache{name: name, files: map[string]cached{}, now: time.Now}
+	c := &Cache{name: name, files: map[string]cached{}}
 	data, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, nil
@@ -140,9 +139,10 @@ func (c *Cache) known(p Piece) (string, string) {
 	return f.Digests[p.key()], "the cache of digests"
 }
 
-// add keeps a digest that was computed.
-func (c *Cache) add(p Piece, digest string) {
-	if c == nil || c.now().Sub(p.ModTime) < settled {
+// add keeps a digest that was computed of a file that was listed after began: a
+// change since then has to have another time than the one that was listed.
+func (c *Cache) add(p Piece, digest string, began time.Time) {
+	if c == nil || began.Sub(p.ModTime) < settled {
 		return
 	}
 	name, err := filepath.Abs(p.Path)

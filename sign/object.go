@@ -16,6 +16,9 @@ import (
 const (
 	maxDocument = 512 << 20 // bytes of a bundle: a list of millions of files
 	maxDepth    = 64        // of arrays and objects; a bundle has 8
+
+	// maxPayload is what a bundle has room for, in base64 and with the rest.
+	maxPayload = maxDocument/4*3 - 4<<20
 )
 
 // An object is a JSON object of a bundle, and where it stands. Its keys are
@@ -204,6 +207,9 @@ func (o object) bytes(key string) ([]byte, error) {
 		if data, err := e.Strict().DecodeString(text); err == nil && e.EncodedLen(len(data)) == len(text) && len(data) > 0 {
 			return data, nil
 		}
+	}
+	if text == "" {
+		return nil, malformed("%s is empty", o.path(key))
 	}
 	return nil, malformed("%s is not base64", o.path(key))
 }

@@ -10,8 +10,10 @@ import (
 // ParsePublicKey reads the first public key of PEM (PKIX, "PUBLIC KEY"). Text
 // around it is allowed.
 func ParsePublicKey(data []byte) (crypto.PublicKey, error) {
+	others := ""
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != "PUBLIC KEY" {
+			others = fmt.Sprintf(", but one of %.40q: openssl makes it of a private key by pkey -pubout, of a certificate by x509 -pubkey -noout", block.Type)
 			continue
 		}
 		key, err := x509.ParsePKIXPublicKey(block.Bytes)
@@ -20,7 +22,7 @@ func ParsePublicKey(data []byte) (crypto.PublicKey, error) {
 		}
 		return key, nil
 	}
-	return nil, fmt.Errorf("sign: public key: %w: there is no PEM of a PUBLIC KEY", ErrMalformed)
+	return nil, fmt.Errorf("sign: public key: %w: there is no PEM of a PUBLIC KEY%s", ErrMalformed, others)
 }
 
 // ParseCertificates reads all certificates of PEM, in their order. Text around

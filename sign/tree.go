@@ -50,7 +50,7 @@ type tree struct {
 	root   *os.Root
 	prefix string
 
-	ignore []string        // names that are left out, with all below them
+	ignore map[string]bool // names that are left out, with all below them
 	wanted map[string]bool // names that are not, whatever is ignored
 	above  map[string]bool // and the folders they are in
 	only   bool            // all others are left out
@@ -129,9 +129,20 @@ func (t *tree) ignored(name string, dir bool) bool {
 	if t.wanted[name] || dir && t.above[name] {
 		return false
 	}
-	return t.only || slices.ContainsFunc(t.ignore, func(i string) bool {
-		return name == i || strings.HasPrefix(name, i+"/")
-	})
+	for end := len(name); end > 0; end = strings.LastIndexByte(name[:end], '/') {
+		if t.ignore[name[:end]] {
+			return true
+		}
+	}
+	return t.only
+}
+
+// leave sets the names that are left out.
+func (t *tree) leave(names []string) {
+	t.ignore = make(map[string]bool, len(names))
+	for _, name := range names {
+		t.ignore[name] = true
+	}
 }
 
 // want sets the names that are looked at whatever is ignored.
@@ -245,11 +256,11 @@ func (t *tree) entry(name string, in dir) (*dir, error) {
 func (t *tree) add(name string, info fs.FileInfo) {
 	p := t.path(name)
 	if t.root == nil {
-		t.files = append(t.files, file{name, p, func() (*os.File, error) { return os.Open(p) }, info})
+		t.files = append(t.files, file{name, p, func() (*os.File, error) { return os.OpenFile(p, toRead, 0) }, info})
 		return
 	}
 	in := path.Join(t.prefix, name)
-	t.files = append(t.files, file{name, p, func() (*os.File, error) { return t.root.Open(in) }, info})
+	t.files = append(t.files, file{name, p, func() (*os.File, error) { return t.root.OpenFile(in, toRead, 0) }, info})
 }
 
 // link takes a symbolic link as the policy has it.
@@ -283,7 +294,7 @@ func (t *tree) hubLink(name string) error {
 		return fmt.Errorf("sign: %s: %w: the blob it links to is no file", t.path(name), ErrRefused)
 	}
 	t.files = append(t.files, file{name, filepath.Join(t.root.Name(), "blobs", blob),
-		func() (*os.File, error) { return t.root.Open("blobs/" + blob) }, info})
+		func() (*os.File, error) { return t.root.OpenFile("blobs/"+blob, toRead, 0) }, info})
 	return nil
 }
 
@@ -304,7 +315,7 @@ func (t *tree) follow(name string, in dir) (*dir, error) {
 	}
 	switch {
 	case info.Mode().IsRegular():
-		t.files = append(t.files, file{name, real, func() (*os.File, error) { return os.Open(real) }, info})
+		t.files = append(t.files, file{name, real, func() (*os.File, error) { return os.OpenFile(real, toRead, 0) }, info})
 		return nil, nil
 	case !info.IsDir():
 		return nil, fmt.Errorf("sign: %s: %w: it links to what is no file (%s)", p, ErrRefused, info.Mode())
