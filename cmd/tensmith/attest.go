@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -286,6 +285,7 @@ type attestation struct {
 	Message       string        `json:"message,omitempty"`
 	PredicateType string        `json:"predicate_type,omitempty"`
 	Signer        *signerJSON   `json:"signer,omitempty"`
+	*evidenceJSON               // of an identity
 	Source        *originJSON   `json:"source,omitempty"`
 	Changed       []string      `json:"changed"`
 	Retyped       []string      `json:"retyped"`
@@ -356,16 +356,9 @@ func (e answered) Unwrap() error { return e.error }
 
 // readStatement reads a statement and verifies who has signed it.
 func (a *app) readStatement(ctx context.Context, d *attestation, name, method string, whom *verifying) (*sign.Statement, error) {
-	info, err := os.Stat(name)
+	text, err := readAtMost(name, maxStatement)
 	if err != nil {
-		return nil, simplify(name, err)
-	}
-	if info.Size() > maxStatement {
-		return nil, fmt.Errorf("%s: %s is too much for a statement", name, size(info.Size()))
-	}
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return nil, simplify(name, err)
+		return nil, err
 	}
 	var bare struct {
 		Type string `json:"_type"`
@@ -387,12 +380,13 @@ func (a *app) readStatement(ctx context.Context, d *attestation, name, method st
 	}
 	b, err := sign.ParseBundle(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", name, withoutPackage(err))
 	}
 	if whom.prints {
 		a.printPrints(b)
 	}
 	who, err := verifier.Verify(ctx, b)
+	d.evidenceJSON = jsonEvidence(verifier)
 	if err != nil {
 		return nil, err
 	}
@@ -494,6 +488,7 @@ func (a *app) printAttestation(d *attestation) error {
 	}
 	if d.Signer != nil {
 		a.words("signed by %s", d.Signer.words())
+		a.tellLog(d.evidenceJSON)
 	}
 	if o := d.Source; o != nil {
 		from := o.Source

@@ -108,7 +108,7 @@ func (a *app) whoSigned(ctx context.Context, p place, flags scanFlags) scan.Sign
 		o.Dir = "."
 	}
 	o.Keyless = func(list []scan.Identity) (sign.Verifier, error) {
-		trust, err := a.trust(ctx, false, "", flags.root, false)
+		trust, err := (&trusting{file: flags.root}).trust(ctx)
 		if err != nil {
 			return nil, err
 		}

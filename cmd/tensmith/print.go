@@ -106,8 +106,9 @@ func shorten(s string, width int) string {
 }
 
 // words prints to standard error what is no data, unless told to be quiet.
+// Among them are warnings, so that only the levels above let nothing through.
 func (a *app) words(format string, args ...any) {
-	if !a.quiet {
+	if !a.quiet && a.level != "error" && a.level != "critical" {
 		fmt.Fprintln(a.stderr, harmless(fmt.Sprintf(format, args...)))
 	}
 }

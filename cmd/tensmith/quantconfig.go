@@ -84,18 +84,17 @@ func writeWhole(name string, text []byte, force bool) error {
 	if err := refuse(name, force); err != nil {
 		return err
 	}
-	temporary := name + ".tensmith-new"
-	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	f, err := createTemp(filepath.Split(name))
 	if err != nil {
 		return simplify(name, err)
 	}
 	_, err = f.Write(text)
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
-		err = os.Rename(temporary, name)
+		err = os.Rename(f.Name(), name)
 	}
 	if err != nil {
-		os.Remove(temporary)
+		os.Remove(f.Name())
 		return simplify(name, err)
 	}
 	return nil

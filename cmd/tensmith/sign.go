@@ -101,7 +101,7 @@ func (a *app) sign(ctx context.Context, model string, to signature, r *reading, 
 		if err != nil {
 			return simplify(to.reuse, err)
 		}
-		known, err := with.earlier(ctx, to.reuse, info.ModTime())
+		known, err := with.earlier(ctx, a, to.reuse, info.ModTime())
 		if err != nil {
 			return err
 		}

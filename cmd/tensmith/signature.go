@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -220,14 +221,20 @@ func readFile(flag, name string) ([]byte, error) {
 	if name == "" {
 		return nil, usagef("--%s is missing", flag)
 	}
-	info, err := os.Stat(name)
-	if err == nil && info.Size() > 16<<20 {
-		err = fmt.Errorf("%d bytes are too many for a --%s", info.Size(), flag)
-	}
+	return readAtMost(name, 16<<20)
+}
+
+// readAtMost reads a whole file, or a pipe, that is to be small.
+func readAtMost(name string, limit int64) ([]byte, error) {
+	f, err := os.Open(name)
 	if err != nil {
 		return nil, simplify(name, err)
 	}
-	text, err := os.ReadFile(name)
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(text)) > limit {
+		err = fmt.Errorf("it has more than %s, which is too much for what it is said to be", size(limit))
+	}
 	if err != nil {
 		return nil, simplify(name, err)
 	}

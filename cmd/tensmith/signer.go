@@ -28,11 +28,11 @@ type signing struct {
 	tsa                                string
 	nonstandard                        bool
 
-	staging, ambient, outOfBand bool
-	trustConfig                 string
-	token, tokenFile            string
-	clientID, clientSecret      string
-	rekor                       int
+	ambient, outOfBand     bool
+	token, tokenFile       string
+	clientID, clientSecret string
+	rekor                  int
+	trusting
 }
 
 // signingMethods has the methods that flags of signing are for.
@@ -42,6 +42,7 @@ var signingMethods = map[string]string{
 	"tsa-url": "key certificate pkcs11-key pkcs11-certificate", "allow-nonstandard-key": "key certificate pkcs11-key pkcs11-certificate", "reuse": "key",
 	"use-staging": "sigstore", "trust-config": "sigstore", "use-ambient-credentials": "sigstore", "identity-token": "sigstore",
 	"identity-token-file": "sigstore", "oauth-force-oob": "sigstore", "client-id": "sigstore", "client-secret": "sigstore", "rekor-version": "sigstore",
+	"refresh-trust": "sigstore", "tuf-mirror": "sigstore", "tuf-root": "sigstore", "tuf-cache": "sigstore", "tuf-offline": "sigstore",
 }
 
 // secret are the flags whose values an audit log has no business with.
@@ -63,8 +64,7 @@ func (s *signing) flags(cmd *cobra.Command) {
 	f.BoolVar(&s.outOfBand, "oauth-force-oob", false, "open no browser: print its address, and read the code")
 	f.StringVar(&s.clientID, "client-id", "", "`ID` of this program at the identity provider")
 	f.StringVar(&s.clientSecret, "client-secret", "", "its `SECRET` there")
-	f.BoolVar(&s.staging, "use-staging", false, "sign with the instance at which Sigstore tests itself")
-	f.StringVar(&s.trustConfig, "trust-config", "", "sign with the instance of this `FILE`, a client trust configuration")
+	s.trusting.flags(cmd, "sign with")
 	f.IntVar(&s.rekor, "rekor-version", 0, "`VERSION` of the transparency log, 1 or 2 (default: what the instance says)")
 }
 
@@ -79,10 +79,11 @@ func (s *signing) check(method string) error {
 		return usagef("--signing-certificate is missing")
 	case s.password != "" && s.passwordFile != "":
 		return usagef("--password and --password-file exclude each other")
-	case s.staging && s.trustConfig != "":
-		return usagef("--use-staging and --trust-config exclude each other")
 	case s.rekor < 0 || s.rekor > 2:
 		return usagef("--rekor-version is %d, not 1 or 2", s.rekor)
+	}
+	if err := s.trusting.check(); err != nil {
+		return err
 	}
 	sources := 0
 	for _, given := range []bool{s.token != "", s.tokenFile != "", s.ambient} {
@@ -102,7 +103,7 @@ func (a *app) signer(ctx context.Context, method string, s *signing) (signer, er
 	if method == "sigstore" {
 		return a.keylessSigner(ctx, s)
 	}
-	key, err := s.key(ctx)
+	key, err := s.key(ctx, a)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +134,7 @@ func (a *app) signer(ctx context.Context, method string, s *signing) (signer, er
 }
 
 // key reads the private key, or finds it in hardware.
-func (s *signing) key(ctx context.Context) (sign.Key, error) {
+func (s *signing) key(ctx context.Context, a *app) (sign.Key, error) {
 	if s.hardware != "" {
 		k, err := openHardware(ctx, s.hardware)
 		return sign.Key{Signer: k, Nonstandard: s.nonstandard}, err
@@ -152,10 +153,25 @@ func (s *signing) key(ctx context.Context) (sign.Key, error) {
 		password = strings.TrimSuffix(password, "\r")
 	}
 	k, err := sign.ParsePrivateKey(text, []byte(password))
+	for range 3 {
+		if !errors.Is(err, sign.ErrPassword) || s.passwordFile != "" || s.password != "" {
+			break
+		}
+		asked, ok, e := a.askPassword(ctx, s.privateKey)
+		if e != nil {
+			return sign.Key{}, fmt.Errorf("%s: %w", s.privateKey, e)
+		}
+		if !ok {
+			break
+		}
+		if k, err = sign.ParsePrivateKey(text, []byte(asked)); err == nil {
+			s.password = asked // for who needs the key again
+		}
+	}
 	if err != nil {
 		err = fmt.Errorf("%s: %w", s.privateKey, withoutPackage(err))
-		if strings.Contains(err.Error(), "password") && password == "" {
-			err = hinted{err, "--password-file FILE has it, or --password PASSWORD"}
+		if errors.Is(err, sign.ErrPassword) && password == "" {
+			err = hinted{err, "--password-file FILE has it, or --password PASSWORD; at a terminal it is asked for"}
 		}
 		return sign.Key{}, err
 	}
@@ -179,7 +195,7 @@ func readCertificates(names []string) (all []*x509.Certificate, err error) {
 }
 
 func (a *app) keylessSigner(ctx context.Context, s *signing) (signer, error) {
-	trust, err := a.trust(ctx, s.staging, s.trustConfig, "", false)
+	trust, err := s.trust(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -206,47 +222,9 @@ func (a *app) keylessSigner(ctx context.Context, s *signing) (signer, error) {
 	return k, nil
 }
 
-// trust returns the deployment of Sigstore that flags name.
-func (a *app) trust(ctx context.Context, staging bool, config, root string, refresh bool) (*keyless.Trust, error) {
-	var trust *keyless.Trust
-	var err error
-	switch name := config + root; {
-	case staging:
-		trust, err = keyless.Repository{Mirror: keyless.Staging}.Trust(ctx)
-	case name != "":
-		flag := "trusted-root"
-		if root == "" {
-			flag = "trust-config"
-		}
-		text, e := readFile(flag, name)
-		if e != nil {
-			return nil, e
-		}
-		trust, err = keyless.ParseTrust(name, text)
-	case refresh:
-		trust, err = keyless.Repository{}.Trust(ctx)
-	default:
-		trust, err = keyless.PublicGood()
-	}
-	if err != nil {
-		return nil, withoutPackage(err)
-	}
-	return trust, nil
-}
-
-// tellTrust tells whom a verification believes, and how old that is.
-func (a *app) tellTrust(t *keyless.Trust) {
-	if t.AsOf.IsZero() {
-		a.words("note: trusted root: %s", t.Source)
-		return
-	}
-	days := int(time.Since(t.AsOf).Hours() / 24)
-	a.words("note: trusted root: %s, as of %s, %s ago", t.Source, t.AsOf.UTC().Format(time.DateOnly), plural(max(days, 0), "day"))
-}
-
 // earlier returns the digests of an earlier signature by the same key.
-func (s *signing) earlier(ctx context.Context, name string, written time.Time) (sign.Known, error) {
-	key, err := s.key(ctx)
+func (s *signing) earlier(ctx context.Context, a *app, name string, written time.Time) (sign.Known, error) {
+	key, err := s.key(ctx, a)
 	if err != nil {
 		return nil, err
 	}

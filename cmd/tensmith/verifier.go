@@ -23,8 +23,7 @@ type verifying struct {
 
 	identity, provider               string
 	identityPattern, providerPattern string
-	staging, refresh                 bool
-	trustConfig, trustedRoot         string
+	trusting
 }
 
 // verifyingMethods has the methods that flags of verifying are for.
@@ -33,12 +32,13 @@ var verifyingMethods = map[string]string{
 	"allow-nonstandard-key": "key certificate", "tsa-certificate": "key certificate",
 	"identity": "sigstore", "identity-provider": "sigstore", "identity-regexp": "sigstore", "identity-provider-regexp": "sigstore",
 	"use-staging": "sigstore", "trust-config": "sigstore", "refresh-trust": "sigstore", "trusted-root": "sigstore key certificate",
+	"tuf-mirror": "sigstore", "tuf-root": "sigstore", "tuf-cache": "sigstore", "tuf-offline": "sigstore",
 }
 
 func (v *verifying) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&v.publicKey, "public-key", "", "`FILE` of the public key, PEM")
-	f.StringArrayVar(&v.chain, "certificate-chain", nil, "`FILE` of certificates to trust, PEM (default: those of the system); may be given again")
+	f.StringArrayVar(&v.chain, "certificate-chain", nil, "`FILE` of certificates to trust, PEM (default: those of the system, which certify any web site); may be given again")
 	f.BoolVar(&v.prints, "log-fingerprints", false, "print the SHA-256 of every certificate")
 	f.BoolVar(&v.notBefore, "at-not-before", false, "accept a certificate that has expired, as model_signing does")
 	f.BoolVar(&v.nonstandard, "allow-nonstandard-key", false, "accept RSA and Ed25519")
@@ -47,22 +47,15 @@ func (v *verifying) flags(cmd *cobra.Command) {
 	f.StringVar(&v.provider, "identity-provider", "", "the `URL` of the identity provider that vouched for it")
 	f.StringVar(&v.identityPattern, "identity-regexp", "", "regular `EXPRESSION` for the whole of the name instead")
 	f.StringVar(&v.providerPattern, "identity-provider-regexp", "", "likewise for the provider")
-	f.BoolVar(&v.staging, "use-staging", false, "believe the instance at which Sigstore tests itself")
-	f.StringVar(&v.trustConfig, "trust-config", "", "believe the instance of this `FILE`, a client trust configuration")
-	f.StringVar(&v.trustedRoot, "trusted-root", "", "believe this `FILE`, trusted_root.json (default: the public instance, built in)")
-	f.BoolVar(&v.refresh, "refresh-trust", false, "ask the public instance what it publishes now (TUF)")
+	v.trusting.flags(cmd, "believe")
+	f.StringVar(&v.file, "trusted-root", "", "believe this `FILE`, trusted_root.json (default: the public instance, built in)")
 }
 
 func (v *verifying) check(method string) error {
-	sources := 0
-	for _, given := range []bool{v.staging, v.trustConfig != "", v.trustedRoot != "", v.refresh} {
-		if given {
-			sources++
-		}
+	if err := v.trusting.check(); err != nil {
+		return err
 	}
 	switch {
-	case sources > 1:
-		return usagef("--use-staging, --trust-config, --trusted-root and --refresh-trust exclude each other")
 	case method == "key" && v.publicKey == "":
 		return usagef("--public-key is missing")
 	case method == "sigstore" && v.identity == "" && v.identityPattern == "":
@@ -78,15 +71,15 @@ func (v *verifying) check(method string) error {
 // verifier returns what verifies by a method.
 func (a *app) verifier(ctx context.Context, method string, v *verifying) (sign.Verifier, error) {
 	if method == "sigstore" {
-		trust, err := a.trust(ctx, v.staging, v.trustConfig, v.trustedRoot, v.refresh)
+		trust, err := v.trust(ctx)
 		if err != nil {
 			return nil, err
 		}
 		a.tellTrust(trust)
 		who := keyless.Identity{Subject: v.identity, SubjectPattern: v.identityPattern, Issuer: v.provider, IssuerPattern: v.providerPattern}
-		return keyless.Verifier{Trust: trust, Identities: []keyless.Identity{who}}, nil
+		return &identityVerifier{Verifier: keyless.Verifier{Trust: trust, Identities: []keyless.Identity{who}}}, nil
 	}
-	stamps, err := v.stamps(a, ctx)
+	stamps, err := v.stamps(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +120,7 @@ func (a *app) verifier(ctx context.Context, method string, v *verifying) (sign.V
 
 // stamps returns who is believed about the time of signatures with keys and
 // certificates, or nil.
-func (v *verifying) stamps(a *app, ctx context.Context) (*keyless.Trust, error) {
+func (v *verifying) stamps(ctx context.Context) (*keyless.Trust, error) {
 	switch {
 	case v.tsaRoot != "":
 		text, err := readFile("tsa-certificate", v.tsaRoot)
@@ -139,10 +132,25 @@ func (v *verifying) stamps(a *app, ctx context.Context) (*keyless.Trust, error) 
 			return nil, withoutPackage(err)
 		}
 		return trust, nil
-	case v.trustedRoot != "":
-		return a.trust(ctx, false, "", v.trustedRoot, false)
+	case v.file != "":
+		return v.trust(ctx)
 	}
 	return nil, nil
+}
+
+// An identityVerifier remembers what it has found.
+type identityVerifier struct {
+	keyless.Verifier
+	found *keyless.Evidence
+}
+
+func (w *identityVerifier) Verify(ctx context.Context, b *sign.Bundle) (*sign.Signer, error) {
+	e, err := w.Evidence(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	w.found = e
+	return &e.Signer, nil
 }
 
 // trouble is an error about a file of the user's own, such as a key: what is

@@ -102,6 +102,7 @@ func (a *app) verify(ctx context.Context, model, name, method string, r *reading
 		return a.readError(ctx, err)
 	}
 	doc.take(verdict, err)
+	doc.evidenceJSON = jsonEvidence(verifier)
 	for _, w := range doc.Warnings {
 		a.words("warning: %s", w)
 	}
@@ -146,6 +147,7 @@ type verification struct {
 	Reason        string              `json:"reason,omitempty"` // signature, malformed or changed
 	Message       string              `json:"message,omitempty"`
 	Signer        *signerJSON         `json:"signer,omitempty"`
+	*evidenceJSON                     // of an identity
 	Digest        string              `json:"digest,omitempty"`
 	Resources     int                 `json:"resources"`
 	Serialization *sign.Serialization `json:"serialization,omitempty"`
@@ -261,6 +263,7 @@ func (a *app) printVerification(d *verification) error {
 	}
 	if d.Signer != nil {
 		a.words("signed by %s", d.Signer.words())
+		a.tellLog(d.evidenceJSON)
 	}
 	if d.Verified && !a.quiet {
 		_, err := fmt.Fprintln(a.stdout, a.paint(green, "Verification succeeded"))
