@@ -120,6 +120,9 @@ func TestMalformed(t *testing.T) {
 		"capitals":       strings.ReplaceAll(text, digest("a"), digest("A")),
 		"out of order":   strings.Replace(text, `"name":"b"`, `"name":"zz"`, 1),
 		"twice":          strings.Replace(text, `"name":"b"`, `"name":"a <&>"`, 1),
+		"two digests":    strings.Replace(text, `"digest":`, `"Digest":"`+digest("0")+`","digest":`, 1),
+		"two names":      strings.Replace(text, `"name":"b"`, `"name":"b","\u004eame":"c"`, 1),
+		"two hashes":     strings.Replace(text, `"sha256":`, `"`+"\u017f"+`ha256":"","sha256":`, 1),
 		"negative shape": strings.Replace(text, `[4]`, `[-4]`, 1),
 	} {
 		bad := *s
@@ -211,6 +214,19 @@ func TestConversion(t *testing.T) {
 	bad := *s
 	bad.Predicate = json.RawMessage(strings.ReplaceAll(string(s.Predicate), found[0].SHA256, digest("7")))
 	if _, err := attest.ParseConversion(&bad); !errors.Is(err, attest.ErrMalformed) {
+		t.Error(err)
+	}
+	// Of two claims nobody knows which one is meant.
+	var p map[string]map[string]any
+	if err := json.Unmarshal(s.Predicate, &p); err != nil {
+		t.Fatal(err)
+	}
+	products := p["runDetails"]["byproducts"].([]any)
+	p["runDetails"]["byproducts"] = append(products, products[0])
+	if bad.Predicate, err = json.Marshal(p); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := attest.ParseConversion(&bad); !errors.Is(err, attest.ErrMalformed) || !strings.Contains(err.Error(), "tensors is there twice") {
 		t.Error(err)
 	}
 	// Without digests there is nothing to state.

@@ -194,8 +194,8 @@ func ParseConversion(s *sign.Statement) (*Origin, error) {
 		return nil, fmt.Errorf("%w: predicateType is %.200q, not %s", ErrMalformed, s.PredicateType, ProvenanceType)
 	}
 	var p provenance
-	if err := json.Unmarshal(s.Predicate, &p); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	if err := decode(s.Predicate, &p); err != nil {
+		return nil, err
 	}
 	if p.Definition.Type != BuildType {
 		return nil, fmt.Errorf("%w: buildType is %.200q, not %s: it is of something else", ErrMalformed, p.Definition.Type, BuildType)
@@ -212,6 +212,9 @@ func ParseConversion(s *sign.Statement) (*Origin, error) {
 	for _, b := range p.Run.Byproducts {
 		switch b.Name {
 		case "tensors":
+			if o.Tensors != nil {
+				return nil, fmt.Errorf("%w: byproduct tensors is there twice", ErrMalformed)
+			}
 			var claims tensorClaims
 			if err := json.Unmarshal(b.Annotations, &claims); err != nil {
 				return nil, fmt.Errorf("%w: byproduct tensors: %w", ErrMalformed, err)

@@ -72,8 +72,8 @@ func ParseTensors(s *sign.Statement) (*Tensors, error) {
 		return nil, fmt.Errorf("%w: predicateType is %.200q, not %s", ErrMalformed, s.PredicateType, TensorsType)
 	}
 	var t Tensors
-	if err := json.Unmarshal(s.Predicate, &t); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	if err := decode(s.Predicate, &t); err != nil {
+		return nil, err
 	}
 	return &t, t.check()
 }
