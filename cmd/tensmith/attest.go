@@ -285,7 +285,7 @@ type attestation struct {
 	Message       string        `json:"message,omitempty"`
 	PredicateType string        `json:"predicate_type,omitempty"`
 	Signer        *signerJSON   `json:"signer,omitempty"`
-	*evidenceJSON               // of an identity
+	evidenceJSON                // of an identity
 	Source        *originJSON   `json:"source,omitempty"`
 	Changed       []string      `json:"changed"`
 	Retyped       []string      `json:"retyped"`

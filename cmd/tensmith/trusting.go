@@ -104,8 +104,8 @@ func daysSince(t time.Time) int { return max(0, int(time.Since(t).Hours()/24)) }
 
 // An evidenceJSON is what the bundle of an identity has beside who has signed.
 type evidenceJSON struct {
-	Log   *logJSON  `json:"log,omitempty"`
-	Trust trustJSON `json:"trust"`
+	Log   *logJSON   `json:"log,omitempty"`
+	Trust *trustJSON `json:"trust,omitempty"`
 }
 
 // A logJSON is the entry of a transparency log.
@@ -122,13 +122,13 @@ type trustJSON struct {
 	AgeDays *int   `json:"age_days,omitempty"`
 }
 
-// jsonEvidence is nil for verifiers of other methods.
-func jsonEvidence(v sign.Verifier) *evidenceJSON {
+// jsonEvidence has nothing of verifiers of other methods.
+func jsonEvidence(v sign.Verifier) (j evidenceJSON) {
 	by, ok := v.(*identityVerifier)
 	if !ok {
-		return nil
+		return j
 	}
-	j := &evidenceJSON{Trust: trustJSON{Source: by.Trust.Source}}
+	j.Trust = &trustJSON{Source: by.Trust.Source}
 	if as := by.Trust.AsOf; !as.IsZero() {
 		days := daysSince(as)
 		j.Trust.AsOf, j.Trust.AgeDays = as.UTC().Format(time.DateOnly), &days
@@ -143,8 +143,8 @@ func jsonEvidence(v sign.Verifier) *evidenceJSON {
 }
 
 // tellLog tells where a signature was logged.
-func (a *app) tellLog(e *evidenceJSON) {
-	if e != nil && e.Log != nil {
+func (a *app) tellLog(e evidenceJSON) {
+	if e.Log != nil {
 		a.words("note: entry %d of the log %s", e.Log.Index, e.Log.URL)
 	}
 }

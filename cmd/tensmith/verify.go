@@ -147,7 +147,7 @@ type verification struct {
 	Reason        string              `json:"reason,omitempty"` // signature, malformed or changed
 	Message       string              `json:"message,omitempty"`
 	Signer        *signerJSON         `json:"signer,omitempty"`
-	*evidenceJSON                     // of an identity
+	evidenceJSON                      // of an identity
 	Digest        string              `json:"digest,omitempty"`
 	Resources     int                 `json:"resources"`
 	Serialization *sign.Serialization `json:"serialization,omitempty"`
