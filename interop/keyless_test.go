@@ -138,6 +138,17 @@ func TestKeyless(t *testing.T) {
 	run(t, true, tensmith, append(verify, identity, "--trusted-root", trustedRoot, model)...)
 	run(t, false, tensmith, append(verify, "x@example.com", "--trust-config", config, model)...)
 	run(t, false, tensmith, append(verify, identity, model)...) // by the public instance
+	out, err := exec.Command(tensmith, append(verify, identity, "--trust-config", config, "--json", model)...).Output()
+	if err != nil || !bytes.Contains(out, []byte(`"url": "https://rekor.local"`)) {
+		t.Errorf("the log is not told: %v\n%s", err, out)
+	}
+	ambient := exec.Command(tensmith, "sign", "--trust-config", config, "--use-ambient-credentials", "--signature", ours, "--force", model)
+	ambient.Env = append(os.Environ(), "SIGSTORE_ID_TOKEN="+s.token(identity))
+	if out, err := ambient.CombinedOutput(); err != nil {
+		t.Errorf("ambient: %v\n%s", err, out)
+	}
+	run(t, true, tensmith, append(verify, identity, "--trust-config", config, model)...)
+	stamped(t, s, tensmith, dir, model, trustedRoot)
 
 	// Everyone else verifies it, and refuses another digest, identity or model.
 	root := rootDigest(t, payload)
@@ -168,6 +179,38 @@ func TestKeyless(t *testing.T) {
 			t.Logf("tensmith: model_signing's is signed by %s at %s (%s)", who.Identity, who.Time.Format(time.RFC3339), who.TimeSource)
 		}
 	}
+}
+
+// stamped signs with a key and with a certificate that lasts for seconds: it
+// verifies afterwards by the timestamp, and only by it.
+func stamped(t *testing.T, s *sigstore, tensmith, dir, model, trustedRoot string) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	s.must(err)
+	s.writeKey("stamped-key.pem", key)
+	template := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "stamped"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(3 * time.Second), KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	s.must(err)
+	s.writePEM("stamped.pem", "CERTIFICATE", der)
+	s.writePEM("stamped-pub.pem", "PUBLIC KEY", s.spki(key.Public()))
+	chain := s.path("tsa.pem")
+	s.must(os.WriteFile(chain, s.stampers, 0o644))
+
+	bundle := filepath.Join(dir, "stamped.sig")
+	run(t, true, tensmith, "sign", "certificate", "--private-key", s.path("stamped-key.pem"), "--signing-certificate", s.path("stamped.pem"),
+		"--tsa-url", s.stamper, "--signature", bundle, "--force", model)
+	keyed := filepath.Join(dir, "stamped-key.sig")
+	run(t, true, tensmith, "sign", "key", "--private-key", s.path("stamped-key.pem"), "--tsa-url", s.stamper, "--signature", keyed, "--force", model)
+	run(t, false, tensmith, "sign", "key", "--private-key", s.path("stamped-key.pem"), "--tsa-url", s.issuer, "--signature", filepath.Join(dir, "none.sig"), model)
+	byKey := []string{"verify", "key", "--public-key", s.path("stamped-pub.pem"), "--signature", keyed, model}
+	run(t, true, tensmith, append(byKey, "--tsa-certificate", chain)...)
+	run(t, true, tensmith, append(byKey, "--trusted-root", trustedRoot)...)
+	run(t, false, tensmith, append(byKey, "--tsa-certificate", s.path("stamped.pem"))...) // another authority
+	time.Sleep(time.Until(template.NotAfter) + time.Second)
+	byCertificate := []string{"verify", "certificate", "--certificate-chain", s.path("stamped.pem"), "--signature", bundle, model}
+	run(t, false, tensmith, byCertificate...)
+	run(t, true, tensmith, append(byCertificate, "--tsa-certificate", chain)...)
+	run(t, true, tensmith, append(byCertificate, "--trusted-root", trustedRoot)...)
 }
 
 func cosign(signature, trustedRoot, identity, issuer, digest string) []string {
@@ -215,6 +258,8 @@ type sigstore struct {
 	dir         string
 	issuer      string
 	key         *rsa.PrivateKey // of the provider
+	stamper     string          // address of the timestamp authority
+	stampers    []byte          // its certificates, PEM
 	trustConfig map[string]any
 }
 
@@ -266,6 +311,7 @@ func startSigstore(t *testing.T, programs, dir string) *sigstore {
 	chain, err := io.ReadAll(response.Body)
 	s.must(err)
 	s.must(response.Body.Close())
+	s.stamper, s.stampers = stamper+"/api/v1/timestamp", chain
 	var stampers []any
 	for block, rest := pem.Decode(chain); block != nil; block, rest = pem.Decode(rest) {
 		stampers = append(stampers, map[string]any{"rawBytes": block.Bytes})
