@@ -65,7 +65,7 @@ func EditMetadata(ctx context.Context, name string, metadata map[string]string) 
 	prefix = pad(append(prefix, text...), size)
 	data := io.NewSectionReader(f, file.DataOffset(), file.size-file.DataOffset())
 	p := &plan{prefix: bytes.NewReader(prefix), size: data.Size(), groups: []group{{}, {begin: data.Size()}}, all: []Entry{{
-		Info: Info{DType: U8, Shape: []uint64{uint64(data.Size())}}, Data: section{data},
+		Info: Info{DType: U8, Shape: []uint64{uint64(data.Size())}}, Data: section{data, f, file.DataOffset()},
 	}}}
 	out, err := createAtomic(name, &Encoder{})
 	if err != nil {
@@ -85,10 +85,28 @@ func EditMetadata(ctx context.Context, name string, metadata map[string]string) 
 	return false, out.publish()
 }
 
-// A section is a SectionReader as the data of an entry.
-type section struct{ *io.SectionReader }
+// A section is the end of a file that is about to be replaced, as the data of
+// an entry.
+type section struct {
+	*io.SectionReader
+	f     *os.File
+	begin int64
+}
 
 func (s section) WriteTo(w io.Writer) (int64, error) { return copyAt(w, s, s.Size()) }
+
+// ReadAt lets the page cache forget what was read a while ago. The system
+// would do so when the file is replaced, in its own time, which is long for a
+// large file; this way it does it while the disk is at work.
+func (s section) ReadAt(p []byte, off int64) (int, error) {
+	n, err := s.SectionReader.ReadAt(p, off)
+	const behind = directWorkers * directBlock // others may still read
+	if end := (s.begin + off + int64(n) - behind) / blockSize * blockSize; end > 0 {
+		begin := max(0, (s.begin+off-behind)/blockSize*blockSize)
+		forget(s.f, begin, end-begin)
+	}
+	return n, err
+}
 
 // splice returns the header's text with other metadata and without padding.
 // Whatever else it holds stays as it is spelled.

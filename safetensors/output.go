@@ -1,7 +1,6 @@
 package safetensors
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"sort"
 	"sync"
 )
 
@@ -50,6 +48,10 @@ func (e *Encoder) WriteFile(ctx context.Context, name string, entries []Entry) e
 // large as the writes that made it; later reads and maps of a file that was
 // written in aligned blocks of this size are several times faster.
 const blockSize = 2 << 20
+
+// heldSize is how much is written at a time of what lies in memory already, by
+// one worker: a file lets one write at a time in, and others would spin.
+const heldSize = 4 * blockSize
 
 // A source is a piece of the output file.
 type source struct {
@@ -234,13 +236,18 @@ func (o *output) writeAt(p []byte, off int64) error {
 	if _, err := o.f.WriteAt(p, off); err != nil {
 		return err
 	}
-	if o.durable && len(p) == blockSize {
+	o.written(off, len(p))
+	return nil
+}
+
+// written takes note of bytes that the page cache has.
+func (o *output) written(off int64, n int) {
+	if o.durable && off%blockSize == 0 && n%blockSize == 0 {
 		// Whole blocks alone: a page that is being written back is waited for by
 		// whoever writes the rest of it.
-		writeBack(o.f, off, blockSize)
+		writeBack(o.f, off, int64(n))
 	}
-	o.count(len(p))
-	return nil
+	o.count(n)
 }
 
 // count tells how much has been written.
@@ -257,8 +264,11 @@ func (o *output) count(n int) {
 func (o *output) copy(pieces []source) error {
 	begin, end := pieces[0].begin, pieces[len(pieces)-1].end
 	size, atOnce := int64(blockSize), min(runtime.GOMAXPROCS(0), 4)
-	if o.direct.usable() {
+	switch {
+	case o.direct.usable():
 		size, atOnce = directBlock, directWorkers
+	case allHeld(pieces):
+		size, atOnce = heldSize, 1
 	}
 	first, last := begin/size, (end+size-1)/size
 	workers := int(min(int64(atOnce), last-first))
@@ -267,27 +277,50 @@ func (o *output) copy(pieces []source) error {
 		next++
 		return next - 1, next <= last
 	}
+	memory, free := o.direct.memory(int64(workers) * size)
+	defer free()
 	return handOut(workers, take, func() func(int64) error {
 		var buf []byte
+		var parts [maxParts][]byte
 		return func(block int64) error {
 			from, to := max(begin, block*size), min(end, (block+1)*size)
-			p := held(from, to, pieces)
-			if p == nil || o.direct.usable() && !isAligned(p) {
-				if buf == nil {
-					buf = alignedBlock(min(size, end-begin))
-				}
-				p = buf[:to-from]
-				if err := fill(p, from, pieces); err != nil {
+			held := held(parts[:0], from, to, pieces)
+			switch {
+			case len(held) == 1 && (!o.direct.usable() || isAligned(held[0])):
+				return o.writePast(held[0], from)
+			case len(held) > 1 && !o.direct.usable():
+				if done, err := o.gather(held, from); done {
 					return err
 				}
+			}
+			if buf == nil {
+				buf = memory.take(min(size, end-begin))
+			}
+			p := buf[:to-from]
+			if err := fill(p, from, pieces); err != nil {
+				return err
 			}
 			return o.writePast(p, from)
 		}
 	})
 }
 
+// gather writes parts that lie in memory one behind the other, or tells that
+// the system cannot.
+func (o *output) gather(parts [][]byte, off int64) (done bool, err error) {
+	if err := o.ctx.Err(); err != nil {
+		return true, context.Cause(o.ctx)
+	}
+	n, err := writeParts(o.f, parts, off)
+	if err != nil || n == 0 {
+		return err != nil, err
+	}
+	o.written(off, n)
+	return true, nil
+}
+
 // writePast writes past the page cache what can be written so, and the rest
-// into it, in blocks.
+// into it.
 func (o *output) writePast(p []byte, off int64) error {
 	if err := o.ctx.Err(); err != nil {
 		return context.Cause(o.ctx)
@@ -296,14 +329,10 @@ func (o *output) writePast(p []byte, off int64) error {
 		o.count(n)
 		p, off = p[n:], off+int64(n)
 	}
-	for len(p) > 0 {
-		n := min(int64(len(p)), blockSize-off%blockSize)
-		if err := o.writeAt(p[:n], off); err != nil {
-			return err
-		}
-		p, off = p[n:], off+n
+	if len(p) == 0 {
+		return nil
 	}
-	return nil
+	return o.writeAt(p, off)
 }
 
 // handOut gives what take returns to several workers until there is no more or
@@ -333,58 +362,6 @@ func handOut[T any](workers int, take func() (T, bool), begin func() func(T) err
 		}
 	})
 	return failed
-}
-
-// find returns the index of the piece that holds the byte of the output file
-// at offset off.
-func find(off int64, pieces []source) int {
-	return sort.Search(len(pieces), func(i int) bool { return pieces[i].end > off })
-}
-
-// held returns the bytes of the output file between two offsets where a piece
-// has them all in memory, which saves copying them; nil where none does.
-func held(from, to int64, pieces []source) []byte {
-	s := &pieces[find(from, pieces)]
-	data, ok := s.data.(*bytes.Reader)
-	if !ok || to > s.end {
-		return nil
-	}
-	// A bytes.Reader gives its bytes to who has them written. It moves
-	// meanwhile, so a copy of it does that.
-	reader := *data
-	if _, err := reader.Seek(from-s.begin, io.SeekStart); err != nil {
-		return nil
-	}
-	var bytes borrowed
-	if _, err := reader.WriteTo(&bytes); err != nil || int64(len(bytes)) < to-from {
-		return nil
-	}
-	return bytes[:to-from]
-}
-
-// borrowed is the bytes that were last written to it, not a copy of them.
-type borrowed []byte
-
-func (b *borrowed) Write(p []byte) (int, error) {
-	*b = p
-	return len(p), nil
-}
-
-// fill reads the bytes of the output file from offset off on into p.
-func fill(p []byte, off int64, pieces []source) error {
-	i := find(off, pieces)
-	for ; len(p) > 0; i++ {
-		s := &pieces[i]
-		part := p[:min(int64(len(p)), s.end-off)]
-		if n, err := s.at.ReadAt(part, off-s.begin); n < len(part) {
-			if err == nil || err == io.EOF {
-				err = io.ErrUnexpectedEOF
-			}
-			return s.fail(err)
-		}
-		p, off = p[len(part):], off+int64(len(part))
-	}
-	return nil
 }
 
 // stream writes pieces that can only be had in order.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+	"unsafe"
 )
 
 // preallocate reserves the blocks of f: a full disk is found before the first
@@ -52,4 +53,59 @@ func available() (int64, bool) {
 		}
 	}
 	return n, true
+}
+
+// hugeMemory returns n bytes that begin at a huge page, and a function that
+// frees them; nil if there are none.
+func hugeMemory(n int64) ([]byte, func()) {
+	const huge = 2 << 20
+	all, err := syscall.Mmap(-1, 0, int(n)+huge, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANON)
+	if err != nil {
+		return nil, nil
+	}
+	_ = syscall.Madvise(all, syscall.MADV_HUGEPAGE) // without it they are small ones
+	skip := -uintptr(unsafe.Pointer(unsafe.SliceData(all))) % huge
+	return all[skip : int64(skip)+n], func() { _ = syscall.Munmap(all) }
+}
+
+// writeParts writes what lies in several places to one place of f, by one call
+// of the system, and returns how much that was: nothing without an error where
+// there is no such call.
+func writeParts(f *os.File, parts [][]byte, off int64) (n int, err error) {
+	vectors := make([]syscall.Iovec, len(parts))
+	total := 0
+	for i, p := range parts {
+		vectors[i].Base = unsafe.SliceData(p)
+		vectors[i].SetLen(len(p))
+		total += len(p)
+	}
+	for {
+		// The kernel takes the offset in two halves, of which one holds it all
+		// where words are that long.
+		done, _, errno := syscall.Syscall6(syscall.SYS_PWRITEV, f.Fd(), uintptr(unsafe.Pointer(unsafe.SliceData(vectors))),
+			uintptr(len(vectors)), uintptr(off), uintptr(uint64(off)>>32), 0)
+		switch {
+		case errno == syscall.EINTR:
+			continue
+		case errno == syscall.ENOSYS:
+			return 0, nil
+		case errno != 0:
+			return 0, &os.PathError{Op: "write", Path: f.Name(), Err: errno}
+		}
+		n = int(done)
+		break
+	}
+	// A write that stops early, as on a full disk, goes on where it stopped, to
+	// be told why.
+	at := 0
+	for _, p := range parts {
+		if from := n - at; from < len(p) {
+			m, err := f.WriteAt(p[from:], off+int64(n))
+			if n += m; err != nil {
+				return n, err
+			}
+		}
+		at += len(p)
+	}
+	return total, nil
 }
