@@ -4,11 +4,11 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 func random(n int, seed byte) []byte {
@@ -66,21 +66,28 @@ func TestPool(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			idle := func() bool {
-				p.mu.Lock()
-				defer p.mu.Unlock()
-				return p.wide.runners+p.pairs.runners == 0
-			}
-			for i := 0; i < 1000 && !idle(); i++ {
-				runtime.Gosched()
-			}
-			for _, l := range []*line{&p.wide, &p.pairs} {
-				if l.runners != 0 || l.busy != 0 || len(l.queue) != 0 {
-					t.Errorf("%d runners, %d lanes and %d pieces are left", l.runners, l.busy, len(l.queue))
-				}
-			}
+			p.waitIdle(t)
 		}
 	}
+}
+
+// waitIdle waits until the runners have ended, which they do after the last
+// piece is done.
+func (p *Pool) waitIdle(t *testing.T) {
+	t.Helper()
+	for range 5000 {
+		p.mu.Lock()
+		wide, pairs := p.wide, p.pairs
+		p.mu.Unlock()
+		if wide.runners+pairs.runners == 0 {
+			if n := wide.busy + len(wide.queue) + pairs.busy + len(pairs.queue); n != 0 {
+				t.Errorf("%d pieces are left without a runner", n)
+			}
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Error("a runner does not end")
 }
 
 // TestMany has many streams in a pool at once, whose pieces are of many sizes.
