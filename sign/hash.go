@@ -23,7 +23,8 @@ import (
 type Hasher struct {
 	Algorithm Algorithm // zero is SHA256
 	// ShardSize is the number of bytes of a file that get a digest of their own,
-	// so that several processors work on one file. Zero hashes whole files.
+	// so that several processors work on one file; the specification proposes
+	// 1,000,000,000 (§6.3.2). Zero hashes whole files.
 	// Shards leave out empty files.
 	ShardSize int64
 	Links     Links

@@ -13,14 +13,8 @@ import (
 	"github.com/tensmith/tensmith/internal/digest"
 )
 
-const (
-	// block is how many bytes of a file are read at once.
-	block = 1 << 20
-
-	// wide is from how many pieces on they are hashed side by side; below, the
-	// lanes of the kernel are too empty to be worth it.
-	wide = 6
-)
+// block is how many bytes of a file are read at once.
+const block = 1 << 20
 
 // lanes computes the SHA-256 of many pieces side by side.
 type lanes struct {
@@ -29,7 +23,7 @@ type lanes struct {
 }
 
 // sideBySide tells whether pieces are better hashed that way than one after
-// the other by each worker.
+// the other by each worker: whether there are more of them than processors.
 func (h *Hasher) sideBySide(todo []*piece) bool {
 	long := 0
 	for _, p := range todo {
@@ -40,7 +34,7 @@ func (h *Hasher) sideBySide(todo []*piece) bool {
 			long++
 		}
 	}
-	return long >= wide && (h.Workers <= 0 || h.Workers >= runtime.GOMAXPROCS(0))
+	return long > runtime.GOMAXPROCS(0) && (h.Workers <= 0 || h.Workers >= runtime.GOMAXPROCS(0))
 }
 
 func newLanes(todo []*piece) *lanes {

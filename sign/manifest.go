@@ -20,10 +20,6 @@ const (
 	Shards = "shards" // one digest for each piece of ShardSize bytes of a file
 )
 
-// DefaultShardSize is the size of pieces, in bytes, that the specification
-// proposes (§6.3.2).
-const DefaultShardSize = 1_000_000_000
-
 // A Serialization says how the files of a model were listed and hashed, so
 // that a verifier can do the same (§5.2.2 of the specification).
 type Serialization struct {

@@ -31,6 +31,23 @@ type Signer struct {
 	Rekor int
 }
 
+// Check says what is wrong with the trust and with the token, as far as they
+// tell themselves: it asks nobody, and is for before much is read that is to be
+// signed. A token that is still to come is empty.
+func (s Signer) Check() error {
+	t := s.Trust
+	if t == nil {
+		var err error
+		if t, err = PublicGood(); err != nil {
+			return err
+		}
+	}
+	if _, err := t.services(context.Background(), s.Rekor, time.Now()); err != nil || s.Token == "" {
+		return err
+	}
+	return checkToken(s.Token, time.Now())
+}
+
 // Sign signs a payload, in a DSSE envelope, with a key that is made for it and
 // forgotten, and returns the bundle, JSON. The certificate and the log entry
 // make the token's identity public for good where the instance is public. The

@@ -47,14 +47,15 @@ func Open(uri string) (*Key, error) {
 	if len(label) == 0 {
 		label = nil
 	}
-	found, err := session.FindKeyPair(id, label)
-	if err == nil && found == nil {
-		err = errors.New("there is no such key pair in the token")
+	found, err := session.FindKeyPairs(id, label)
+	if err == nil && len(found) != 1 {
+		// Of two by the same label, which one signs would be chance.
+		err = fmt.Errorf("the token has %d key pairs of object %q, id %x: the URI has to name one", len(found), u.Object, u.ID)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("pkcs11: %w", err), session.Close())
 	}
-	k.Signer = found
+	k.Signer = found[0]
 	if k.Certificate, err = session.FindCertificate(id, label, nil); err != nil {
 		return nil, errors.Join(fmt.Errorf("pkcs11: certificate: %w", err), session.Close())
 	}

@@ -3,11 +3,14 @@
 package pkcs11_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/x509"
 	"encoding/pem"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/tensmith/tensmith/sign"
@@ -67,14 +70,26 @@ func TestSoftHSM(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for _, uri := range []string{
-		"pkcs11:token=models;object=nothing?module-path=" + module + "&pin-value=1234",
-		"pkcs11:token=models;object=p256?module-path=" + module + "&pin-value=9999",
-		"pkcs11:token=none;object=p256?module-path=" + module + "&pin-value=1234",
+	run("--import", pkcs8(t, dir, "p384"), "--token", "models", "--label", "p256", "--id", "40", "--pin", "1234")
+	for uri, want := range map[string]string{
+		"token=models;object=nothing?pin-value=1234":   `the token has 0 key pairs of object "nothing"`,
+		"token=models;object=p256?pin-value=1234":      `the token has 2 key pairs of object "p256"`,
+		"token=models;object=p256;id=%10?pin-value=99": "CKR_PIN_INCORRECT",
+		"token=none;object=p256?pin-value=1234":        "could not find PKCS#11 token",
 	} {
-		if key, err := pkcs11.Open(uri); err == nil {
-			t.Errorf("%s: %v", uri, key)
+		if key, err := pkcs11.Open("pkcs11:" + uri + "&module-path=" + module); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, %v", uri, key, err)
 		}
+	}
+	key, err := pkcs11.Open("pkcs11:token=models;object=p256;id=%40?pin-value=1234&module-path=" + module)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if public, ok := key.Public().(*ecdsa.PublicKey); !ok || public.Curve != elliptic.P384() {
+		t.Errorf("%T", key.Public())
+	}
+	if err := key.Close(); err != nil {
+		t.Error(err)
 	}
 }
 
