@@ -239,20 +239,30 @@ func BenchmarkCore(b *testing.B) {
 			}
 		})
 	}
-	for _, d := range []safetensors.DType{safetensors.F32, safetensors.BF16, safetensors.F16, safetensors.F64, safetensors.F8E4M3} {
-		b.Run("compare/"+d.String(), func(b *testing.B) {
-			one, other := raw(d).Source.(Memory), bytes.Clone(raw(d).Source.(Memory))
-			for i := 0; i < len(other); i += 512 {
-				other[i] ^= 1
+	for _, c := range [][2]safetensors.DType{
+		{safetensors.F32, safetensors.F32}, {safetensors.BF16, safetensors.BF16}, {safetensors.F16, safetensors.F16},
+		{safetensors.F64, safetensors.F64}, {safetensors.F8E4M3, safetensors.F8E4M3}, {safetensors.F8E5M2, safetensors.F8E5M2},
+		{safetensors.F32, safetensors.BF16},
+	} {
+		for _, kind := range []string{"few", "all", "same"} {
+			if c[0] != c[1] && kind != "all" {
+				continue
 			}
-			w := &differ{a: d, b: d, tolerance: Tolerance{Rel: 1e-5, Abs: 1e-8}, equal: newCounter(d, false)}
-			b.SetBytes(int64(2 * len(one)))
-			for b.Loop() {
-				if err := w.add(0, one, other); err != nil {
-					b.Fatal(err)
+			b.Run("compare-"+kind+"/"+c[0].String()+"-"+c[1].String(), func(b *testing.B) {
+				one, other := raw(c[0]).Source.(Memory), bytes.Clone(raw(c[1]).Source.(Memory))
+				every := map[string]int{"few": 128, "all": 1, "same": n}[kind] * c[1].Bits() / 8
+				for i := 0; i < len(other) && kind != "same"; i += every {
+					other[i] ^= byte(1 + splitmix64(uint64(i))%3)
 				}
-			}
-		})
+				w := &differ{a: c[0], b: c[1], tolerance: Tolerance{Rel: 1e-5, Abs: 1e-8}, equal: newCounter(c[0], false)}
+				b.SetBytes(int64(len(one) + len(other)))
+				for b.Loop() {
+					if err := w.add(0, one, other); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
 	}
 	for _, c := range [][2]safetensors.DType{
 		{safetensors.F32, safetensors.BF16}, {safetensors.F32, safetensors.F16}, {safetensors.F32, safetensors.F8E4M3}, {safetensors.F32, safetensors.F8E5M2},

@@ -3,6 +3,7 @@
 package numeric
 
 import (
+	"bytes"
 	"math"
 
 	"github.com/tensmith/tensmith/safetensors"
@@ -90,44 +91,109 @@ func (l *lanes) words512(d safetensors.DType, src []byte, n int) int {
 	return n
 }
 
-// kernelBytes takes the bytes of two blocks of F64, F32, C64, BF16 or F16.
-func (p *pairs) kernelBytes(d safetensors.DType, a, b []byte) int { return best.pairBytes(p, d, a, b) }
+// kernelBytes takes the bytes of two blocks of F64, F32, C64, BF16, F16 or F8, the
+// same or one of F32 and one of 16 bits.
+func (p *pairs) kernelBytes(d, e safetensors.DType, a, b []byte) int {
+	return best.pairBytes(p, d, e, a, b)
+}
 
 func (p *pairs) kernel(a, b []float32) int     { return best.pairFloats(p, a, b) }
 func (p *pairs) kernelWide(a, b []float64) int { return best.pairDoubles(p, a, b) }
 
 // pairBytes leaves p as it was, and returns 0, if not all numbers are finite, or
 // the squares of F64 too large.
-func (v level) pairBytes(p *pairs, d safetensors.DType, a, b []byte) int {
+func (v level) pairBytes(p *pairs, d, e safetensors.DType, a, b []byte) int {
 	g := groupOf(d)
-	n := v.steps(int(int64(len(a))/g.bytes*g.numbers), width)
-	if n == 0 || !isNarrow(d) && d != safetensors.F64 {
-		return 0
-	}
-	before, special := *p, uint32(0)
-	switch wide := v >= avx512; {
-	case d == safetensors.F64 && wide:
-		special = pairsF64AVX512(p, a, b, n)
-	case d == safetensors.F64:
-		special = pairsF64AVX2(p, a, b, n)
-	case d == safetensors.BF16 && wide:
-		special = pairsBF16AVX512(p, a, b, n)
-	case d == safetensors.BF16:
-		special = pairsBF16AVX2(p, a, b, n)
-	case d == safetensors.F16 && wide:
-		special = pairsF16AVX512(p, a, b, n)
-	case d == safetensors.F16:
-		special = pairsF16AVX2(p, a, b, n)
-	case wide:
-		special = pairsAVX512(p, a, b, n)
+	numbers := int(int64(len(a)) / g.bytes * g.numbers)
+	before, n, special := *p, 0, uint32(0)
+	switch {
+	case v == plain:
+	case v >= avx512 && d != safetensors.F64:
+		n, special = v.pairNarrow(p, d, e, a, b, numbers)
+	case d != e:
 	default:
-		special = pairsAVX2(p, a, b, n)
+		n, special = v.pairSame(p, d, a, b, numbers&^(width-1))
 	}
 	if special != 0 {
 		*p = before
 		return 0
 	}
 	return n
+}
+
+func (v level) pairSame(p *pairs, d safetensors.DType, a, b []byte, n int) (done int, special uint32) {
+	switch {
+	case n == 0:
+	case d == safetensors.F64 && v >= avx512:
+		special = pairsF64AVX512(p, a, b, n)
+	case d == safetensors.F64:
+		special = pairsF64AVX2(p, a, b, n)
+	case d == safetensors.BF16:
+		special = pairsBF16AVX2(p, a, b, n)
+	case d == safetensors.F16:
+		special = pairsF16AVX2(p, a, b, n)
+	case isNarrow(d):
+		special = pairsAVX2(p, a, b, n)
+	default:
+		return 0, 0
+	}
+	return n, special
+}
+
+// pairNarrow takes numbers that are float32 all.
+func (v level) pairNarrow(p *pairs, d, e safetensors.DType, a, b []byte, numbers int) (n int, special uint32) {
+	p.coarse()
+	n = numbers &^ (width - 1)
+	switch is := func(x, y safetensors.DType) bool { return d == x && e == y }; {
+	case n == 0:
+	case is(safetensors.BF16, safetensors.BF16):
+		n = numbers &^ (2*width - 1)
+		special = pairsBF16AVX512(p, a, b, n)
+	case is(safetensors.F16, safetensors.F16):
+		special = pairsF16AVX512(p, a, b, n)
+	case is(safetensors.BF16, safetensors.F32):
+		special = pairsBF16F32AVX512(p, a, b, n)
+	case is(safetensors.F32, safetensors.BF16):
+		special = pairsF32BF16AVX512(p, a, b, n)
+	case is(safetensors.F16, safetensors.F32):
+		special = pairsF16F32AVX512(p, a, b, n)
+	case is(safetensors.F32, safetensors.F16):
+		special = pairsF32F16AVX512(p, a, b, n)
+	case d == e && isNarrow(d):
+		special = pairsAVX512(p, a, b, n)
+	case d == e && hasWords(d) && v >= vnni && p.words != nil:
+		// The table has no place for the one NaN of FNUZ.
+		if l, _ := layoutOf(d); l.special == fnuz && (bytes.IndexByte(a, 0x80) >= 0 || bytes.IndexByte(b, 0x80) >= 0) {
+			return 0, 0
+		}
+		n = numbers &^ (4*width - 1)
+		special = pairsCodesVNNI(p, a, b, n)
+	default:
+		n = 0
+	}
+	return n, special
+}
+
+// coarse finds the limits as float32. They are off by 2^-19, where the kernel
+// rounds by a few 2^-24. Tolerances that are not positive are for float64.
+func (p *pairs) coarse() {
+	const less, more = 1 - 0x1p-19, 1 + 0x1p-19
+	p.narrowBound = below32(p.bound * less)
+	if !(p.relative >= 0 && p.absolute >= 0) {
+		p.low, p.high = [2]float32{0, -1}, [2]float32{0, float32(math.Inf(1))}
+		return
+	}
+	p.low = [2]float32{below32(p.relative * less), below32(p.absolute * less)}
+	p.high = [2]float32{-below32(-p.relative * more), -below32(-p.absolute * more)}
+}
+
+// below32 returns the greatest float32 that is not above v.
+func below32(v float64) float32 {
+	f := float32(v)
+	if float64(f) > v {
+		f = math.Nextafter32(f, float32(math.Inf(-1)))
+	}
+	return f
 }
 
 func (v level) pairFloats(p *pairs, a, b []float32) int {
@@ -137,6 +203,7 @@ func (v level) pairFloats(p *pairs, a, b []float32) int {
 	}
 	before, special := *p, uint32(0)
 	if v >= avx512 {
+		p.coarse()
 		special = pairsFloatsAVX512(p, a, b, n)
 	} else {
 		special = pairsFloatsAVX2(p, a, b, n)

@@ -96,6 +96,21 @@ func pairsBF16AVX512(p *pairs, a, b []byte, n int) (special uint32)
 func pairsF16AVX512(p *pairs, a, b []byte, n int) (special uint32)
 
 //go:noescape
+func pairsBF16F32AVX512(p *pairs, a, b []byte, n int) (special uint32)
+
+//go:noescape
+func pairsF32BF16AVX512(p *pairs, a, b []byte, n int) (special uint32)
+
+//go:noescape
+func pairsF16F32AVX512(p *pairs, a, b []byte, n int) (special uint32)
+
+//go:noescape
+func pairsF32F16AVX512(p *pairs, a, b []byte, n int) (special uint32)
+
+//go:noescape
+func pairsCodesVNNI(p *pairs, a, b []byte, n int) (special uint32)
+
+//go:noescape
 func pairsFloatsAVX512(p *pairs, a, b []float32, n int) (special uint32)
 
 //go:noescape

@@ -4548,157 +4548,228 @@ lanesAVX512_counted:
 	RET
 
 // func pairsAVX512(p *byte, a []byte, b []byte, n int) (special uint32)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+, POPCNT
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, MMX+, POPCNT
 TEXT ·pairsAVX512(SB), NOSPLIT, $0-68
 	MOVQ         p+0(FP), AX
 	MOVQ         a_base+8(FP), CX
 	MOVQ         b_base+32(FP), DX
 	MOVQ         n+56(FP), BX
-	VMOVUPD      (AX), Z0
-	VMOVUPD      64(AX), Z1
-	VMOVUPD      128(AX), Z2
-	VMOVUPD      192(AX), Z3
-	VMOVUPD      256(AX), Z4
-	VMOVUPD      320(AX), Z5
-	VMOVUPD      384(AX), Z6
-	VMOVUPD      448(AX), Z7
-	VMOVUPD      512(AX), Z8
-	VMOVUPD      576(AX), Z9
-	VMOVUPD      640(AX), Z10
-	VMOVUPD      704(AX), Z11
-	MOVQ         $0x7fffffffffffffff, SI
-	VPBROADCASTQ SI, Z12
-	VBROADCASTSD 784(AX), Z13
-	VBROADCASTSD 792(AX), Z14
-	VBROADCASTSD 800(AX), Z15
+	VMOVUPD      (AX), Z2
+	VMOVUPD      64(AX), Z3
+	VMOVUPD      128(AX), Z4
+	VMOVUPD      192(AX), Z5
+	VMOVUPD      256(AX), Z6
+	VMOVUPD      320(AX), Z7
+	VMOVUPD      384(AX), Z8
+	VMOVUPD      448(AX), Z9
+	VMOVUPD      512(AX), Z1
+	VBROADCASTSS 832(AX), Z0
 	MOVQ         768(AX), SI
 	MOVQ         776(AX), DI
 	SHRQ         $0x04, BX
 	JZ           pairsAVX512_done
 
 pairsAVX512_loop:
-	PREFETCHT0   8192(CX)
-	PREFETCHT0   8192(DX)
-	VCVTPS2PD    (CX), Z16
-	VCVTPS2PD    (DX), Z17
-	VSUBPD       Z17, Z16, Z18
-	VFMADD231PD  Z16, Z17, Z2
-	VFMADD231PD  Z16, Z16, Z4
-	VFMADD231PD  Z17, Z17, Z6
-	VMULPD       Z18, Z18, Z19
-	VADDPD       Z19, Z0, Z0
-	VPANDQ       Z12, Z18, Z18
-	VRANGEPD     $0x0b, Z16, Z17, Z16
-	VPANDQ       Z12, Z17, Z17
-	VMAXPD       Z18, Z8, Z8
-	VMULPD       Z13, Z17, Z19
-	VADDPD       Z14, Z19, Z19
-	VMULPD       Z15, Z16, Z17
-	VPTESTMQ     Z18, Z18, K1
-	VCMPPD       $0x06, Z19, Z18, K1, K2
-	VCMPPD       $0x0e, Z17, Z18, K3
-	KMOVW        K3, R8
-	TESTL        R8, R8
-	JZ           pairsAVX512_skip0
-	VDIVPD       Z16, Z18, Z16
-	VCMPPD       $0x07, Z16, Z16, K3
-	VMOVAPD.Z    Z16, K3, Z16
-	VMAXPD       Z16, Z10, Z10
-	VBROADCASTSD boundAVX512<>+0(SB), Z17
-	VMULPD       Z17, Z16, Z16
-	VMAXPD       Z16, Z15, Z15
+	PREFETCHT0         8192(CX)
+	PREFETCHT0         8192(DX)
+	VMOVUPS            (CX), Z10
+	VMOVUPS            (DX), Z11
+	VSUBPS             Z11, Z10, Z12
+	VPTESTMD           magnitudeAVX512<>+0(SB), Z12, K1
+	VEXTRACTF64X4      $0x01, Z10, Y14
+	VCVTPS2PD          Y10, Z13
+	VCVTPS2PD          Y14, Z14
+	VEXTRACTF64X4      $0x01, Z11, Y16
+	VCVTPS2PD          Y11, Z15
+	VCVTPS2PD          Y16, Z16
+	VFMADD231PD        Z13, Z13, Z6
+	VFMADD231PD        Z15, Z15, Z8
+	VFMADD231PD        Z13, Z15, Z4
+	VFMADD231PD        Z14, Z14, Z7
+	VFMADD231PD        Z16, Z16, Z9
+	VFMADD231PD        Z14, Z16, Z5
+	KMOVW              K1, R8
+	TESTL              R8, R8
+	JZ                 pairsAVX512_a_same
+	POPCNTL            R8, R8
+	ADDQ               R8, SI
+	VSUBPD             Z15, Z13, Z17
+	VRANGEPD           $0x0b, Z17, Z1, Z1
+	VMULPD             Z17, Z17, Z17
+	VADDPD             Z17, Z2, Z2
+	VSUBPD             Z16, Z14, Z17
+	VRANGEPD           $0x0b, Z17, Z1, Z1
+	VMULPD             Z17, Z17, Z17
+	VADDPD             Z17, Z3, Z3
+	VRANGEPS           $0x0b, Z10, Z11, Z10
+	VPANDD             magnitudeAVX512<>+0(SB), Z11, Z11
+	VPANDD             magnitudeAVX512<>+0(SB), Z12, Z12
+	VBROADCASTSS       820(AX), Z17
+	VBROADCASTSS       828(AX), Z20
+	VBROADCASTSS       816(AX), Z21
+	VFMADD231PS.RD_SAE Z21, Z11, Z17
+	VBROADCASTSS       824(AX), Z21
+	VFMADD231PS.RU_SAE Z21, Z11, Z20
+	VMULPS.RD_SAE      Z0, Z10, Z10
+	VCMPPS             $0x06, Z17, Z12, K1, K1
+	VCMPPS             $0x0e, Z20, Z12, K2
+	VCMPPS             $0x0e, Z10, Z12, K3
+	KXORW              K1, K2, K1
+	KORTESTW           K1, K3
+	JNZ                pairsAVX512_a_unsure
 
-pairsAVX512_skip0:
-	VCVTPS2PD    32(CX), Z16
-	VCVTPS2PD    32(DX), Z17
-	VSUBPD       Z17, Z16, Z18
-	VFMADD231PD  Z16, Z17, Z3
-	VFMADD231PD  Z16, Z16, Z5
-	VFMADD231PD  Z17, Z17, Z7
-	VMULPD       Z18, Z18, Z19
-	VADDPD       Z19, Z1, Z1
-	VPANDQ       Z12, Z18, Z18
-	VRANGEPD     $0x0b, Z16, Z17, Z16
-	VPANDQ       Z12, Z17, Z17
-	VMAXPD       Z18, Z9, Z9
-	VMULPD       Z13, Z17, Z19
-	VADDPD       Z14, Z19, Z19
-	VMULPD       Z15, Z16, Z17
-	VPTESTMQ     Z18, Z18, K3
-	VCMPPD       $0x06, Z19, Z18, K3, K4
-	VCMPPD       $0x0e, Z17, Z18, K5
-	KMOVW        K5, R8
-	TESTL        R8, R8
-	JZ           pairsAVX512_skip1
-	VDIVPD       Z16, Z18, Z16
-	VCMPPD       $0x07, Z16, Z16, K5
-	VMOVAPD.Z    Z16, K5, Z16
-	VMAXPD       Z16, Z11, Z11
-	VBROADCASTSD boundAVX512<>+0(SB), Z17
-	VMULPD       Z17, Z16, Z16
-	VMAXPD       Z16, Z15, Z15
+pairsAVX512_a_sure:
+	KMOVW   K2, R8
+	POPCNTL R8, R8
+	ADDQ    R8, DI
 
-pairsAVX512_skip1:
-	KUNPCKBW K1, K3, K1
-	KMOVW    K1, R8
-	POPCNTL  R8, R8
-	ADDQ     R8, SI
-	KUNPCKBW K2, K4, K1
-	KMOVW    K1, R8
-	POPCNTL  R8, R8
-	ADDQ     R8, DI
-	ADDQ     $0x40, CX
-	ADDQ     $0x40, DX
-	DECQ     BX
-	JNZ      pairsAVX512_loop
+pairsAVX512_a_same:
+	ADDQ $0x40, CX
+	ADDQ $0x40, DX
+	DECQ BX
+	JNZ  pairsAVX512_loop
 
 pairsAVX512_done:
+	VPXORD  Z18, Z18, Z18
+	VMOVUPD Z2, (AX)
+	VMOVUPD Z3, 64(AX)
+	VMOVUPD Z4, 128(AX)
+	VMOVUPD Z5, 192(AX)
+	VMOVUPD Z6, 256(AX)
+	VSUBPD  Z6, Z6, Z0
+	VADDPD  Z0, Z18, Z18
+	VMOVUPD Z7, 320(AX)
+	VSUBPD  Z7, Z7, Z0
+	VADDPD  Z0, Z18, Z18
+	VMOVUPD Z8, 384(AX)
+	VSUBPD  Z8, Z8, Z0
+	VADDPD  Z0, Z18, Z18
+	VMOVUPD Z9, 448(AX)
+	VSUBPD  Z9, Z9, Z0
+	VADDPD  Z0, Z18, Z18
+	VMOVUPD Z1, 512(AX)
 	MOVQ    SI, 768(AX)
 	MOVQ    DI, 776(AX)
-	VMOVUPD Z0, (AX)
-	VMOVUPD Z1, 64(AX)
-	VMOVUPD Z2, 128(AX)
-	VMOVUPD Z3, 192(AX)
-	VMOVUPD Z4, 256(AX)
-	VMOVUPD Z5, 320(AX)
-	VMOVUPD Z6, 384(AX)
-	VMOVUPD Z7, 448(AX)
-	VMOVUPD Z8, 512(AX)
-	VMOVUPD Z9, 576(AX)
-	VMOVUPD Z10, 640(AX)
-	VMOVUPD Z11, 704(AX)
-	VPXORD  Z20, Z20, Z20
-	VSUBPD  Z4, Z4, Z0
-	VADDPD  Z0, Z20, Z20
-	VSUBPD  Z5, Z5, Z0
-	VADDPD  Z0, Z20, Z20
-	VSUBPD  Z6, Z6, Z0
-	VADDPD  Z0, Z20, Z20
-	VSUBPD  Z7, Z7, Z0
-	VADDPD  Z0, Z20, Z20
-	VCMPPD  $0x03, Z20, Z20, K1
+	VCMPPD  $0x03, Z18, Z18, K1
 	KMOVW   K1, AX
 	MOVL    AX, special+64(FP)
 	VZEROUPPER
 	RET
 
-DATA boundAVX512<>+0(SB)/4, $0xfffffff8
-DATA boundAVX512<>+4(SB)/4, $0x3fefffff
-DATA boundAVX512<>+8(SB)/4, $0xfffffff8
-DATA boundAVX512<>+12(SB)/4, $0x3fefffff
-DATA boundAVX512<>+16(SB)/4, $0xfffffff8
-DATA boundAVX512<>+20(SB)/4, $0x3fefffff
-DATA boundAVX512<>+24(SB)/4, $0xfffffff8
-DATA boundAVX512<>+28(SB)/4, $0x3fefffff
-DATA boundAVX512<>+32(SB)/4, $0xfffffff8
-DATA boundAVX512<>+36(SB)/4, $0x3fefffff
-DATA boundAVX512<>+40(SB)/4, $0xfffffff8
-DATA boundAVX512<>+44(SB)/4, $0x3fefffff
-DATA boundAVX512<>+48(SB)/4, $0xfffffff8
-DATA boundAVX512<>+52(SB)/4, $0x3fefffff
-DATA boundAVX512<>+56(SB)/4, $0xfffffff8
-DATA boundAVX512<>+60(SB)/4, $0x3fefffff
-GLOBL boundAVX512<>(SB), RODATA|NOPTR, $64
+pairsAVX512_a_unsure:
+	VPXORD           Z19, Z19, Z19
+	VSUBPD           Z15, Z13, Z10
+	VPANDQ           magnitude64AVX512<>+0(SB), Z10, Z10
+	VPANDQ           magnitude64AVX512<>+0(SB), Z15, Z11
+	VBROADCASTSD     784(AX), Z12
+	VMULPD           Z12, Z11, Z11
+	VBROADCASTSD     792(AX), Z12
+	VADDPD           Z12, Z11, Z11
+	VPTESTMQ         Z10, Z10, K1
+	VCMPPD           $0x06, Z11, Z10, K1, K2
+	VRANGEPD         $0x0b, Z13, Z15, Z11
+	VDIVPD.Z         Z11, Z10, K1, Z10
+	VMAXPD           Z10, Z19, Z19
+	VSUBPD           Z16, Z14, Z10
+	VPANDQ           magnitude64AVX512<>+0(SB), Z10, Z10
+	VPANDQ           magnitude64AVX512<>+0(SB), Z16, Z11
+	VBROADCASTSD     784(AX), Z12
+	VMULPD           Z12, Z11, Z11
+	VBROADCASTSD     792(AX), Z12
+	VADDPD           Z12, Z11, Z11
+	VPTESTMQ         Z10, Z10, K1
+	VCMPPD           $0x06, Z11, Z10, K1, K3
+	VRANGEPD         $0x0b, Z14, Z16, Z11
+	VDIVPD.Z         Z11, Z10, K1, Z10
+	VMAXPD           Z10, Z19, Z19
+	KUNPCKBW         K2, K3, K2
+	VMAXPD           640(AX), Z19, Z10
+	VMOVUPD          Z10, 640(AX)
+	VEXTRACTF64X4    $0x01, Z19, Y10
+	VMAXPD           Y10, Y19, Y19
+	VEXTRACTF64X2    $0x01, Y19, X10
+	VMAXPD           X10, X19, X19
+	VPERMILPD        $0x01, X19, X10
+	VMAXPD           X10, X19, X19
+	VBROADCASTSD     X19, Z19
+	VBROADCASTSD     narrowBoundAVX512<>+0(SB), Z10
+	VMULPD           Z10, Z19, Z19
+	VCVTPD2PS.RD_SAE Z19, Y10
+	VBROADCASTSS     X10, Z10
+	VMAXPS           Z10, Z0, Z0
+	JMP              pairsAVX512_a_sure
+
+DATA upper16AVX512<>+0(SB)/4, $0xffff0000
+DATA upper16AVX512<>+4(SB)/4, $0xffff0000
+DATA upper16AVX512<>+8(SB)/4, $0xffff0000
+DATA upper16AVX512<>+12(SB)/4, $0xffff0000
+DATA upper16AVX512<>+16(SB)/4, $0xffff0000
+DATA upper16AVX512<>+20(SB)/4, $0xffff0000
+DATA upper16AVX512<>+24(SB)/4, $0xffff0000
+DATA upper16AVX512<>+28(SB)/4, $0xffff0000
+DATA upper16AVX512<>+32(SB)/4, $0xffff0000
+DATA upper16AVX512<>+36(SB)/4, $0xffff0000
+DATA upper16AVX512<>+40(SB)/4, $0xffff0000
+DATA upper16AVX512<>+44(SB)/4, $0xffff0000
+DATA upper16AVX512<>+48(SB)/4, $0xffff0000
+DATA upper16AVX512<>+52(SB)/4, $0xffff0000
+DATA upper16AVX512<>+56(SB)/4, $0xffff0000
+DATA upper16AVX512<>+60(SB)/4, $0xffff0000
+GLOBL upper16AVX512<>(SB), RODATA|NOPTR, $64
+
+DATA magnitudeAVX512<>+0(SB)/4, $0x7fffffff
+DATA magnitudeAVX512<>+4(SB)/4, $0x7fffffff
+DATA magnitudeAVX512<>+8(SB)/4, $0x7fffffff
+DATA magnitudeAVX512<>+12(SB)/4, $0x7fffffff
+DATA magnitudeAVX512<>+16(SB)/4, $0x7fffffff
+DATA magnitudeAVX512<>+20(SB)/4, $0x7fffffff
+DATA magnitudeAVX512<>+24(SB)/4, $0x7fffffff
+DATA magnitudeAVX512<>+28(SB)/4, $0x7fffffff
+DATA magnitudeAVX512<>+32(SB)/4, $0x7fffffff
+DATA magnitudeAVX512<>+36(SB)/4, $0x7fffffff
+DATA magnitudeAVX512<>+40(SB)/4, $0x7fffffff
+DATA magnitudeAVX512<>+44(SB)/4, $0x7fffffff
+DATA magnitudeAVX512<>+48(SB)/4, $0x7fffffff
+DATA magnitudeAVX512<>+52(SB)/4, $0x7fffffff
+DATA magnitudeAVX512<>+56(SB)/4, $0x7fffffff
+DATA magnitudeAVX512<>+60(SB)/4, $0x7fffffff
+GLOBL magnitudeAVX512<>(SB), RODATA|NOPTR, $64
+
+DATA magnitude64AVX512<>+0(SB)/4, $0xffffffff
+DATA magnitude64AVX512<>+4(SB)/4, $0x7fffffff
+DATA magnitude64AVX512<>+8(SB)/4, $0xffffffff
+DATA magnitude64AVX512<>+12(SB)/4, $0x7fffffff
+DATA magnitude64AVX512<>+16(SB)/4, $0xffffffff
+DATA magnitude64AVX512<>+20(SB)/4, $0x7fffffff
+DATA magnitude64AVX512<>+24(SB)/4, $0xffffffff
+DATA magnitude64AVX512<>+28(SB)/4, $0x7fffffff
+DATA magnitude64AVX512<>+32(SB)/4, $0xffffffff
+DATA magnitude64AVX512<>+36(SB)/4, $0x7fffffff
+DATA magnitude64AVX512<>+40(SB)/4, $0xffffffff
+DATA magnitude64AVX512<>+44(SB)/4, $0x7fffffff
+DATA magnitude64AVX512<>+48(SB)/4, $0xffffffff
+DATA magnitude64AVX512<>+52(SB)/4, $0x7fffffff
+DATA magnitude64AVX512<>+56(SB)/4, $0xffffffff
+DATA magnitude64AVX512<>+60(SB)/4, $0x7fffffff
+GLOBL magnitude64AVX512<>(SB), RODATA|NOPTR, $64
+
+DATA narrowBoundAVX512<>+0(SB)/4, $0x00000000
+DATA narrowBoundAVX512<>+4(SB)/4, $0x3feffffc
+DATA narrowBoundAVX512<>+8(SB)/4, $0x00000000
+DATA narrowBoundAVX512<>+12(SB)/4, $0x3feffffc
+DATA narrowBoundAVX512<>+16(SB)/4, $0x00000000
+DATA narrowBoundAVX512<>+20(SB)/4, $0x3feffffc
+DATA narrowBoundAVX512<>+24(SB)/4, $0x00000000
+DATA narrowBoundAVX512<>+28(SB)/4, $0x3feffffc
+DATA narrowBoundAVX512<>+32(SB)/4, $0x00000000
+DATA narrowBoundAVX512<>+36(SB)/4, $0x3feffffc
+DATA narrowBoundAVX512<>+40(SB)/4, $0x00000000
+DATA narrowBoundAVX512<>+44(SB)/4, $0x3feffffc
+DATA narrowBoundAVX512<>+48(SB)/4, $0x00000000
+DATA narrowBoundAVX512<>+52(SB)/4, $0x3feffffc
+DATA narrowBoundAVX512<>+56(SB)/4, $0x00000000
+DATA narrowBoundAVX512<>+60(SB)/4, $0x3feffffc
+GLOBL narrowBoundAVX512<>(SB), RODATA|NOPTR, $64
 
 // func pairsFloatsAVX512(p *byte, a []float32, b []float32, n int) (special uint32)
 TEXT ·pairsFloatsAVX512(SB), NOSPLIT, $0-68
@@ -4985,147 +5056,317 @@ DATA upperAVX512<>+60(SB)/4, $0x00000000
 GLOBL upperAVX512<>(SB), RODATA|NOPTR, $64
 
 // func pairsBF16AVX512(p *byte, a []byte, b []byte, n int) (special uint32)
-// Requires: AVX, AVX2, AVX512DQ, AVX512F, MMX+, POPCNT
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, MMX+, POPCNT
 TEXT ·pairsBF16AVX512(SB), NOSPLIT, $0-68
 	MOVQ         p+0(FP), AX
 	MOVQ         a_base+8(FP), CX
 	MOVQ         b_base+32(FP), DX
 	MOVQ         n+56(FP), BX
-	VMOVUPD      (AX), Z0
-	VMOVUPD      64(AX), Z1
-	VMOVUPD      128(AX), Z2
-	VMOVUPD      192(AX), Z3
-	VMOVUPD      256(AX), Z4
-	VMOVUPD      320(AX), Z5
-	VMOVUPD      384(AX), Z6
-	VMOVUPD      448(AX), Z7
-	VMOVUPD      512(AX), Z8
-	VMOVUPD      576(AX), Z9
-	VMOVUPD      640(AX), Z10
-	VMOVUPD      704(AX), Z11
-	MOVQ         $0x7fffffffffffffff, SI
-	VPBROADCASTQ SI, Z12
-	VBROADCASTSD 784(AX), Z13
-	VBROADCASTSD 792(AX), Z14
-	VBROADCASTSD 800(AX), Z15
+	VMOVUPD      (AX), Z2
+	VMOVUPD      64(AX), Z3
+	VMOVUPD      128(AX), Z4
+	VMOVUPD      192(AX), Z5
+	VMOVUPD      256(AX), Z6
+	VMOVUPD      320(AX), Z7
+	VMOVUPD      384(AX), Z8
+	VMOVUPD      448(AX), Z9
+	VMOVDQU32    evenAVX512<>+0(SB), Z1
+	VMOVAPD      Z2, Z0
+	VPERMT2PD    Z3, Z1, Z0
+	VMOVDQU32    oddAVX512<>+0(SB), Z10
+	VMOVAPD      Z2, Z1
+	VPERMT2PD    Z3, Z10, Z1
+	VMOVAPD      Z0, Z2
+	VMOVAPD      Z1, Z3
+	VMOVDQU32    evenAVX512<>+0(SB), Z1
+	VMOVAPD      Z4, Z0
+	VPERMT2PD    Z5, Z1, Z0
+	VMOVDQU32    oddAVX512<>+0(SB), Z10
+	VMOVAPD      Z4, Z1
+	VPERMT2PD    Z5, Z10, Z1
+	VMOVAPD      Z0, Z4
+	VMOVAPD      Z1, Z5
+	VMOVDQU32    evenAVX512<>+0(SB), Z1
+	VMOVAPD      Z6, Z0
+	VPERMT2PD    Z7, Z1, Z0
+	VMOVDQU32    oddAVX512<>+0(SB), Z10
+	VMOVAPD      Z6, Z1
+	VPERMT2PD    Z7, Z10, Z1
+	VMOVAPD      Z0, Z6
+	VMOVAPD      Z1, Z7
+	VMOVDQU32    evenAVX512<>+0(SB), Z1
+	VMOVAPD      Z8, Z0
+	VPERMT2PD    Z9, Z1, Z0
+	VMOVDQU32    oddAVX512<>+0(SB), Z10
+	VMOVAPD      Z8, Z1
+	VPERMT2PD    Z9, Z10, Z1
+	VMOVAPD      Z0, Z8
+	VMOVAPD      Z1, Z9
+	VMOVUPD      512(AX), Z1
+	VBROADCASTSS 832(AX), Z0
 	MOVQ         768(AX), SI
 	MOVQ         776(AX), DI
-	SHRQ         $0x04, BX
+	SHRQ         $0x05, BX
 	JZ           pairsBF16AVX512_done
 
 pairsBF16AVX512_loop:
-	PREFETCHT0   8192(CX)
-	PREFETCHT0   8192(DX)
-	VPMOVZXWD    (CX), Y16
-	VPSLLD       $0x10, Y16, Y16
-	VCVTPS2PD    Y16, Z16
-	VPMOVZXWD    (DX), Y17
-	VPSLLD       $0x10, Y17, Y17
-	VCVTPS2PD    Y17, Z17
-	VSUBPD       Z17, Z16, Z18
-	VFMADD231PD  Z16, Z17, Z2
-	VFMADD231PD  Z16, Z16, Z4
-	VFMADD231PD  Z17, Z17, Z6
-	VMULPD       Z18, Z18, Z19
-	VADDPD       Z19, Z0, Z0
-	VPANDQ       Z12, Z18, Z18
-	VRANGEPD     $0x0b, Z16, Z17, Z16
-	VPANDQ       Z12, Z17, Z17
-	VMAXPD       Z18, Z8, Z8
-	VMULPD       Z13, Z17, Z19
-	VADDPD       Z14, Z19, Z19
-	VMULPD       Z15, Z16, Z17
-	VPTESTMQ     Z18, Z18, K1
-	VCMPPD       $0x06, Z19, Z18, K1, K2
-	VCMPPD       $0x0e, Z17, Z18, K3
-	KMOVW        K3, R8
-	TESTL        R8, R8
-	JZ           pairsBF16AVX512_skip0
-	VDIVPD       Z16, Z18, Z16
-	VCMPPD       $0x07, Z16, Z16, K3
-	VMOVAPD.Z    Z16, K3, Z16
-	VMAXPD       Z16, Z10, Z10
-	VBROADCASTSD boundAVX512<>+0(SB), Z17
-	VMULPD       Z17, Z16, Z16
-	VMAXPD       Z16, Z15, Z15
+	PREFETCHT0         8192(CX)
+	PREFETCHT0         8192(DX)
+	VMOVDQU32          (CX), Z10
+	VMOVDQU32          (DX), Z11
+	VPSLLD             $0x10, Z10, Z12
+	VPSLLD             $0x10, Z11, Z13
+	VSUBPS             Z13, Z12, Z14
+	VPTESTMD           magnitudeAVX512<>+0(SB), Z14, K1
+	VEXTRACTF64X4      $0x01, Z12, Y16
+	VCVTPS2PD          Y12, Z15
+	VCVTPS2PD          Y16, Z16
+	VEXTRACTF64X4      $0x01, Z13, Y18
+	VCVTPS2PD          Y13, Z17
+	VCVTPS2PD          Y18, Z18
+	VFMADD231PD        Z15, Z15, Z6
+	VFMADD231PD        Z17, Z17, Z8
+	VFMADD231PD        Z15, Z17, Z4
+	VFMADD231PD        Z16, Z16, Z6
+	VFMADD231PD        Z18, Z18, Z8
+	VFMADD231PD        Z16, Z18, Z4
+	KMOVW              K1, R8
+	TESTL              R8, R8
+	JZ                 pairsBF16AVX512_a_same
+	POPCNTL            R8, R8
+	ADDQ               R8, SI
+	VSUBPD             Z17, Z15, Z19
+	VRANGEPD           $0x0b, Z19, Z1, Z1
+	VMULPD             Z19, Z19, Z19
+	VADDPD             Z19, Z2, Z2
+	VSUBPD             Z18, Z16, Z19
+	VRANGEPD           $0x0b, Z19, Z1, Z1
+	VMULPD             Z19, Z19, Z19
+	VADDPD             Z19, Z2, Z2
+	VRANGEPS           $0x0b, Z12, Z13, Z12
+	VPANDD             magnitudeAVX512<>+0(SB), Z13, Z13
+	VPANDD             magnitudeAVX512<>+0(SB), Z14, Z14
+	VBROADCASTSS       820(AX), Z19
+	VBROADCASTSS       828(AX), Z23
+	VBROADCASTSS       816(AX), Z24
+	VFMADD231PS.RD_SAE Z24, Z13, Z19
+	VBROADCASTSS       824(AX), Z24
+	VFMADD231PS.RU_SAE Z24, Z13, Z23
+	VMULPS.RD_SAE      Z0, Z12, Z12
+	VCMPPS             $0x06, Z19, Z14, K1, K1
+	VCMPPS             $0x0e, Z23, Z14, K2
+	VCMPPS             $0x0e, Z12, Z14, K3
+	KXORW              K1, K2, K1
+	KORTESTW           K1, K3
+	JNZ                pairsBF16AVX512_a_unsure
 
-pairsBF16AVX512_skip0:
-	VPMOVZXWD    16(CX), Y16
-	VPSLLD       $0x10, Y16, Y16
-	VCVTPS2PD    Y16, Z16
-	VPMOVZXWD    16(DX), Y17
-	VPSLLD       $0x10, Y17, Y17
-	VCVTPS2PD    Y17, Z17
-	VSUBPD       Z17, Z16, Z18
-	VFMADD231PD  Z16, Z17, Z3
-	VFMADD231PD  Z16, Z16, Z5
-	VFMADD231PD  Z17, Z17, Z7
-	VMULPD       Z18, Z18, Z19
-	VADDPD       Z19, Z1, Z1
-	VPANDQ       Z12, Z18, Z18
-	VRANGEPD     $0x0b, Z16, Z17, Z16
-	VPANDQ       Z12, Z17, Z17
-	VMAXPD       Z18, Z9, Z9
-	VMULPD       Z13, Z17, Z19
-	VADDPD       Z14, Z19, Z19
-	VMULPD       Z15, Z16, Z17
-	VPTESTMQ     Z18, Z18, K3
-	VCMPPD       $0x06, Z19, Z18, K3, K4
-	VCMPPD       $0x0e, Z17, Z18, K5
-	KMOVW        K5, R8
-	TESTL        R8, R8
-	JZ           pairsBF16AVX512_skip1
-	VDIVPD       Z16, Z18, Z16
-	VCMPPD       $0x07, Z16, Z16, K5
-	VMOVAPD.Z    Z16, K5, Z16
-	VMAXPD       Z16, Z11, Z11
-	VBROADCASTSD boundAVX512<>+0(SB), Z17
-	VMULPD       Z17, Z16, Z16
-	VMAXPD       Z16, Z15, Z15
+pairsBF16AVX512_a_sure:
+	KMOVW   K2, R8
+	POPCNTL R8, R8
+	ADDQ    R8, DI
 
-pairsBF16AVX512_skip1:
-	KUNPCKBW K1, K3, K1
-	KMOVW    K1, R8
-	POPCNTL  R8, R8
-	ADDQ     R8, SI
-	KUNPCKBW K2, K4, K1
-	KMOVW    K1, R8
-	POPCNTL  R8, R8
-	ADDQ     R8, DI
-	ADDQ     $0x20, CX
-	ADDQ     $0x20, DX
-	DECQ     BX
-	JNZ      pairsBF16AVX512_loop
+pairsBF16AVX512_a_same:
+	VPANDD             upper16AVX512<>+0(SB), Z10, Z10
+	VPANDD             upper16AVX512<>+0(SB), Z11, Z11
+	VSUBPS             Z11, Z10, Z12
+	VPTESTMD           magnitudeAVX512<>+0(SB), Z12, K1
+	VEXTRACTF64X4      $0x01, Z10, Y14
+	VCVTPS2PD          Y10, Z13
+	VCVTPS2PD          Y14, Z14
+	VEXTRACTF64X4      $0x01, Z11, Y16
+	VCVTPS2PD          Y11, Z15
+	VCVTPS2PD          Y16, Z16
+	VFMADD231PD        Z13, Z13, Z7
+	VFMADD231PD        Z15, Z15, Z9
+	VFMADD231PD        Z13, Z15, Z5
+	VFMADD231PD        Z14, Z14, Z7
+	VFMADD231PD        Z16, Z16, Z9
+	VFMADD231PD        Z14, Z16, Z5
+	KMOVW              K1, R8
+	TESTL              R8, R8
+	JZ                 pairsBF16AVX512_b_same
+	POPCNTL            R8, R8
+	ADDQ               R8, SI
+	VSUBPD             Z15, Z13, Z17
+	VRANGEPD           $0x0b, Z17, Z1, Z1
+	VMULPD             Z17, Z17, Z17
+	VADDPD             Z17, Z3, Z3
+	VSUBPD             Z16, Z14, Z17
+	VRANGEPD           $0x0b, Z17, Z1, Z1
+	VMULPD             Z17, Z17, Z17
+	VADDPD             Z17, Z3, Z3
+	VRANGEPS           $0x0b, Z10, Z11, Z10
+	VPANDD             magnitudeAVX512<>+0(SB), Z11, Z11
+	VPANDD             magnitudeAVX512<>+0(SB), Z12, Z12
+	VBROADCASTSS       820(AX), Z17
+	VBROADCASTSS       828(AX), Z18
+	VBROADCASTSS       816(AX), Z19
+	VFMADD231PS.RD_SAE Z19, Z11, Z17
+	VBROADCASTSS       824(AX), Z19
+	VFMADD231PS.RU_SAE Z19, Z11, Z18
+	VMULPS.RD_SAE      Z0, Z10, Z10
+	VCMPPS             $0x06, Z17, Z12, K1, K1
+	VCMPPS             $0x0e, Z18, Z12, K2
+	VCMPPS             $0x0e, Z10, Z12, K3
+	KXORW              K1, K2, K1
+	KORTESTW           K1, K3
+	JNZ                pairsBF16AVX512_b_unsure
+
+pairsBF16AVX512_b_sure:
+	KMOVW   K2, R8
+	POPCNTL R8, R8
+	ADDQ    R8, DI
+
+pairsBF16AVX512_b_same:
+	ADDQ $0x40, CX
+	ADDQ $0x40, DX
+	DECQ BX
+	JNZ  pairsBF16AVX512_loop
 
 pairsBF16AVX512_done:
-	MOVQ    SI, 768(AX)
-	MOVQ    DI, 776(AX)
-	VMOVUPD Z0, (AX)
-	VMOVUPD Z1, 64(AX)
-	VMOVUPD Z2, 128(AX)
-	VMOVUPD Z3, 192(AX)
-	VMOVUPD Z4, 256(AX)
-	VMOVUPD Z5, 320(AX)
-	VMOVUPD Z6, 384(AX)
-	VMOVUPD Z7, 448(AX)
-	VMOVUPD Z8, 512(AX)
-	VMOVUPD Z9, 576(AX)
-	VMOVUPD Z10, 640(AX)
-	VMOVUPD Z11, 704(AX)
-	VPXORD  Z20, Z20, Z20
-	VSUBPD  Z4, Z4, Z0
-	VADDPD  Z0, Z20, Z20
-	VSUBPD  Z5, Z5, Z0
-	VADDPD  Z0, Z20, Z20
-	VSUBPD  Z6, Z6, Z0
-	VADDPD  Z0, Z20, Z20
-	VSUBPD  Z7, Z7, Z0
-	VADDPD  Z0, Z20, Z20
-	VCMPPD  $0x03, Z20, Z20, K1
-	KMOVW   K1, AX
-	MOVL    AX, special+64(FP)
+	VMOVDQU32 lowerAVX512<>+0(SB), Z10
+	VMOVAPD   Z2, Z0
+	VPERMT2PD Z3, Z10, Z0
+	VMOVDQU32 upperAVX512<>+0(SB), Z11
+	VMOVAPD   Z2, Z10
+	VPERMT2PD Z3, Z11, Z10
+	VMOVAPD   Z0, Z2
+	VMOVAPD   Z10, Z3
+	VMOVDQU32 lowerAVX512<>+0(SB), Z10
+	VMOVAPD   Z4, Z0
+	VPERMT2PD Z5, Z10, Z0
+	VMOVDQU32 upperAVX512<>+0(SB), Z11
+	VMOVAPD   Z4, Z10
+	VPERMT2PD Z5, Z11, Z10
+	VMOVAPD   Z0, Z4
+	VMOVAPD   Z10, Z5
+	VMOVDQU32 lowerAVX512<>+0(SB), Z10
+	VMOVAPD   Z6, Z0
+	VPERMT2PD Z7, Z10, Z0
+	VMOVDQU32 upperAVX512<>+0(SB), Z11
+	VMOVAPD   Z6, Z10
+	VPERMT2PD Z7, Z11, Z10
+	VMOVAPD   Z0, Z6
+	VMOVAPD   Z10, Z7
+	VMOVDQU32 lowerAVX512<>+0(SB), Z10
+	VMOVAPD   Z8, Z0
+	VPERMT2PD Z9, Z10, Z0
+	VMOVDQU32 upperAVX512<>+0(SB), Z11
+	VMOVAPD   Z8, Z10
+	VPERMT2PD Z9, Z11, Z10
+	VMOVAPD   Z0, Z8
+	VMOVAPD   Z10, Z9
+	VPXORD    Z20, Z20, Z20
+	VMOVUPD   Z2, (AX)
+	VMOVUPD   Z3, 64(AX)
+	VMOVUPD   Z4, 128(AX)
+	VMOVUPD   Z5, 192(AX)
+	VMOVUPD   Z6, 256(AX)
+	VSUBPD    Z6, Z6, Z0
+	VADDPD    Z0, Z20, Z20
+	VMOVUPD   Z7, 320(AX)
+	VSUBPD    Z7, Z7, Z0
+	VADDPD    Z0, Z20, Z20
+	VMOVUPD   Z8, 384(AX)
+	VSUBPD    Z8, Z8, Z0
+	VADDPD    Z0, Z20, Z20
+	VMOVUPD   Z9, 448(AX)
+	VSUBPD    Z9, Z9, Z0
+	VADDPD    Z0, Z20, Z20
+	VMOVUPD   Z1, 512(AX)
+	MOVQ      SI, 768(AX)
+	MOVQ      DI, 776(AX)
+	VCMPPD    $0x03, Z20, Z20, K1
+	KMOVW     K1, AX
+	MOVL      AX, special+64(FP)
 	VZEROUPPER
 	RET
+
+pairsBF16AVX512_a_unsure:
+	VPXORD           Z21, Z21, Z21
+	VSUBPD           Z17, Z15, Z12
+	VPANDQ           magnitude64AVX512<>+0(SB), Z12, Z12
+	VPANDQ           magnitude64AVX512<>+0(SB), Z17, Z13
+	VBROADCASTSD     784(AX), Z14
+	VMULPD           Z14, Z13, Z13
+	VBROADCASTSD     792(AX), Z14
+	VADDPD           Z14, Z13, Z13
+	VPTESTMQ         Z12, Z12, K1
+	VCMPPD           $0x06, Z13, Z12, K1, K2
+	VRANGEPD         $0x0b, Z15, Z17, Z13
+	VDIVPD.Z         Z13, Z12, K1, Z12
+	VMAXPD           Z12, Z21, Z21
+	VSUBPD           Z18, Z16, Z12
+	VPANDQ           magnitude64AVX512<>+0(SB), Z12, Z12
+	VPANDQ           magnitude64AVX512<>+0(SB), Z18, Z13
+	VBROADCASTSD     784(AX), Z14
+	VMULPD           Z14, Z13, Z13
+	VBROADCASTSD     792(AX), Z14
+	VADDPD           Z14, Z13, Z13
+	VPTESTMQ         Z12, Z12, K1
+	VCMPPD           $0x06, Z13, Z12, K1, K3
+	VRANGEPD         $0x0b, Z16, Z18, Z13
+	VDIVPD.Z         Z13, Z12, K1, Z12
+	VMAXPD           Z12, Z21, Z21
+	KUNPCKBW         K2, K3, K2
+	VMAXPD           640(AX), Z21, Z12
+	VMOVUPD          Z12, 640(AX)
+	VEXTRACTF64X4    $0x01, Z21, Y12
+	VMAXPD           Y12, Y21, Y21
+	VEXTRACTF64X2    $0x01, Y21, X12
+	VMAXPD           X12, X21, X21
+	VPERMILPD        $0x01, X21, X12
+	VMAXPD           X12, X21, X21
+	VBROADCASTSD     X21, Z21
+	VBROADCASTSD     narrowBoundAVX512<>+0(SB), Z12
+	VMULPD           Z12, Z21, Z21
+	VCVTPD2PS.RD_SAE Z21, Y12
+	VBROADCASTSS     X12, Z12
+	VMAXPS           Z12, Z0, Z0
+	JMP              pairsBF16AVX512_a_sure
+
+pairsBF16AVX512_b_unsure:
+	VPXORD           Z22, Z22, Z22
+	VSUBPD           Z15, Z13, Z10
+	VPANDQ           magnitude64AVX512<>+0(SB), Z10, Z10
+	VPANDQ           magnitude64AVX512<>+0(SB), Z15, Z11
+	VBROADCASTSD     784(AX), Z12
+	VMULPD           Z12, Z11, Z11
+	VBROADCASTSD     792(AX), Z12
+	VADDPD           Z12, Z11, Z11
+	VPTESTMQ         Z10, Z10, K1
+	VCMPPD           $0x06, Z11, Z10, K1, K2
+	VRANGEPD         $0x0b, Z13, Z15, Z11
+	VDIVPD.Z         Z11, Z10, K1, Z10
+	VMAXPD           Z10, Z22, Z22
+	VSUBPD           Z16, Z14, Z10
+	VPANDQ           magnitude64AVX512<>+0(SB), Z10, Z10
+	VPANDQ           magnitude64AVX512<>+0(SB), Z16, Z11
+	VBROADCASTSD     784(AX), Z12
+	VMULPD           Z12, Z11, Z11
+	VBROADCASTSD     792(AX), Z12
+	VADDPD           Z12, Z11, Z11
+	VPTESTMQ         Z10, Z10, K1
+	VCMPPD           $0x06, Z11, Z10, K1, K3
+	VRANGEPD         $0x0b, Z14, Z16, Z11
+	VDIVPD.Z         Z11, Z10, K1, Z10
+	VMAXPD           Z10, Z22, Z22
+	KUNPCKBW         K2, K3, K2
+	VMAXPD           640(AX), Z22, Z10
+	VMOVUPD          Z10, 640(AX)
+	VEXTRACTF64X4    $0x01, Z22, Y10
+	VMAXPD           Y10, Y22, Y22
+	VEXTRACTF64X2    $0x01, Y22, X10
+	VMAXPD           X10, X22, X22
+	VPERMILPD        $0x01, X22, X10
+	VMAXPD           X10, X22, X22
+	VBROADCASTSD     X22, Z22
+	VBROADCASTSD     narrowBoundAVX512<>+0(SB), Z10
+	VMULPD           Z10, Z22, Z22
+	VCVTPD2PS.RD_SAE Z22, Y10
+	VBROADCASTSS     X10, Z10
+	VMAXPS           Z10, Z0, Z0
+	JMP              pairsBF16AVX512_b_sure
 
 // func lossBF16AVX512(p *byte, a []byte, b []byte, n int)
 // Requires: AVX, AVX512F
@@ -5288,143 +5529,156 @@ lanesF16AVX512_done:
 	RET
 
 // func pairsF16AVX512(p *byte, a []byte, b []byte, n int) (special uint32)
-// Requires: AVX, AVX512DQ, AVX512F, F16C, MMX+, POPCNT
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, MMX+, POPCNT
 TEXT ·pairsF16AVX512(SB), NOSPLIT, $0-68
 	MOVQ         p+0(FP), AX
 	MOVQ         a_base+8(FP), CX
 	MOVQ         b_base+32(FP), DX
 	MOVQ         n+56(FP), BX
-	VMOVUPD      (AX), Z0
-	VMOVUPD      64(AX), Z1
-	VMOVUPD      128(AX), Z2
-	VMOVUPD      192(AX), Z3
-	VMOVUPD      256(AX), Z4
-	VMOVUPD      320(AX), Z5
-	VMOVUPD      384(AX), Z6
-	VMOVUPD      448(AX), Z7
-	VMOVUPD      512(AX), Z8
-	VMOVUPD      576(AX), Z9
-	VMOVUPD      640(AX), Z10
-	VMOVUPD      704(AX), Z11
-	MOVQ         $0x7fffffffffffffff, SI
-	VPBROADCASTQ SI, Z12
-	VBROADCASTSD 784(AX), Z13
-	VBROADCASTSD 792(AX), Z14
-	VBROADCASTSD 800(AX), Z15
+	VMOVUPD      (AX), Z2
+	VMOVUPD      64(AX), Z3
+	VMOVUPD      128(AX), Z4
+	VMOVUPD      192(AX), Z5
+	VMOVUPD      256(AX), Z6
+	VMOVUPD      320(AX), Z7
+	VMOVUPD      384(AX), Z8
+	VMOVUPD      448(AX), Z9
+	VMOVUPD      512(AX), Z1
+	VBROADCASTSS 832(AX), Z0
 	MOVQ         768(AX), SI
 	MOVQ         776(AX), DI
 	SHRQ         $0x04, BX
 	JZ           pairsF16AVX512_done
 
 pairsF16AVX512_loop:
-	PREFETCHT0   8192(CX)
-	PREFETCHT0   8192(DX)
-	VCVTPH2PS    (CX), Y16
-	VCVTPS2PD    Y16, Z16
-	VCVTPH2PS    (DX), Y17
-	VCVTPS2PD    Y17, Z17
-	VSUBPD       Z17, Z16, Z18
-	VFMADD231PD  Z16, Z17, Z2
-	VFMADD231PD  Z16, Z16, Z4
-	VFMADD231PD  Z17, Z17, Z6
-	VMULPD       Z18, Z18, Z19
-	VADDPD       Z19, Z0, Z0
-	VPANDQ       Z12, Z18, Z18
-	VRANGEPD     $0x0b, Z16, Z17, Z16
-	VPANDQ       Z12, Z17, Z17
-	VMAXPD       Z18, Z8, Z8
-	VMULPD       Z13, Z17, Z19
-	VADDPD       Z14, Z19, Z19
-	VMULPD       Z15, Z16, Z17
-	VPTESTMQ     Z18, Z18, K1
-	VCMPPD       $0x06, Z19, Z18, K1, K2
-	VCMPPD       $0x0e, Z17, Z18, K3
-	KMOVW        K3, R8
-	TESTL        R8, R8
-	JZ           pairsF16AVX512_skip0
-	VDIVPD       Z16, Z18, Z16
-	VCMPPD       $0x07, Z16, Z16, K3
-	VMOVAPD.Z    Z16, K3, Z16
-	VMAXPD       Z16, Z10, Z10
-	VBROADCASTSD boundAVX512<>+0(SB), Z17
-	VMULPD       Z17, Z16, Z16
-	VMAXPD       Z16, Z15, Z15
+	PREFETCHT0         8192(CX)
+	PREFETCHT0         8192(DX)
+	VCVTPH2PS          (CX), Z10
+	VCVTPH2PS          (DX), Z11
+	VSUBPS             Z11, Z10, Z12
+	VPTESTMD           magnitudeAVX512<>+0(SB), Z12, K1
+	VEXTRACTF64X4      $0x01, Z10, Y14
+	VCVTPS2PD          Y10, Z13
+	VCVTPS2PD          Y14, Z14
+	VEXTRACTF64X4      $0x01, Z11, Y16
+	VCVTPS2PD          Y11, Z15
+	VCVTPS2PD          Y16, Z16
+	VFMADD231PD        Z13, Z13, Z6
+	VFMADD231PD        Z15, Z15, Z8
+	VFMADD231PD        Z13, Z15, Z4
+	VFMADD231PD        Z14, Z14, Z7
+	VFMADD231PD        Z16, Z16, Z9
+	VFMADD231PD        Z14, Z16, Z5
+	KMOVW              K1, R8
+	TESTL              R8, R8
+	JZ                 pairsF16AVX512_a_same
+	POPCNTL            R8, R8
+	ADDQ               R8, SI
+	VSUBPD             Z15, Z13, Z17
+	VRANGEPD           $0x0b, Z17, Z1, Z1
+	VMULPD             Z17, Z17, Z17
+	VADDPD             Z17, Z2, Z2
+	VSUBPD             Z16, Z14, Z17
+	VRANGEPD           $0x0b, Z17, Z1, Z1
+	VMULPD             Z17, Z17, Z17
+	VADDPD             Z17, Z3, Z3
+	VRANGEPS           $0x0b, Z10, Z11, Z10
+	VPANDD             magnitudeAVX512<>+0(SB), Z11, Z11
+	VPANDD             magnitudeAVX512<>+0(SB), Z12, Z12
+	VBROADCASTSS       820(AX), Z17
+	VBROADCASTSS       828(AX), Z20
+	VBROADCASTSS       816(AX), Z21
+	VFMADD231PS.RD_SAE Z21, Z11, Z17
+	VBROADCASTSS       824(AX), Z21
+	VFMADD231PS.RU_SAE Z21, Z11, Z20
+	VMULPS.RD_SAE      Z0, Z10, Z10
+	VCMPPS             $0x06, Z17, Z12, K1, K1
+	VCMPPS             $0x0e, Z20, Z12, K2
+	VCMPPS             $0x0e, Z10, Z12, K3
+	KXORW              K1, K2, K1
+	KORTESTW           K1, K3
+	JNZ                pairsF16AVX512_a_unsure
 
-pairsF16AVX512_skip0:
-	VCVTPH2PS    16(CX), Y16
-	VCVTPS2PD    Y16, Z16
-	VCVTPH2PS    16(DX), Y17
-	VCVTPS2PD    Y17, Z17
-	VSUBPD       Z17, Z16, Z18
-	VFMADD231PD  Z16, Z17, Z3
-	VFMADD231PD  Z16, Z16, Z5
-	VFMADD231PD  Z17, Z17, Z7
-	VMULPD       Z18, Z18, Z19
-	VADDPD       Z19, Z1, Z1
-	VPANDQ       Z12, Z18, Z18
-	VRANGEPD     $0x0b, Z16, Z17, Z16
-	VPANDQ       Z12, Z17, Z17
-	VMAXPD       Z18, Z9, Z9
-	VMULPD       Z13, Z17, Z19
-	VADDPD       Z14, Z19, Z19
-	VMULPD       Z15, Z16, Z17
-	VPTESTMQ     Z18, Z18, K3
-	VCMPPD       $0x06, Z19, Z18, K3, K4
-	VCMPPD       $0x0e, Z17, Z18, K5
-	KMOVW        K5, R8
-	TESTL        R8, R8
-	JZ           pairsF16AVX512_skip1
-	VDIVPD       Z16, Z18, Z16
-	VCMPPD       $0x07, Z16, Z16, K5
-	VMOVAPD.Z    Z16, K5, Z16
-	VMAXPD       Z16, Z11, Z11
-	VBROADCASTSD boundAVX512<>+0(SB), Z17
-	VMULPD       Z17, Z16, Z16
-	VMAXPD       Z16, Z15, Z15
+pairsF16AVX512_a_sure:
+	KMOVW   K2, R8
+	POPCNTL R8, R8
+	ADDQ    R8, DI
 
-pairsF16AVX512_skip1:
-	KUNPCKBW K1, K3, K1
-	KMOVW    K1, R8
-	POPCNTL  R8, R8
-	ADDQ     R8, SI
-	KUNPCKBW K2, K4, K1
-	KMOVW    K1, R8
-	POPCNTL  R8, R8
-	ADDQ     R8, DI
-	ADDQ     $0x20, CX
-	ADDQ     $0x20, DX
-	DECQ     BX
-	JNZ      pairsF16AVX512_loop
+pairsF16AVX512_a_same:
+	ADDQ $0x20, CX
+	ADDQ $0x20, DX
+	DECQ BX
+	JNZ  pairsF16AVX512_loop
 
 pairsF16AVX512_done:
+	VPXORD  Z18, Z18, Z18
+	VMOVUPD Z2, (AX)
+	VMOVUPD Z3, 64(AX)
+	VMOVUPD Z4, 128(AX)
+	VMOVUPD Z5, 192(AX)
+	VMOVUPD Z6, 256(AX)
+	VSUBPD  Z6, Z6, Z0
+	VADDPD  Z0, Z18, Z18
+	VMOVUPD Z7, 320(AX)
+	VSUBPD  Z7, Z7, Z0
+	VADDPD  Z0, Z18, Z18
+	VMOVUPD Z8, 384(AX)
+	VSUBPD  Z8, Z8, Z0
+	VADDPD  Z0, Z18, Z18
+	VMOVUPD Z9, 448(AX)
+	VSUBPD  Z9, Z9, Z0
+	VADDPD  Z0, Z18, Z18
+	VMOVUPD Z1, 512(AX)
 	MOVQ    SI, 768(AX)
 	MOVQ    DI, 776(AX)
-	VMOVUPD Z0, (AX)
-	VMOVUPD Z1, 64(AX)
-	VMOVUPD Z2, 128(AX)
-	VMOVUPD Z3, 192(AX)
-	VMOVUPD Z4, 256(AX)
-	VMOVUPD Z5, 320(AX)
-	VMOVUPD Z6, 384(AX)
-	VMOVUPD Z7, 448(AX)
-	VMOVUPD Z8, 512(AX)
-	VMOVUPD Z9, 576(AX)
-	VMOVUPD Z10, 640(AX)
-	VMOVUPD Z11, 704(AX)
-	VPXORD  Z20, Z20, Z20
-	VSUBPD  Z4, Z4, Z0
-	VADDPD  Z0, Z20, Z20
-	VSUBPD  Z5, Z5, Z0
-	VADDPD  Z0, Z20, Z20
-	VSUBPD  Z6, Z6, Z0
-	VADDPD  Z0, Z20, Z20
-	VSUBPD  Z7, Z7, Z0
-	VADDPD  Z0, Z20, Z20
-	VCMPPD  $0x03, Z20, Z20, K1
+	VCMPPD  $0x03, Z18, Z18, K1
 	KMOVW   K1, AX
 	MOVL    AX, special+64(FP)
 	VZEROUPPER
 	RET
+
+pairsF16AVX512_a_unsure:
+	VPXORD           Z19, Z19, Z19
+	VSUBPD           Z15, Z13, Z10
+	VPANDQ           magnitude64AVX512<>+0(SB), Z10, Z10
+	VPANDQ           magnitude64AVX512<>+0(SB), Z15, Z11
+	VBROADCASTSD     784(AX), Z12
+	VMULPD           Z12, Z11, Z11
+	VBROADCASTSD     792(AX), Z12
+	VADDPD           Z12, Z11, Z11
+	VPTESTMQ         Z10, Z10, K1
+	VCMPPD           $0x06, Z11, Z10, K1, K2
+	VRANGEPD         $0x0b, Z13, Z15, Z11
+	VDIVPD.Z         Z11, Z10, K1, Z10
+	VMAXPD           Z10, Z19, Z19
+	VSUBPD           Z16, Z14, Z10
+	VPANDQ           magnitude64AVX512<>+0(SB), Z10, Z10
+	VPANDQ           magnitude64AVX512<>+0(SB), Z16, Z11
+	VBROADCASTSD     784(AX), Z12
+	VMULPD           Z12, Z11, Z11
+	VBROADCASTSD     792(AX), Z12
+	VADDPD           Z12, Z11, Z11
+	VPTESTMQ         Z10, Z10, K1
+	VCMPPD           $0x06, Z11, Z10, K1, K3
+	VRANGEPD         $0x0b, Z14, Z16, Z11
+	VDIVPD.Z         Z11, Z10, K1, Z10
+	VMAXPD           Z10, Z19, Z19
+	KUNPCKBW         K2, K3, K2
+	VMAXPD           640(AX), Z19, Z10
+	VMOVUPD          Z10, 640(AX)
+	VEXTRACTF64X4    $0x01, Z19, Y10
+	VMAXPD           Y10, Y19, Y19
+	VEXTRACTF64X2    $0x01, Y19, X10
+	VMAXPD           X10, X19, X19
+	VPERMILPD        $0x01, X19, X10
+	VMAXPD           X10, X19, X19
+	VBROADCASTSD     X19, Z19
+	VBROADCASTSD     narrowBoundAVX512<>+0(SB), Z10
+	VMULPD           Z10, Z19, Z19
+	VCVTPD2PS.RD_SAE Z19, Y10
+	VBROADCASTSS     X10, Z10
+	VMAXPS           Z10, Z0, Z0
+	JMP              pairsF16AVX512_a_sure
 
 // func lossF16AVX512(p *byte, a []byte, b []byte, n int)
 // Requires: AVX, AVX512F
@@ -5621,6 +5875,24 @@ pairsF64AVX512_done:
 	MOVL    AX, special+64(FP)
 	VZEROUPPER
 	RET
+
+DATA boundAVX512<>+0(SB)/4, $0xfffffff8
+DATA boundAVX512<>+4(SB)/4, $0x3fefffff
+DATA boundAVX512<>+8(SB)/4, $0xfffffff8
+DATA boundAVX512<>+12(SB)/4, $0x3fefffff
+DATA boundAVX512<>+16(SB)/4, $0xfffffff8
+DATA boundAVX512<>+20(SB)/4, $0x3fefffff
+DATA boundAVX512<>+24(SB)/4, $0xfffffff8
+DATA boundAVX512<>+28(SB)/4, $0x3fefffff
+DATA boundAVX512<>+32(SB)/4, $0xfffffff8
+DATA boundAVX512<>+36(SB)/4, $0x3fefffff
+DATA boundAVX512<>+40(SB)/4, $0xfffffff8
+DATA boundAVX512<>+44(SB)/4, $0x3fefffff
+DATA boundAVX512<>+48(SB)/4, $0xfffffff8
+DATA boundAVX512<>+52(SB)/4, $0x3fefffff
+DATA boundAVX512<>+56(SB)/4, $0xfffffff8
+DATA boundAVX512<>+60(SB)/4, $0x3fefffff
+GLOBL boundAVX512<>(SB), RODATA|NOPTR, $64
 
 // func pairsDoublesAVX512(p *byte, a []float64, b []float64, n int) (special uint32)
 TEXT ·pairsDoublesAVX512(SB), NOSPLIT, $0-68
@@ -7207,6 +7479,1173 @@ beyondAVX512_done:
 // func beyondFloatsAVX512(src []float32, n int, most uint32) (count uint64)
 TEXT ·beyondFloatsAVX512(SB), NOSPLIT, $0-48
 	JMP ·beyondAVX512(SB)
+
+// func pairsCodesVNNI(p *byte, a []byte, b []byte, n int) (special uint32)
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, AVX512VBMI, AVX512VL, MMX+, POPCNT
+TEXT ·pairsCodesVNNI(SB), NOSPLIT, $0-68
+	MOVQ         p+0(FP), AX
+	MOVQ         a_base+8(FP), CX
+	MOVQ         b_base+32(FP), DX
+	MOVQ         n+56(FP), BX
+	VMOVUPD      (AX), Z2
+	VMOVUPD      64(AX), Z3
+	VMOVUPD      128(AX), Z4
+	VMOVUPD      192(AX), Z5
+	VMOVUPD      256(AX), Z6
+	VMOVUPD      320(AX), Z7
+	VMOVUPD      384(AX), Z8
+	VMOVUPD      448(AX), Z9
+	VMOVDQU32    evenAVX512<>+0(SB), Z1
+	VMOVAPD      Z2, Z0
+	VPERMT2PD    Z3, Z1, Z0
+	VMOVDQU32    oddAVX512<>+0(SB), Z10
+	VMOVAPD      Z2, Z1
+	VPERMT2PD    Z3, Z10, Z1
+	VMOVAPD      Z0, Z2
+	VMOVAPD      Z1, Z3
+	VMOVDQU32    evenAVX512<>+0(SB), Z1
+	VMOVAPD      Z4, Z0
+	VPERMT2PD    Z5, Z1, Z0
+	VMOVDQU32    oddAVX512<>+0(SB), Z10
+	VMOVAPD      Z4, Z1
+	VPERMT2PD    Z5, Z10, Z1
+	VMOVAPD      Z0, Z4
+	VMOVAPD      Z1, Z5
+	VMOVDQU32    evenAVX512<>+0(SB), Z1
+	VMOVAPD      Z6, Z0
+	VPERMT2PD    Z7, Z1, Z0
+	VMOVDQU32    oddAVX512<>+0(SB), Z10
+	VMOVAPD      Z6, Z1
+	VPERMT2PD    Z7, Z10, Z1
+	VMOVAPD      Z0, Z6
+	VMOVAPD      Z1, Z7
+	VMOVDQU32    evenAVX512<>+0(SB), Z1
+	VMOVAPD      Z8, Z0
+	VPERMT2PD    Z9, Z1, Z0
+	VMOVDQU32    oddAVX512<>+0(SB), Z10
+	VMOVAPD      Z8, Z1
+	VPERMT2PD    Z9, Z10, Z1
+	VMOVAPD      Z0, Z8
+	VMOVAPD      Z1, Z9
+	VMOVUPD      512(AX), Z1
+	VBROADCASTSS 832(AX), Z0
+	MOVQ         768(AX), SI
+	MOVQ         776(AX), DI
+	MOVQ         840(AX), R8
+	VMOVDQU32    (R8), Z10
+	VMOVDQU32    128(R8), Z11
+	VMOVDQU32    spreadAVX512<>+0(SB), Z12
+	SHRQ         $0x06, BX
+	JZ           pairsCodesVNNI_done
+
+pairsCodesVNNI_loop:
+	PREFETCHT0         8192(CX)
+	PREFETCHT0         8192(DX)
+	VPERMQ             (CX), Z12, Z13
+	VMOVDQA64          Z13, Z14
+	VMOVDQA64          Z13, Z15
+	VPERMI2B           64(R8), Z10, Z14
+	VPERMI2B           192(R8), Z11, Z15
+	VPTERNLOGD         $0xf8, sign8AVX512<>+0(SB), Z13, Z15
+	VPUNPCKLBW         Z15, Z14, Z13
+	VPUNPCKHBW         Z15, Z14, Z14
+	VPERMQ             (DX), Z12, Z15
+	VMOVDQA64          Z15, Z21
+	VMOVDQA64          Z15, Z22
+	VPERMI2B           64(R8), Z10, Z21
+	VPERMI2B           192(R8), Z11, Z22
+	VPTERNLOGD         $0xf8, sign8AVX512<>+0(SB), Z15, Z22
+	VPUNPCKLBW         Z22, Z21, Z15
+	VPUNPCKHBW         Z22, Z21, Z21
+	VPSLLD             $0x10, Z13, Z22
+	VPSLLD             $0x10, Z15, Z23
+	VSUBPS             Z23, Z22, Z24
+	VPTESTMD           magnitudeAVX512<>+0(SB), Z24, K1
+	VEXTRACTF64X4      $0x01, Z22, Y26
+	VCVTPS2PD          Y22, Z25
+	VCVTPS2PD          Y26, Z26
+	VEXTRACTF64X4      $0x01, Z23, Y28
+	VCVTPS2PD          Y23, Z27
+	VCVTPS2PD          Y28, Z28
+	VFMADD231PD        Z25, Z25, Z6
+	VFMADD231PD        Z27, Z27, Z8
+	VFMADD231PD        Z25, Z27, Z4
+	VFMADD231PD        Z26, Z26, Z6
+	VFMADD231PD        Z28, Z28, Z8
+	VFMADD231PD        Z26, Z28, Z4
+	KMOVW              K1, R9
+	TESTL              R9, R9
+	JZ                 pairsCodesVNNI_a_same
+	POPCNTL            R9, R9
+	ADDQ               R9, SI
+	VSUBPD             Z27, Z25, Z29
+	VRANGEPD           $0x0b, Z29, Z1, Z1
+	VMULPD             Z29, Z29, Z29
+	VADDPD             Z29, Z2, Z2
+	VSUBPD             Z28, Z26, Z29
+	VRANGEPD           $0x0b, Z29, Z1, Z1
+	VMULPD             Z29, Z29, Z29
+	VADDPD             Z29, Z2, Z2
+	VRANGEPS           $0x0b, Z22, Z23, Z22
+	VPANDD             magnitudeAVX512<>+0(SB), Z23, Z23
+	VPANDD             magnitudeAVX512<>+0(SB), Z24, Z24
+	VBROADCASTSS       820(AX), Z29
+	VBROADCASTSS       828(AX), Z30
+	VBROADCASTSS       816(AX), Z31
+	VFMADD231PS.RD_SAE Z31, Z23, Z29
+	VBROADCASTSS       824(AX), Z31
+	VFMADD231PS.RU_SAE Z31, Z23, Z30
+	VMULPS.RD_SAE      Z0, Z22, Z22
+	VCMPPS             $0x06, Z29, Z24, K1, K1
+	VCMPPS             $0x0e, Z30, Z24, K2
+	VCMPPS             $0x0e, Z22, Z24, K3
+	KXORW              K1, K2, K1
+	KORTESTW           K1, K3
+	JNZ                pairsCodesVNNI_a_unsure
+
+pairsCodesVNNI_a_sure:
+	KMOVW   K2, R9
+	POPCNTL R9, R9
+	ADDQ    R9, DI
+
+pairsCodesVNNI_a_same:
+	VPANDD             upper16AVX512<>+0(SB), Z13, Z13
+	VPANDD             upper16AVX512<>+0(SB), Z15, Z15
+	VSUBPS             Z15, Z13, Z22
+	VPTESTMD           magnitudeAVX512<>+0(SB), Z22, K1
+	VEXTRACTF64X4      $0x01, Z13, Y24
+	VCVTPS2PD          Y13, Z23
+	VCVTPS2PD          Y24, Z24
+	VEXTRACTF64X4      $0x01, Z15, Y26
+	VCVTPS2PD          Y15, Z25
+	VCVTPS2PD          Y26, Z26
+	VFMADD231PD        Z23, Z23, Z7
+	VFMADD231PD        Z25, Z25, Z9
+	VFMADD231PD        Z23, Z25, Z5
+	VFMADD231PD        Z24, Z24, Z7
+	VFMADD231PD        Z26, Z26, Z9
+	VFMADD231PD        Z24, Z26, Z5
+	KMOVW              K1, R9
+	TESTL              R9, R9
+	JZ                 pairsCodesVNNI_b_same
+	POPCNTL            R9, R9
+	ADDQ               R9, SI
+	VSUBPD             Z25, Z23, Z27
+	VRANGEPD           $0x0b, Z27, Z1, Z1
+	VMULPD             Z27, Z27, Z27
+	VADDPD             Z27, Z3, Z3
+	VSUBPD             Z26, Z24, Z27
+	VRANGEPD           $0x0b, Z27, Z1, Z1
+	VMULPD             Z27, Z27, Z27
+	VADDPD             Z27, Z3, Z3
+	VRANGEPS           $0x0b, Z13, Z15, Z13
+	VPANDD             magnitudeAVX512<>+0(SB), Z15, Z15
+	VPANDD             magnitudeAVX512<>+0(SB), Z22, Z22
+	VBROADCASTSS       820(AX), Z27
+	VBROADCASTSS       828(AX), Z28
+	VBROADCASTSS       816(AX), Z29
+	VFMADD231PS.RD_SAE Z29, Z15, Z27
+	VBROADCASTSS       824(AX), Z29
+	VFMADD231PS.RU_SAE Z29, Z15, Z28
+	VMULPS.RD_SAE      Z0, Z13, Z13
+	VCMPPS             $0x06, Z27, Z22, K1, K1
+	VCMPPS             $0x0e, Z28, Z22, K2
+	VCMPPS             $0x0e, Z13, Z22, K3
+	KXORW              K1, K2, K1
+	KORTESTW           K1, K3
+	JNZ                pairsCodesVNNI_b_unsure
+
+pairsCodesVNNI_b_sure:
+	KMOVW   K2, R9
+	POPCNTL R9, R9
+	ADDQ    R9, DI
+
+pairsCodesVNNI_b_same:
+	VPSLLD             $0x10, Z14, Z13
+	VPSLLD             $0x10, Z21, Z15
+	VSUBPS             Z15, Z13, Z22
+	VPTESTMD           magnitudeAVX512<>+0(SB), Z22, K1
+	VEXTRACTF64X4      $0x01, Z13, Y24
+	VCVTPS2PD          Y13, Z23
+	VCVTPS2PD          Y24, Z24
+	VEXTRACTF64X4      $0x01, Z15, Y26
+	VCVTPS2PD          Y15, Z25
+	VCVTPS2PD          Y26, Z26
+	VFMADD231PD        Z23, Z23, Z6
+	VFMADD231PD        Z25, Z25, Z8
+	VFMADD231PD        Z23, Z25, Z4
+	VFMADD231PD        Z24, Z24, Z6
+	VFMADD231PD        Z26, Z26, Z8
+	VFMADD231PD        Z24, Z26, Z4
+	KMOVW              K1, R9
+	TESTL              R9, R9
+	JZ                 pairsCodesVNNI_c_same
+	POPCNTL            R9, R9
+	ADDQ               R9, SI
+	VSUBPD             Z25, Z23, Z27
+	VRANGEPD           $0x0b, Z27, Z1, Z1
+	VMULPD             Z27, Z27, Z27
+	VADDPD             Z27, Z2, Z2
+	VSUBPD             Z26, Z24, Z27
+	VRANGEPD           $0x0b, Z27, Z1, Z1
+	VMULPD             Z27, Z27, Z27
+	VADDPD             Z27, Z2, Z2
+	VRANGEPS           $0x0b, Z13, Z15, Z13
+	VPANDD             magnitudeAVX512<>+0(SB), Z15, Z15
+	VPANDD             magnitudeAVX512<>+0(SB), Z22, Z22
+	VBROADCASTSS       820(AX), Z27
+	VBROADCASTSS       828(AX), Z28
+	VBROADCASTSS       816(AX), Z29
+	VFMADD231PS.RD_SAE Z29, Z15, Z27
+	VBROADCASTSS       824(AX), Z29
+	VFMADD231PS.RU_SAE Z29, Z15, Z28
+	VMULPS.RD_SAE      Z0, Z13, Z13
+	VCMPPS             $0x06, Z27, Z22, K1, K1
+	VCMPPS             $0x0e, Z28, Z22, K2
+	VCMPPS             $0x0e, Z13, Z22, K3
+	KXORW              K1, K2, K1
+	KORTESTW           K1, K3
+	JNZ                pairsCodesVNNI_c_unsure
+
+pairsCodesVNNI_c_sure:
+	KMOVW   K2, R9
+	POPCNTL R9, R9
+	ADDQ    R9, DI
+
+pairsCodesVNNI_c_same:
+	VPANDD             upper16AVX512<>+0(SB), Z14, Z13
+	VPANDD             upper16AVX512<>+0(SB), Z21, Z14
+	VSUBPS             Z14, Z13, Z15
+	VPTESTMD           magnitudeAVX512<>+0(SB), Z15, K1
+	VEXTRACTF64X4      $0x01, Z13, Y22
+	VCVTPS2PD          Y13, Z21
+	VCVTPS2PD          Y22, Z22
+	VEXTRACTF64X4      $0x01, Z14, Y24
+	VCVTPS2PD          Y14, Z23
+	VCVTPS2PD          Y24, Z24
+	VFMADD231PD        Z21, Z21, Z7
+	VFMADD231PD        Z23, Z23, Z9
+	VFMADD231PD        Z21, Z23, Z5
+	VFMADD231PD        Z22, Z22, Z7
+	VFMADD231PD        Z24, Z24, Z9
+	VFMADD231PD        Z22, Z24, Z5
+	KMOVW              K1, R9
+	TESTL              R9, R9
+	JZ                 pairsCodesVNNI_d_same
+	POPCNTL            R9, R9
+	ADDQ               R9, SI
+	VSUBPD             Z23, Z21, Z25
+	VRANGEPD           $0x0b, Z25, Z1, Z1
+	VMULPD             Z25, Z25, Z25
+	VADDPD             Z25, Z3, Z3
+	VSUBPD             Z24, Z22, Z25
+	VRANGEPD           $0x0b, Z25, Z1, Z1
+	VMULPD             Z25, Z25, Z25
+	VADDPD             Z25, Z3, Z3
+	VRANGEPS           $0x0b, Z13, Z14, Z13
+	VPANDD             magnitudeAVX512<>+0(SB), Z14, Z14
+	VPANDD             magnitudeAVX512<>+0(SB), Z15, Z15
+	VBROADCASTSS       820(AX), Z25
+	VBROADCASTSS       828(AX), Z26
+	VBROADCASTSS       816(AX), Z27
+	VFMADD231PS.RD_SAE Z27, Z14, Z25
+	VBROADCASTSS       824(AX), Z27
+	VFMADD231PS.RU_SAE Z27, Z14, Z26
+	VMULPS.RD_SAE      Z0, Z13, Z13
+	VCMPPS             $0x06, Z25, Z15, K1, K1
+	VCMPPS             $0x0e, Z26, Z15, K2
+	VCMPPS             $0x0e, Z13, Z15, K3
+	KXORW              K1, K2, K1
+	KORTESTW           K1, K3
+	JNZ                pairsCodesVNNI_d_unsure
+
+pairsCodesVNNI_d_sure:
+	KMOVW   K2, R9
+	POPCNTL R9, R9
+	ADDQ    R9, DI
+
+pairsCodesVNNI_d_same:
+	ADDQ $0x40, CX
+	ADDQ $0x40, DX
+	DECQ BX
+	JNZ  pairsCodesVNNI_loop
+
+pairsCodesVNNI_done:
+	VMOVDQU32 lowerAVX512<>+0(SB), Z10
+	VMOVAPD   Z2, Z0
+	VPERMT2PD Z3, Z10, Z0
+	VMOVDQU32 upperAVX512<>+0(SB), Z11
+	VMOVAPD   Z2, Z10
+	VPERMT2PD Z3, Z11, Z10
+	VMOVAPD   Z0, Z2
+	VMOVAPD   Z10, Z3
+	VMOVDQU32 lowerAVX512<>+0(SB), Z10
+	VMOVAPD   Z4, Z0
+	VPERMT2PD Z5, Z10, Z0
+	VMOVDQU32 upperAVX512<>+0(SB), Z11
+	VMOVAPD   Z4, Z10
+	VPERMT2PD Z5, Z11, Z10
+	VMOVAPD   Z0, Z4
+	VMOVAPD   Z10, Z5
+	VMOVDQU32 lowerAVX512<>+0(SB), Z10
+	VMOVAPD   Z6, Z0
+	VPERMT2PD Z7, Z10, Z0
+	VMOVDQU32 upperAVX512<>+0(SB), Z11
+	VMOVAPD   Z6, Z10
+	VPERMT2PD Z7, Z11, Z10
+	VMOVAPD   Z0, Z6
+	VMOVAPD   Z10, Z7
+	VMOVDQU32 lowerAVX512<>+0(SB), Z10
+	VMOVAPD   Z8, Z0
+	VPERMT2PD Z9, Z10, Z0
+	VMOVDQU32 upperAVX512<>+0(SB), Z11
+	VMOVAPD   Z8, Z10
+	VPERMT2PD Z9, Z11, Z10
+	VMOVAPD   Z0, Z8
+	VMOVAPD   Z10, Z9
+	VPXORD    Z16, Z16, Z16
+	VMOVUPD   Z2, (AX)
+	VMOVUPD   Z3, 64(AX)
+	VMOVUPD   Z4, 128(AX)
+	VMOVUPD   Z5, 192(AX)
+	VMOVUPD   Z6, 256(AX)
+	VSUBPD    Z6, Z6, Z0
+	VADDPD    Z0, Z16, Z16
+	VMOVUPD   Z7, 320(AX)
+	VSUBPD    Z7, Z7, Z0
+	VADDPD    Z0, Z16, Z16
+	VMOVUPD   Z8, 384(AX)
+	VSUBPD    Z8, Z8, Z0
+	VADDPD    Z0, Z16, Z16
+	VMOVUPD   Z9, 448(AX)
+	VSUBPD    Z9, Z9, Z0
+	VADDPD    Z0, Z16, Z16
+	VMOVUPD   Z1, 512(AX)
+	MOVQ      SI, 768(AX)
+	MOVQ      DI, 776(AX)
+	VCMPPD    $0x03, Z16, Z16, K1
+	KMOVW     K1, AX
+	MOVL      AX, special+64(FP)
+	VZEROUPPER
+	RET
+
+pairsCodesVNNI_a_unsure:
+	VPXORD           Z17, Z17, Z17
+	VSUBPD           Z27, Z25, Z22
+	VPANDQ           magnitude64AVX512<>+0(SB), Z22, Z22
+	VPANDQ           magnitude64AVX512<>+0(SB), Z27, Z23
+	VBROADCASTSD     784(AX), Z24
+	VMULPD           Z24, Z23, Z23
+	VBROADCASTSD     792(AX), Z24
+	VADDPD           Z24, Z23, Z23
+	VPTESTMQ         Z22, Z22, K1
+	VCMPPD           $0x06, Z23, Z22, K1, K2
+	VRANGEPD         $0x0b, Z25, Z27, Z23
+	VDIVPD.Z         Z23, Z22, K1, Z22
+	VMAXPD           Z22, Z17, Z17
+	VSUBPD           Z28, Z26, Z22
+	VPANDQ           magnitude64AVX512<>+0(SB), Z22, Z22
+	VPANDQ           magnitude64AVX512<>+0(SB), Z28, Z23
+	VBROADCASTSD     784(AX), Z24
+	VMULPD           Z24, Z23, Z23
+	VBROADCASTSD     792(AX), Z24
+	VADDPD           Z24, Z23, Z23
+	VPTESTMQ         Z22, Z22, K1
+	VCMPPD           $0x06, Z23, Z22, K1, K3
+	VRANGEPD         $0x0b, Z26, Z28, Z23
+	VDIVPD.Z         Z23, Z22, K1, Z22
+	VMAXPD           Z22, Z17, Z17
+	KUNPCKBW         K2, K3, K2
+	VMAXPD           640(AX), Z17, Z22
+	VMOVUPD          Z22, 640(AX)
+	VEXTRACTF64X4    $0x01, Z17, Y22
+	VMAXPD           Y22, Y17, Y17
+	VEXTRACTF64X2    $0x01, Y17, X22
+	VMAXPD           X22, X17, X17
+	VPERMILPD        $0x01, X17, X22
+	VMAXPD           X22, X17, X17
+	VBROADCASTSD     X17, Z17
+	VBROADCASTSD     narrowBoundAVX512<>+0(SB), Z22
+	VMULPD           Z22, Z17, Z17
+	VCVTPD2PS.RD_SAE Z17, Y22
+	VBROADCASTSS     X22, Z22
+	VMAXPS           Z22, Z0, Z0
+	JMP              pairsCodesVNNI_a_sure
+
+pairsCodesVNNI_b_unsure:
+	VPXORD           Z18, Z18, Z18
+	VSUBPD           Z25, Z23, Z13
+	VPANDQ           magnitude64AVX512<>+0(SB), Z13, Z13
+	VPANDQ           magnitude64AVX512<>+0(SB), Z25, Z15
+	VBROADCASTSD     784(AX), Z22
+	VMULPD           Z22, Z15, Z15
+	VBROADCASTSD     792(AX), Z22
+	VADDPD           Z22, Z15, Z15
+	VPTESTMQ         Z13, Z13, K1
+	VCMPPD           $0x06, Z15, Z13, K1, K2
+	VRANGEPD         $0x0b, Z23, Z25, Z15
+	VDIVPD.Z         Z15, Z13, K1, Z13
+	VMAXPD           Z13, Z18, Z18
+	VSUBPD           Z26, Z24, Z13
+	VPANDQ           magnitude64AVX512<>+0(SB), Z13, Z13
+	VPANDQ           magnitude64AVX512<>+0(SB), Z26, Z15
+	VBROADCASTSD     784(AX), Z22
+	VMULPD           Z22, Z15, Z15
+	VBROADCASTSD     792(AX), Z22
+	VADDPD           Z22, Z15, Z15
+	VPTESTMQ         Z13, Z13, K1
+	VCMPPD           $0x06, Z15, Z13, K1, K3
+	VRANGEPD         $0x0b, Z24, Z26, Z15
+	VDIVPD.Z         Z15, Z13, K1, Z13
+	VMAXPD           Z13, Z18, Z18
+	KUNPCKBW         K2, K3, K2
+	VMAXPD           640(AX), Z18, Z13
+	VMOVUPD          Z13, 640(AX)
+	VEXTRACTF64X4    $0x01, Z18, Y13
+	VMAXPD           Y13, Y18, Y18
+	VEXTRACTF64X2    $0x01, Y18, X13
+	VMAXPD           X13, X18, X18
+	VPERMILPD        $0x01, X18, X13
+	VMAXPD           X13, X18, X18
+	VBROADCASTSD     X18, Z18
+	VBROADCASTSD     narrowBoundAVX512<>+0(SB), Z13
+	VMULPD           Z13, Z18, Z18
+	VCVTPD2PS.RD_SAE Z18, Y13
+	VBROADCASTSS     X13, Z13
+	VMAXPS           Z13, Z0, Z0
+	JMP              pairsCodesVNNI_b_sure
+
+pairsCodesVNNI_c_unsure:
+	VPXORD           Z19, Z19, Z19
+	VSUBPD           Z25, Z23, Z13
+	VPANDQ           magnitude64AVX512<>+0(SB), Z13, Z13
+	VPANDQ           magnitude64AVX512<>+0(SB), Z25, Z15
+	VBROADCASTSD     784(AX), Z22
+	VMULPD           Z22, Z15, Z15
+	VBROADCASTSD     792(AX), Z22
+	VADDPD           Z22, Z15, Z15
+	VPTESTMQ         Z13, Z13, K1
+	VCMPPD           $0x06, Z15, Z13, K1, K2
+	VRANGEPD         $0x0b, Z23, Z25, Z15
+	VDIVPD.Z         Z15, Z13, K1, Z13
+	VMAXPD           Z13, Z19, Z19
+	VSUBPD           Z26, Z24, Z13
+	VPANDQ           magnitude64AVX512<>+0(SB), Z13, Z13
+	VPANDQ           magnitude64AVX512<>+0(SB), Z26, Z15
+	VBROADCASTSD     784(AX), Z22
+	VMULPD           Z22, Z15, Z15
+	VBROADCASTSD     792(AX), Z22
+	VADDPD           Z22, Z15, Z15
+	VPTESTMQ         Z13, Z13, K1
+	VCMPPD           $0x06, Z15, Z13, K1, K3
+	VRANGEPD         $0x0b, Z24, Z26, Z15
+	VDIVPD.Z         Z15, Z13, K1, Z13
+	VMAXPD           Z13, Z19, Z19
+	KUNPCKBW         K2, K3, K2
+	VMAXPD           640(AX), Z19, Z13
+	VMOVUPD          Z13, 640(AX)
+	VEXTRACTF64X4    $0x01, Z19, Y13
+	VMAXPD           Y13, Y19, Y19
+	VEXTRACTF64X2    $0x01, Y19, X13
+	VMAXPD           X13, X19, X19
+	VPERMILPD        $0x01, X19, X13
+	VMAXPD           X13, X19, X19
+	VBROADCASTSD     X19, Z19
+	VBROADCASTSD     narrowBoundAVX512<>+0(SB), Z13
+	VMULPD           Z13, Z19, Z19
+	VCVTPD2PS.RD_SAE Z19, Y13
+	VBROADCASTSS     X13, Z13
+	VMAXPS           Z13, Z0, Z0
+	JMP              pairsCodesVNNI_c_sure
+
+pairsCodesVNNI_d_unsure:
+	VPXORD           Z20, Z20, Z20
+	VSUBPD           Z23, Z21, Z13
+	VPANDQ           magnitude64AVX512<>+0(SB), Z13, Z13
+	VPANDQ           magnitude64AVX512<>+0(SB), Z23, Z14
+	VBROADCASTSD     784(AX), Z15
+	VMULPD           Z15, Z14, Z14
+	VBROADCASTSD     792(AX), Z15
+	VADDPD           Z15, Z14, Z14
+	VPTESTMQ         Z13, Z13, K1
+	VCMPPD           $0x06, Z14, Z13, K1, K2
+	VRANGEPD         $0x0b, Z21, Z23, Z14
+	VDIVPD.Z         Z14, Z13, K1, Z13
+	VMAXPD           Z13, Z20, Z20
+	VSUBPD           Z24, Z22, Z13
+	VPANDQ           magnitude64AVX512<>+0(SB), Z13, Z13
+	VPANDQ           magnitude64AVX512<>+0(SB), Z24, Z14
+	VBROADCASTSD     784(AX), Z15
+	VMULPD           Z15, Z14, Z14
+	VBROADCASTSD     792(AX), Z15
+	VADDPD           Z15, Z14, Z14
+	VPTESTMQ         Z13, Z13, K1
+	VCMPPD           $0x06, Z14, Z13, K1, K3
+	VRANGEPD         $0x0b, Z22, Z24, Z14
+	VDIVPD.Z         Z14, Z13, K1, Z13
+	VMAXPD           Z13, Z20, Z20
+	KUNPCKBW         K2, K3, K2
+	VMAXPD           640(AX), Z20, Z13
+	VMOVUPD          Z13, 640(AX)
+	VEXTRACTF64X4    $0x01, Z20, Y13
+	VMAXPD           Y13, Y20, Y20
+	VEXTRACTF64X2    $0x01, Y20, X13
+	VMAXPD           X13, X20, X20
+	VPERMILPD        $0x01, X20, X13
+	VMAXPD           X13, X20, X20
+	VBROADCASTSD     X20, Z20
+	VBROADCASTSD     narrowBoundAVX512<>+0(SB), Z13
+	VMULPD           Z13, Z20, Z20
+	VCVTPD2PS.RD_SAE Z20, Y13
+	VBROADCASTSS     X13, Z13
+	VMAXPS           Z13, Z0, Z0
+	JMP              pairsCodesVNNI_d_sure
+
+DATA spreadAVX512<>+0(SB)/4, $0x00000000
+DATA spreadAVX512<>+4(SB)/4, $0x00000000
+DATA spreadAVX512<>+8(SB)/4, $0x00000004
+DATA spreadAVX512<>+12(SB)/4, $0x00000000
+DATA spreadAVX512<>+16(SB)/4, $0x00000001
+DATA spreadAVX512<>+20(SB)/4, $0x00000000
+DATA spreadAVX512<>+24(SB)/4, $0x00000005
+DATA spreadAVX512<>+28(SB)/4, $0x00000000
+DATA spreadAVX512<>+32(SB)/4, $0x00000002
+DATA spreadAVX512<>+36(SB)/4, $0x00000000
+DATA spreadAVX512<>+40(SB)/4, $0x00000006
+DATA spreadAVX512<>+44(SB)/4, $0x00000000
+DATA spreadAVX512<>+48(SB)/4, $0x00000003
+DATA spreadAVX512<>+52(SB)/4, $0x00000000
+DATA spreadAVX512<>+56(SB)/4, $0x00000007
+DATA spreadAVX512<>+60(SB)/4, $0x00000000
+GLOBL spreadAVX512<>(SB), RODATA|NOPTR, $64
+
+DATA sign8AVX512<>+0(SB)/4, $0x80808080
+DATA sign8AVX512<>+4(SB)/4, $0x80808080
+DATA sign8AVX512<>+8(SB)/4, $0x80808080
+DATA sign8AVX512<>+12(SB)/4, $0x80808080
+DATA sign8AVX512<>+16(SB)/4, $0x80808080
+DATA sign8AVX512<>+20(SB)/4, $0x80808080
+DATA sign8AVX512<>+24(SB)/4, $0x80808080
+DATA sign8AVX512<>+28(SB)/4, $0x80808080
+DATA sign8AVX512<>+32(SB)/4, $0x80808080
+DATA sign8AVX512<>+36(SB)/4, $0x80808080
+DATA sign8AVX512<>+40(SB)/4, $0x80808080
+DATA sign8AVX512<>+44(SB)/4, $0x80808080
+DATA sign8AVX512<>+48(SB)/4, $0x80808080
+DATA sign8AVX512<>+52(SB)/4, $0x80808080
+DATA sign8AVX512<>+56(SB)/4, $0x80808080
+DATA sign8AVX512<>+60(SB)/4, $0x80808080
+GLOBL sign8AVX512<>(SB), RODATA|NOPTR, $64
+
+// func pairsBF16F32AVX512(p *byte, a []byte, b []byte, n int) (special uint32)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, MMX+, POPCNT
+TEXT ·pairsBF16F32AVX512(SB), NOSPLIT, $0-68
+	MOVQ         p+0(FP), AX
+	MOVQ         a_base+8(FP), CX
+	MOVQ         b_base+32(FP), DX
+	MOVQ         n+56(FP), BX
+	VMOVUPD      (AX), Z2
+	VMOVUPD      64(AX), Z3
+	VMOVUPD      128(AX), Z4
+	VMOVUPD      192(AX), Z5
+	VMOVUPD      256(AX), Z6
+	VMOVUPD      320(AX), Z7
+	VMOVUPD      384(AX), Z8
+	VMOVUPD      448(AX), Z9
+	VMOVUPD      512(AX), Z1
+	VBROADCASTSS 832(AX), Z0
+	MOVQ         768(AX), SI
+	MOVQ         776(AX), DI
+	SHRQ         $0x04, BX
+	JZ           pairsBF16F32AVX512_done
+
+pairsBF16F32AVX512_loop:
+	PREFETCHT0         8192(CX)
+	PREFETCHT0         8192(DX)
+	VPMOVZXWD          (CX), Z10
+	VPSLLD             $0x10, Z10, Z10
+	VMOVUPS            (DX), Z11
+	VSUBPS             Z11, Z10, Z12
+	VPTESTMD           magnitudeAVX512<>+0(SB), Z12, K1
+	VEXTRACTF64X4      $0x01, Z10, Y14
+	VCVTPS2PD          Y10, Z13
+	VCVTPS2PD          Y14, Z14
+	VEXTRACTF64X4      $0x01, Z11, Y16
+	VCVTPS2PD          Y11, Z15
+	VCVTPS2PD          Y16, Z16
+	VFMADD231PD        Z13, Z13, Z6
+	VFMADD231PD        Z15, Z15, Z8
+	VFMADD231PD        Z13, Z15, Z4
+	VFMADD231PD        Z14, Z14, Z7
+	VFMADD231PD        Z16, Z16, Z9
+	VFMADD231PD        Z14, Z16, Z5
+	KMOVW              K1, R8
+	TESTL              R8, R8
+	JZ                 pairsBF16F32AVX512_a_same
+	POPCNTL            R8, R8
+	ADDQ               R8, SI
+	VSUBPD             Z15, Z13, Z17
+	VRANGEPD           $0x0b, Z17, Z1, Z1
+	VMULPD             Z17, Z17, Z17
+	VADDPD             Z17, Z2, Z2
+	VSUBPD             Z16, Z14, Z17
+	VRANGEPD           $0x0b, Z17, Z1, Z1
+	VMULPD             Z17, Z17, Z17
+	VADDPD             Z17, Z3, Z3
+	VRANGEPS           $0x0b, Z10, Z11, Z10
+	VPANDD             magnitudeAVX512<>+0(SB), Z11, Z11
+	VPANDD             magnitudeAVX512<>+0(SB), Z12, Z12
+	VBROADCASTSS       820(AX), Z17
+	VBROADCASTSS       828(AX), Z20
+	VBROADCASTSS       816(AX), Z21
+	VFMADD231PS.RD_SAE Z21, Z11, Z17
+	VBROADCASTSS       824(AX), Z21
+	VFMADD231PS.RU_SAE Z21, Z11, Z20
+	VMULPS.RD_SAE      Z0, Z10, Z10
+	VCMPPS             $0x06, Z17, Z12, K1, K1
+	VCMPPS             $0x0e, Z20, Z12, K2
+	VCMPPS             $0x0e, Z10, Z12, K3
+	KXORW              K1, K2, K1
+	KORTESTW           K1, K3
+	JNZ                pairsBF16F32AVX512_a_unsure
+
+pairsBF16F32AVX512_a_sure:
+	KMOVW   K2, R8
+	POPCNTL R8, R8
+	ADDQ    R8, DI
+
+pairsBF16F32AVX512_a_same:
+	ADDQ $0x20, CX
+	ADDQ $0x40, DX
+	DECQ BX
+	JNZ  pairsBF16F32AVX512_loop
+
+pairsBF16F32AVX512_done:
+	VPXORD  Z18, Z18, Z18
+	VMOVUPD Z2, (AX)
+	VMOVUPD Z3, 64(AX)
+	VMOVUPD Z4, 128(AX)
+	VMOVUPD Z5, 192(AX)
+	VMOVUPD Z6, 256(AX)
+	VSUBPD  Z6, Z6, Z0
+	VADDPD  Z0, Z18, Z18
+	VMOVUPD Z7, 320(AX)
+	VSUBPD  Z7, Z7, Z0
+	VADDPD  Z0, Z18, Z18
+	VMOVUPD Z8, 384(AX)
+	VSUBPD  Z8, Z8, Z0
+	VADDPD  Z0, Z18, Z18
+	VMOVUPD Z9, 448(AX)
+	VSUBPD  Z9, Z9, Z0
+	VADDPD  Z0, Z18, Z18
+	VMOVUPD Z1, 512(AX)
+	MOVQ    SI, 768(AX)
+	MOVQ    DI, 776(AX)
+	VCMPPD  $0x03, Z18, Z18, K1
+	KMOVW   K1, AX
+	MOVL    AX, special+64(FP)
+	VZEROUPPER
+	RET
+
+pairsBF16F32AVX512_a_unsure:
+	VPXORD           Z19, Z19, Z19
+	VSUBPD           Z15, Z13, Z10
+	VPANDQ           magnitude64AVX512<>+0(SB), Z10, Z10
+	VPANDQ           magnitude64AVX512<>+0(SB), Z15, Z11
+	VBROADCASTSD     784(AX), Z12
+	VMULPD           Z12, Z11, Z11
+	VBROADCASTSD     792(AX), Z12
+	VADDPD           Z12, Z11, Z11
+	VPTESTMQ         Z10, Z10, K1
+	VCMPPD           $0x06, Z11, Z10, K1, K2
+	VRANGEPD         $0x0b, Z13, Z15, Z11
+	VDIVPD.Z         Z11, Z10, K1, Z10
+	VMAXPD           Z10, Z19, Z19
+	VSUBPD           Z16, Z14, Z10
+	VPANDQ           magnitude64AVX512<>+0(SB), Z10, Z10
+	VPANDQ           magnitude64AVX512<>+0(SB), Z16, Z11
+	VBROADCASTSD     784(AX), Z12
+	VMULPD           Z12, Z11, Z11
+	VBROADCASTSD     792(AX), Z12
+	VADDPD           Z12, Z11, Z11
+	VPTESTMQ         Z10, Z10, K1
+	VCMPPD           $0x06, Z11, Z10, K1, K3
+	VRANGEPD         $0x0b, Z14, Z16, Z11
+	VDIVPD.Z         Z11, Z10, K1, Z10
+	VMAXPD           Z10, Z19, Z19
+	KUNPCKBW         K2, K3, K2
+	VMAXPD           640(AX), Z19, Z10
+	VMOVUPD          Z10, 640(AX)
+	VEXTRACTF64X4    $0x01, Z19, Y10
+	VMAXPD           Y10, Y19, Y19
+	VEXTRACTF64X2    $0x01, Y19, X10
+	VMAXPD           X10, X19, X19
+	VPERMILPD        $0x01, X19, X10
+	VMAXPD           X10, X19, X19
+	VBROADCASTSD     X19, Z19
+	VBROADCASTSD     narrowBoundAVX512<>+0(SB), Z10
+	VMULPD           Z10, Z19, Z19
+	VCVTPD2PS.RD_SAE Z19, Y10
+	VBROADCASTSS     X10, Z10
+	VMAXPS           Z10, Z0, Z0
+	JMP              pairsBF16F32AVX512_a_sure
+
+// func pairsF32BF16AVX512(p *byte, a []byte, b []byte, n int) (special uint32)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, MMX+, POPCNT
+TEXT ·pairsF32BF16AVX512(SB), NOSPLIT, $0-68
+	MOVQ         p+0(FP), AX
+	MOVQ         a_base+8(FP), CX
+	MOVQ         b_base+32(FP), DX
+	MOVQ         n+56(FP), BX
+	VMOVUPD      (AX), Z2
+	VMOVUPD      64(AX), Z3
+	VMOVUPD      128(AX), Z4
+	VMOVUPD      192(AX), Z5
+	VMOVUPD      256(AX), Z6
+	VMOVUPD      320(AX), Z7
+	VMOVUPD      384(AX), Z8
+	VMOVUPD      448(AX), Z9
+	VMOVUPD      512(AX), Z1
+	VBROADCASTSS 832(AX), Z0
+	MOVQ         768(AX), SI
+	MOVQ         776(AX), DI
+	SHRQ         $0x04, BX
+	JZ           pairsF32BF16AVX512_done
+
+pairsF32BF16AVX512_loop:
+	PREFETCHT0         8192(CX)
+	PREFETCHT0         8192(DX)
+	VMOVUPS            (CX), Z10
+	VPMOVZXWD          (DX), Z11
+	VPSLLD             $0x10, Z11, Z11
+	VSUBPS             Z11, Z10, Z12
+	VPTESTMD           magnitudeAVX512<>+0(SB), Z12, K1
+	VEXTRACTF64X4      $0x01, Z10, Y14
+	VCVTPS2PD          Y10, Z13
+	VCVTPS2PD          Y14, Z14
+	VEXTRACTF64X4      $0x01, Z11, Y16
+	VCVTPS2PD          Y11, Z15
+	VCVTPS2PD          Y16, Z16
+	VFMADD231PD        Z13, Z13, Z6
+	VFMADD231PD        Z15, Z15, Z8
+	VFMADD231PD        Z13, Z15, Z4
+	VFMADD231PD        Z14, Z14, Z7
+	VFMADD231PD        Z16, Z16, Z9
+	VFMADD231PD        Z14, Z16, Z5
+	KMOVW              K1, R8
+	TESTL              R8, R8
+	JZ                 pairsF32BF16AVX512_a_same
+	POPCNTL            R8, R8
+	ADDQ               R8, SI
+	VSUBPD             Z15, Z13, Z17
+	VRANGEPD           $0x0b, Z17, Z1, Z1
+	VMULPD             Z17, Z17, Z17
+	VADDPD             Z17, Z2, Z2
+	VSUBPD             Z16, Z14, Z17
+	VRANGEPD           $0x0b, Z17, Z1, Z1
+	VMULPD             Z17, Z17, Z17
+	VADDPD             Z17, Z3, Z3
+	VRANGEPS           $0x0b, Z10, Z11, Z10
+	VPANDD             magnitudeAVX512<>+0(SB), Z11, Z11
+	VPANDD             magnitudeAVX512<>+0(SB), Z12, Z12
+	VBROADCASTSS       820(AX), Z17
+	VBROADCASTSS       828(AX), Z20
+	VBROADCASTSS       816(AX), Z21
+	VFMADD231PS.RD_SAE Z21, Z11, Z17
+	VBROADCASTSS       824(AX), Z21
+	VFMADD231PS.RU_SAE Z21, Z11, Z20
+	VMULPS.RD_SAE      Z0, Z10, Z10
+	VCMPPS             $0x06, Z17, Z12, K1, K1
+	VCMPPS             $0x0e, Z20, Z12, K2
+	VCMPPS             $0x0e, Z10, Z12, K3
+	KXORW              K1, K2, K1
+	KORTESTW           K1, K3
+	JNZ                pairsF32BF16AVX512_a_unsure
+
+pairsF32BF16AVX512_a_sure:
+	KMOVW   K2, R8
+	POPCNTL R8, R8
+	ADDQ    R8, DI
+
+pairsF32BF16AVX512_a_same:
+	ADDQ $0x40, CX
+	ADDQ $0x20, DX
+	DECQ BX
+	JNZ  pairsF32BF16AVX512_loop
+
+pairsF32BF16AVX512_done:
+	VPXORD  Z18, Z18, Z18
+	VMOVUPD Z2, (AX)
+	VMOVUPD Z3, 64(AX)
+	VMOVUPD Z4, 128(AX)
+	VMOVUPD Z5, 192(AX)
+	VMOVUPD Z6, 256(AX)
+	VSUBPD  Z6, Z6, Z0
+	VADDPD  Z0, Z18, Z18
+	VMOVUPD Z7, 320(AX)
+	VSUBPD  Z7, Z7, Z0
+	VADDPD  Z0, Z18, Z18
+	VMOVUPD Z8, 384(AX)
+	VSUBPD  Z8, Z8, Z0
+	VADDPD  Z0, Z18, Z18
+	VMOVUPD Z9, 448(AX)
+	VSUBPD  Z9, Z9, Z0
+	VADDPD  Z0, Z18, Z18
+	VMOVUPD Z1, 512(AX)
+	MOVQ    SI, 768(AX)
+	MOVQ    DI, 776(AX)
+	VCMPPD  $0x03, Z18, Z18, K1
+	KMOVW   K1, AX
+	MOVL    AX, special+64(FP)
+	VZEROUPPER
+	RET
+
+pairsF32BF16AVX512_a_unsure:
+	VPXORD           Z19, Z19, Z19
+	VSUBPD           Z15, Z13, Z10
+	VPANDQ           magnitude64AVX512<>+0(SB), Z10, Z10
+	VPANDQ           magnitude64AVX512<>+0(SB), Z15, Z11
+	VBROADCASTSD     784(AX), Z12
+	VMULPD           Z12, Z11, Z11
+	VBROADCASTSD     792(AX), Z12
+	VADDPD           Z12, Z11, Z11
+	VPTESTMQ         Z10, Z10, K1
+	VCMPPD           $0x06, Z11, Z10, K1, K2
+	VRANGEPD         $0x0b, Z13, Z15, Z11
+	VDIVPD.Z         Z11, Z10, K1, Z10
+	VMAXPD           Z10, Z19, Z19
+	VSUBPD           Z16, Z14, Z10
+	VPANDQ           magnitude64AVX512<>+0(SB), Z10, Z10
+	VPANDQ           magnitude64AVX512<>+0(SB), Z16, Z11
+	VBROADCASTSD     784(AX), Z12
+	VMULPD           Z12, Z11, Z11
+	VBROADCASTSD     792(AX), Z12
+	VADDPD           Z12, Z11, Z11
+	VPTESTMQ         Z10, Z10, K1
+	VCMPPD           $0x06, Z11, Z10, K1, K3
+	VRANGEPD         $0x0b, Z14, Z16, Z11
+	VDIVPD.Z         Z11, Z10, K1, Z10
+	VMAXPD           Z10, Z19, Z19
+	KUNPCKBW         K2, K3, K2
+	VMAXPD           640(AX), Z19, Z10
+	VMOVUPD          Z10, 640(AX)
+	VEXTRACTF64X4    $0x01, Z19, Y10
+	VMAXPD           Y10, Y19, Y19
+	VEXTRACTF64X2    $0x01, Y19, X10
+	VMAXPD           X10, X19, X19
+	VPERMILPD        $0x01, X19, X10
+	VMAXPD           X10, X19, X19
+	VBROADCASTSD     X19, Z19
+	VBROADCASTSD     narrowBoundAVX512<>+0(SB), Z10
+	VMULPD           Z10, Z19, Z19
+	VCVTPD2PS.RD_SAE Z19, Y10
+	VBROADCASTSS     X10, Z10
+	VMAXPS           Z10, Z0, Z0
+	JMP              pairsF32BF16AVX512_a_sure
+
+// func pairsF16F32AVX512(p *byte, a []byte, b []byte, n int) (special uint32)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, MMX+, POPCNT
+TEXT ·pairsF16F32AVX512(SB), NOSPLIT, $0-68
+	MOVQ         p+0(FP), AX
+	MOVQ         a_base+8(FP), CX
+	MOVQ         b_base+32(FP), DX
+	MOVQ         n+56(FP), BX
+	VMOVUPD      (AX), Z2
+	VMOVUPD      64(AX), Z3
+	VMOVUPD      128(AX), Z4
+	VMOVUPD      192(AX), Z5
+	VMOVUPD      256(AX), Z6
+	VMOVUPD      320(AX), Z7
+	VMOVUPD      384(AX), Z8
+	VMOVUPD      448(AX), Z9
+	VMOVUPD      512(AX), Z1
+	VBROADCASTSS 832(AX), Z0
+	MOVQ         768(AX), SI
+	MOVQ         776(AX), DI
+	SHRQ         $0x04, BX
+	JZ           pairsF16F32AVX512_done
+
+pairsF16F32AVX512_loop:
+	PREFETCHT0         8192(CX)
+	PREFETCHT0         8192(DX)
+	VCVTPH2PS          (CX), Z10
+	VMOVUPS            (DX), Z11
+	VSUBPS             Z11, Z10, Z12
+	VPTESTMD           magnitudeAVX512<>+0(SB), Z12, K1
+	VEXTRACTF64X4      $0x01, Z10, Y14
+	VCVTPS2PD          Y10, Z13
+	VCVTPS2PD          Y14, Z14
+	VEXTRACTF64X4      $0x01, Z11, Y16
+	VCVTPS2PD          Y11, Z15
+	VCVTPS2PD          Y16, Z16
+	VFMADD231PD        Z13, Z13, Z6
+	VFMADD231PD        Z15, Z15, Z8
+	VFMADD231PD        Z13, Z15, Z4
+	VFMADD231PD        Z14, Z14, Z7
+	VFMADD231PD        Z16, Z16, Z9
+	VFMADD231PD        Z14, Z16, Z5
+	KMOVW              K1, R8
+	TESTL              R8, R8
+	JZ                 pairsF16F32AVX512_a_same
+	POPCNTL            R8, R8
+	ADDQ               R8, SI
+	VSUBPD             Z15, Z13, Z17
+	VRANGEPD           $0x0b, Z17, Z1, Z1
+	VMULPD             Z17, Z17, Z17
+	VADDPD             Z17, Z2, Z2
+	VSUBPD             Z16, Z14, Z17
+	VRANGEPD           $0x0b, Z17, Z1, Z1
+	VMULPD             Z17, Z17, Z17
+	VADDPD             Z17, Z3, Z3
+	VRANGEPS           $0x0b, Z10, Z11, Z10
+	VPANDD             magnitudeAVX512<>+0(SB), Z11, Z11
+	VPANDD             magnitudeAVX512<>+0(SB), Z12, Z12
+	VBROADCASTSS       820(AX), Z17
+	VBROADCASTSS       828(AX), Z20
+	VBROADCASTSS       816(AX), Z21
+	VFMADD231PS.RD_SAE Z21, Z11, Z17
+	VBROADCASTSS       824(AX), Z21
+	VFMADD231PS.RU_SAE Z21, Z11, Z20
+	VMULPS.RD_SAE      Z0, Z10, Z10
+	VCMPPS             $0x06, Z17, Z12, K1, K1
+	VCMPPS             $0x0e, Z20, Z12, K2
+	VCMPPS             $0x0e, Z10, Z12, K3
+	KXORW              K1, K2, K1
+	KORTESTW           K1, K3
+	JNZ                pairsF16F32AVX512_a_unsure
+
+pairsF16F32AVX512_a_sure:
+	KMOVW   K2, R8
+	POPCNTL R8, R8
+	ADDQ    R8, DI
+
+pairsF16F32AVX512_a_same:
+	ADDQ $0x20, CX
+	ADDQ $0x40, DX
+	DECQ BX
+	JNZ  pairsF16F32AVX512_loop
+
+pairsF16F32AVX512_done:
+	VPXORD  Z18, Z18, Z18
+	VMOVUPD Z2, (AX)
+	VMOVUPD Z3, 64(AX)
+	VMOVUPD Z4, 128(AX)
+	VMOVUPD Z5, 192(AX)
+	VMOVUPD Z6, 256(AX)
+	VSUBPD  Z6, Z6, Z0
+	VADDPD  Z0, Z18, Z18
+	VMOVUPD Z7, 320(AX)
+	VSUBPD  Z7, Z7, Z0
+	VADDPD  Z0, Z18, Z18
+	VMOVUPD Z8, 384(AX)
+	VSUBPD  Z8, Z8, Z0
+	VADDPD  Z0, Z18, Z18
+	VMOVUPD Z9, 448(AX)
+	VSUBPD  Z9, Z9, Z0
+	VADDPD  Z0, Z18, Z18
+	VMOVUPD Z1, 512(AX)
+	MOVQ    SI, 768(AX)
+	MOVQ    DI, 776(AX)
+	VCMPPD  $0x03, Z18, Z18, K1
+	KMOVW   K1, AX
+	MOVL    AX, special+64(FP)
+	VZEROUPPER
+	RET
+
+pairsF16F32AVX512_a_unsure:
+	VPXORD           Z19, Z19, Z19
+	VSUBPD           Z15, Z13, Z10
+	VPANDQ           magnitude64AVX512<>+0(SB), Z10, Z10
+	VPANDQ           magnitude64AVX512<>+0(SB), Z15, Z11
+	VBROADCASTSD     784(AX), Z12
+	VMULPD           Z12, Z11, Z11
+	VBROADCASTSD     792(AX), Z12
+	VADDPD           Z12, Z11, Z11
+	VPTESTMQ         Z10, Z10, K1
+	VCMPPD           $0x06, Z11, Z10, K1, K2
+	VRANGEPD         $0x0b, Z13, Z15, Z11
+	VDIVPD.Z         Z11, Z10, K1, Z10
+	VMAXPD           Z10, Z19, Z19
+	VSUBPD           Z16, Z14, Z10
+	VPANDQ           magnitude64AVX512<>+0(SB), Z10, Z10
+	VPANDQ           magnitude64AVX512<>+0(SB), Z16, Z11
+	VBROADCASTSD     784(AX), Z12
+	VMULPD           Z12, Z11, Z11
+	VBROADCASTSD     792(AX), Z12
+	VADDPD           Z12, Z11, Z11
+	VPTESTMQ         Z10, Z10, K1
+	VCMPPD           $0x06, Z11, Z10, K1, K3
+	VRANGEPD         $0x0b, Z14, Z16, Z11
+	VDIVPD.Z         Z11, Z10, K1, Z10
+	VMAXPD           Z10, Z19, Z19
+	KUNPCKBW         K2, K3, K2
+	VMAXPD           640(AX), Z19, Z10
+	VMOVUPD          Z10, 640(AX)
+	VEXTRACTF64X4    $0x01, Z19, Y10
+	VMAXPD           Y10, Y19, Y19
+	VEXTRACTF64X2    $0x01, Y19, X10
+	VMAXPD           X10, X19, X19
+	VPERMILPD        $0x01, X19, X10
+	VMAXPD           X10, X19, X19
+	VBROADCASTSD     X19, Z19
+	VBROADCASTSD     narrowBoundAVX512<>+0(SB), Z10
+	VMULPD           Z10, Z19, Z19
+	VCVTPD2PS.RD_SAE Z19, Y10
+	VBROADCASTSS     X10, Z10
+	VMAXPS           Z10, Z0, Z0
+	JMP              pairsF16F32AVX512_a_sure
+
+// func pairsF32F16AVX512(p *byte, a []byte, b []byte, n int) (special uint32)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512VL, MMX+, POPCNT
+TEXT ·pairsF32F16AVX512(SB), NOSPLIT, $0-68
+	MOVQ         p+0(FP), AX
+	MOVQ         a_base+8(FP), CX
+	MOVQ         b_base+32(FP), DX
+	MOVQ         n+56(FP), BX
+	VMOVUPD      (AX), Z2
+	VMOVUPD      64(AX), Z3
+	VMOVUPD      128(AX), Z4
+	VMOVUPD      192(AX), Z5
+	VMOVUPD      256(AX), Z6
+	VMOVUPD      320(AX), Z7
+	VMOVUPD      384(AX), Z8
+	VMOVUPD      448(AX), Z9
+	VMOVUPD      512(AX), Z1
+	VBROADCASTSS 832(AX), Z0
+	MOVQ         768(AX), SI
+	MOVQ         776(AX), DI
+	SHRQ         $0x04, BX
+	JZ           pairsF32F16AVX512_done
+
+pairsF32F16AVX512_loop:
+	PREFETCHT0         8192(CX)
+	PREFETCHT0         8192(DX)
+	VMOVUPS            (CX), Z10
+	VCVTPH2PS          (DX), Z11
+	VSUBPS             Z11, Z10, Z12
+	VPTESTMD           magnitudeAVX512<>+0(SB), Z12, K1
+	VEXTRACTF64X4      $0x01, Z10, Y14
+	VCVTPS2PD          Y10, Z13
+	VCVTPS2PD          Y14, Z14
+	VEXTRACTF64X4      $0x01, Z11, Y16
+	VCVTPS2PD          Y11, Z15
+	VCVTPS2PD          Y16, Z16
+	VFMADD231PD        Z13, Z13, Z6
+	VFMADD231PD        Z15, Z15, Z8
+	VFMADD231PD        Z13, Z15, Z4
+	VFMADD231PD        Z14, Z14, Z7
+	VFMADD231PD        Z16, Z16, Z9
+	VFMADD231PD        Z14, Z16, Z5
+	KMOVW              K1, R8
+	TESTL              R8, R8
+	JZ                 pairsF32F16AVX512_a_same
+	POPCNTL            R8, R8
+	ADDQ               R8, SI
+	VSUBPD             Z15, Z13, Z17
+	VRANGEPD           $0x0b, Z17, Z1, Z1
+	VMULPD             Z17, Z17, Z17
+	VADDPD             Z17, Z2, Z2
+	VSUBPD             Z16, Z14, Z17
+	VRANGEPD           $0x0b, Z17, Z1, Z1
+	VMULPD             Z17, Z17, Z17
+	VADDPD             Z17, Z3, Z3
+	VRANGEPS           $0x0b, Z10, Z11, Z10
+	VPANDD             magnitudeAVX512<>+0(SB), Z11, Z11
+	VPANDD             magnitudeAVX512<>+0(SB), Z12, Z12
+	VBROADCASTSS       820(AX), Z17
+	VBROADCASTSS       828(AX), Z20
+	VBROADCASTSS       816(AX), Z21
+	VFMADD231PS.RD_SAE Z21, Z11, Z17
+	VBROADCASTSS       824(AX), Z21
+	VFMADD231PS.RU_SAE Z21, Z11, Z20
+	VMULPS.RD_SAE      Z0, Z10, Z10
+	VCMPPS             $0x06, Z17, Z12, K1, K1
+	VCMPPS             $0x0e, Z20, Z12, K2
+	VCMPPS             $0x0e, Z10, Z12, K3
+	KXORW              K1, K2, K1
+	KORTESTW           K1, K3
+	JNZ                pairsF32F16AVX512_a_unsure
+
+pairsF32F16AVX512_a_sure:
+	KMOVW   K2, R8
+	POPCNTL R8, R8
+	ADDQ    R8, DI
+
+pairsF32F16AVX512_a_same:
+	ADDQ $0x40, CX
+	ADDQ $0x20, DX
+	DECQ BX
+	JNZ  pairsF32F16AVX512_loop
+
+pairsF32F16AVX512_done:
+	VPXORD  Z18, Z18, Z18
+	VMOVUPD Z2, (AX)
+	VMOVUPD Z3, 64(AX)
+	VMOVUPD Z4, 128(AX)
+	VMOVUPD Z5, 192(AX)
+	VMOVUPD Z6, 256(AX)
+	VSUBPD  Z6, Z6, Z0
+	VADDPD  Z0, Z18, Z18
+	VMOVUPD Z7, 320(AX)
+	VSUBPD  Z7, Z7, Z0
+	VADDPD  Z0, Z18, Z18
+	VMOVUPD Z8, 384(AX)
+	VSUBPD  Z8, Z8, Z0
+	VADDPD  Z0, Z18, Z18
+	VMOVUPD Z9, 448(AX)
+	VSUBPD  Z9, Z9, Z0
+	VADDPD  Z0, Z18, Z18
+	VMOVUPD Z1, 512(AX)
+	MOVQ    SI, 768(AX)
+	MOVQ    DI, 776(AX)
+	VCMPPD  $0x03, Z18, Z18, K1
+	KMOVW   K1, AX
+	MOVL    AX, special+64(FP)
+	VZEROUPPER
+	RET
+
+pairsF32F16AVX512_a_unsure:
+	VPXORD           Z19, Z19, Z19
+	VSUBPD           Z15, Z13, Z10
+	VPANDQ           magnitude64AVX512<>+0(SB), Z10, Z10
+	VPANDQ           magnitude64AVX512<>+0(SB), Z15, Z11
+	VBROADCASTSD     784(AX), Z12
+	VMULPD           Z12, Z11, Z11
+	VBROADCASTSD     792(AX), Z12
+	VADDPD           Z12, Z11, Z11
+	VPTESTMQ         Z10, Z10, K1
+	VCMPPD           $0x06, Z11, Z10, K1, K2
+	VRANGEPD         $0x0b, Z13, Z15, Z11
+	VDIVPD.Z         Z11, Z10, K1, Z10
+	VMAXPD           Z10, Z19, Z19
+	VSUBPD           Z16, Z14, Z10
+	VPANDQ           magnitude64AVX512<>+0(SB), Z10, Z10
+	VPANDQ           magnitude64AVX512<>+0(SB), Z16, Z11
+	VBROADCASTSD     784(AX), Z12
+	VMULPD           Z12, Z11, Z11
+	VBROADCASTSD     792(AX), Z12
+	VADDPD           Z12, Z11, Z11
+	VPTESTMQ         Z10, Z10, K1
+	VCMPPD           $0x06, Z11, Z10, K1, K3
+	VRANGEPD         $0x0b, Z14, Z16, Z11
+	VDIVPD.Z         Z11, Z10, K1, Z10
+	VMAXPD           Z10, Z19, Z19
+	KUNPCKBW         K2, K3, K2
+	VMAXPD           640(AX), Z19, Z10
+	VMOVUPD          Z10, 640(AX)
+	VEXTRACTF64X4    $0x01, Z19, Y10
+	VMAXPD           Y10, Y19, Y19
+	VEXTRACTF64X2    $0x01, Y19, X10
+	VMAXPD           X10, X19, X19
+	VPERMILPD        $0x01, X19, X10
+	VMAXPD           X10, X19, X19
+	VBROADCASTSD     X19, Z19
+	VBROADCASTSD     narrowBoundAVX512<>+0(SB), Z10
+	VMULPD           Z10, Z19, Z19
+	VCVTPD2PS.RD_SAE Z19, Y10
+	VBROADCASTSS     X10, Z10
+	VMAXPS           Z10, Z0, Z0
+	JMP              pairsF32F16AVX512_a_sure
 
 // func fromCodeAVX512(dst []byte, src []byte, n int, p *uint32)
 // Requires: AVX, AVX512BW, AVX512F

@@ -32,17 +32,19 @@ func (c *counter) addCodes([]byte) int { return 0 }
 func (l *wideLanes) kernelBytes(safetensors.DType, []byte) int { return 0 }
 
 // kernelBytes takes the bytes of two blocks of F64, F32, C64, BF16 or F16.
-func (p *pairs) kernelBytes(d safetensors.DType, a, b []byte) int { return best.pairBytes(p, d, a, b) }
+func (p *pairs) kernelBytes(d, e safetensors.DType, a, b []byte) int {
+	return best.pairBytes(p, d, e, a, b)
+}
 
 func (p *pairs) kernel(a, b []float32) int     { return best.pairFloats(p, a, b) }
 func (p *pairs) kernelWide(a, b []float64) int { return best.pairDoubles(p, a, b) }
 
 // pairBytes leaves p as it was, and returns 0, if not all numbers are finite, or
 // the squares of F64 too large.
-func (v level) pairBytes(p *pairs, d safetensors.DType, a, b []byte) int {
+func (v level) pairBytes(p *pairs, d, e safetensors.DType, a, b []byte) int {
 	g := groupOf(d)
 	n := int(int64(len(a))/g.bytes*g.numbers) &^ (width - 1)
-	if n == 0 || v == plain || !isNarrow(d) && d != safetensors.F64 {
+	if n == 0 || v == plain || d != e || !isNarrow(d) && d != safetensors.F64 {
 		return 0
 	}
 	before, special := *p, uint32(0)

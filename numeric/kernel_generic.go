@@ -16,11 +16,11 @@ func (c *counter) addCodes([]byte) int { return 0 }
 
 func (l *wideLanes) kernelBytes(safetensors.DType, []byte) int { return 0 }
 
-func (p *pairs) kernelBytes(d safetensors.DType, a, b []byte) int { return 0 }
-func (p *pairs) kernel(a, b []float32) int                        { return 0 }
-func (p *pairs) kernelWide(a, b []float64) int                    { return 0 }
-func (p *pairs) loss(d safetensors.DType, a, b []byte) int        { return 0 }
-func (p *pairs) lossFloats(a []byte, b []float32) int             { return 0 }
+func (p *pairs) kernelBytes(d, e safetensors.DType, a, b []byte) int { return 0 }
+func (p *pairs) kernel(a, b []float32) int                           { return 0 }
+func (p *pairs) kernelWide(a, b []float64) int                       { return 0 }
+func (p *pairs) loss(d safetensors.DType, a, b []byte) int           { return 0 }
+func (p *pairs) lossFloats(a []byte, b []float32) int                { return 0 }
 
 func encodeKernel([]byte, safetensors.DType, []float32, Overflow) int { return 0 }
 func encodeKernelBytes([]byte, safetensors.DType, []byte, Overflow, bool) (done int, over bool) {

@@ -214,16 +214,18 @@ func checkPairs(t *testing.T, v level, values []float32) {
 		binary.LittleEndian.PutUint32(raw[0][4*i:], math.Float32bits(a[i]))
 		binary.LittleEndian.PutUint32(raw[1][4*i:], math.Float32bits(b[i]))
 	}
-	comparePairs(t, v, a, b, func(p *pairs) int { return v.pairFloats(p, a, b) })
+	comparePairs(t, v, a, b, nil, func(p *pairs) int { return v.pairFloats(p, a, b) })
 	doubles, rest := [2][]float64{make([]float64, half/2), make([]float64, half/2)}, half/2*8
 	for i := range doubles {
 		if err := Decode(doubles[i], safetensors.F64, raw[i][:rest]); err != nil {
 			t.Fatal(err)
 		}
 	}
-	comparePairs(t, v, doubles[0], doubles[1], func(p *pairs) int { return v.pairDoubles(p, doubles[0], doubles[1]) })
-	comparePairs(t, v, doubles[0], doubles[1], func(p *pairs) int { return v.pairBytes(p, safetensors.F64, raw[0][:rest], raw[1][:rest]) })
-	comparePairs(t, v, a, b, func(p *pairs) int { return v.pairBytes(p, safetensors.F32, raw[0], raw[1]) })
+	comparePairs(t, v, doubles[0], doubles[1], nil, func(p *pairs) int { return v.pairDoubles(p, doubles[0], doubles[1]) })
+	comparePairs(t, v, doubles[0], doubles[1], nil, func(p *pairs) int {
+		return v.pairBytes(p, safetensors.F64, safetensors.F64, raw[0][:rest], raw[1][:rest])
+	})
+	comparePairs(t, v, a, b, nil, func(p *pairs) int { return v.pairBytes(p, safetensors.F32, safetensors.F32, raw[0], raw[1]) })
 	for _, d := range []safetensors.DType{safetensors.BF16, safetensors.F16} {
 		var wide [2][]float32
 		for i := range wide {
@@ -232,30 +234,45 @@ func checkPairs(t *testing.T, v level, values []float32) {
 				t.Fatal(err)
 			}
 		}
-		comparePairs(t, v, wide[0], wide[1], func(p *pairs) int { return v.pairBytes(p, d, raw[0], raw[1]) })
+		comparePairs(t, v, wide[0], wide[1], nil, func(p *pairs) int { return v.pairBytes(p, d, d, raw[0], raw[1]) })
 	}
 }
 
+// comparisons are with tolerances of all kinds, and after differences of others.
+var comparisons = []pairs{
+	{relative: 0x1p-10, absolute: 0x1p-20}, {relative: -1, bound: 0.5}, {absolute: math.NaN()}, {bound: 1},
+	{relative: 0x1p-7}, {absolute: 0x1p-9, bound: 0x1p-8}, {relative: math.Inf(1)}, {absolute: math.Inf(1), bound: 2},
+	{relative: 1e300, absolute: 1e-300}, {relative: 1e-5, absolute: 1e-8, maxAbs: [width]float64{9: 0x1p-30}},
+}
+
 // comparePairs holds a kernel that has compared the first numbers of a and b to
-// the plain loop.
-func comparePairs[T float32 | float64](t *testing.T, v level, a, b []T, kernel func(p *pairs) int) {
+// the plain loop. It takes steps of at most 64 numbers.
+func comparePairs[T float32 | float64](t *testing.T, v level, a, b []T, words *[256]byte, kernel func(p *pairs) int) {
 	t.Helper()
-	for _, start := range []pairs{{relative: 0x1p-10, absolute: 0x1p-20}, {relative: -1, bound: 0.5}, {absolute: math.NaN()}} {
-		want, got := start, start
-		addPairs(&want, a, b)
-		done := kernel(&got)
-		finite := true
-		for i := range len(a) &^ 15 {
+	finite := true
+	steps := func(count int) int {
+		for i := range count {
 			finite = finite && a[i]-a[i] == 0 && b[i]-b[i] == 0
 		}
-		steps := start
-		addPairs(&steps, a[:len(a)&^15], b[:len(a)&^15])
+		var p pairs
+		addPairs(&p, a[:count], b[:count])
 		for j := range width {
 			// Squares of float64 may be too large.
-			finite = finite && steps.a[j]-steps.a[j] == 0 && steps.b[j]-steps.b[j] == 0
+			finite = finite && p.a[j]-p.a[j] == 0 && p.b[j]-p.b[j] == 0
 		}
-		if wantDone := len(a) &^ 15; finite && done != wantDone || !finite && (done != 0 || got.changed != 0) {
-			t.Fatalf("level %d: did %d of %d, finite %v", v, done, len(a), finite)
+		return count
+	}
+	for _, start := range comparisons {
+		want, got := start, start
+		got.words = words
+		addPairs(&want, a, b)
+		done := kernel(&got)
+		if finite = true; done > 0 {
+			if steps(done); !finite || done%width != 0 || done <= len(a)-64 || done > len(a) {
+				t.Fatalf("level %d: did %d of %d, finite %v", v, done, len(a), finite)
+			}
+		} else if steps(len(a) &^ 15); finite && len(a) >= 64 || got.changed != 0 {
+			t.Fatalf("level %d: did nothing of %d, finite %v", v, len(a), finite)
 		}
 		addPairs(&got, a[done:], b[done:])
 		wantDiff, gotDiff := want.diff(len(a)), got.diff(len(a))
@@ -263,7 +280,7 @@ func comparePairs[T float32 | float64](t *testing.T, v level, a, b []T, kernel f
 			wantDiff.MaxRel, gotDiff.MaxRel = 0, 0 // it is known already
 		}
 		if diff := cmp.Diff(wantDiff, gotDiff, cmp.AllowUnexported(Diff{}, exact{})); diff != "" {
-			t.Fatalf("level %d: %s\n%v\n%v", v, diff, a, b)
+			t.Fatalf("level %d: relative %v, absolute %v: %s\n%v\n%v", v, start.relative, start.absolute, diff, a, b)
 		}
 	}
 }

@@ -20,6 +20,13 @@ type pairs struct {
 	// Kernels may leave out of maxRel what is not above it.
 	bound   float64
 	special uint64
+
+	// A kernel's own: limits as float32, the relative and the absolute part, that
+	// no difference is below, or above, by accident of rounding; the bound, likewise;
+	// and of floats of a byte all magnitudes as BF16, the lower bytes first.
+	low, high   [2]float32
+	narrowBound float32
+	words       *[256]byte
 }
 
 // addPairs is the plain form of the kernel, and takes any numbers.
@@ -81,6 +88,7 @@ type differ struct {
 	left, right []byte   // buffers
 	narrow      [2][stretch]float32
 	wide        [2][stretch]float64
+	words       *[256]byte // of pairs
 }
 
 // add compares pieces of equally many numbers, the first of which has the index
@@ -135,6 +143,25 @@ func stretches[T float32 | float64](w *differ, buffers *[2][stretch]T, from int,
 	return nil
 }
 
+// hasWords tells whether kernels compare floats of the type by table.
+func hasWords(d safetensors.DType) bool {
+	switch d {
+	case safetensors.F8E4M3, safetensors.F8E4M3FNUZ, safetensors.F8E5M2, safetensors.F8E5M2FNUZ:
+		return true
+	}
+	return false
+}
+
+// newWords returns pairs.words of a type, whose values are BF16 all.
+func newWords(d safetensors.DType) *[256]byte {
+	words := new([256]byte)
+	for code := range 128 {
+		bits := math.Float32bits(float32(value8(d, uint8(code))))
+		words[code], words[128+code] = byte(bits>>16), byte(bits>>24)
+	}
+	return words
+}
+
 // addBlock compares two blocks.
 func addBlock[T float32 | float64](w *differ, buffers *[2][stretch]T, first uint64, a, b []byte) error {
 	g := groupOf(w.a)
@@ -143,10 +170,11 @@ func addBlock[T float32 | float64](w *differ, buffers *[2][stretch]T, first uint
 		relative: w.tolerance.Rel, absolute: w.tolerance.Abs,
 		bound: w.diff.MaxRel * (1 - 0x1p-50),
 	}
-	done := 0
-	if w.a == w.b {
-		done = p.kernelBytes(w.a, a, b)
+	if hasWords(w.a) && w.words == nil {
+		w.words = newWords(w.a)
 	}
+	p.words = w.words
+	done := p.kernelBytes(w.a, w.b, a, b)
 	from := done / stretch * stretch
 	err := stretches(w, buffers, from, a, b, func(at int, x, y []T) bool {
 		skip := max(0, done-at)

@@ -26,7 +26,11 @@ func main() {
 	for _, k := range []*kind{avx2, avx512} {
 		for _, e := range elements {
 			k.lanes(e)
-			k.pairs(e)
+			if k.wide {
+				pairsNarrow("pairs"+e.name+k.name, e, e)
+			} else {
+				k.pairs(e)
+			}
 			k.loss(e)
 		}
 		k.pairs(element{"F64", 8})
@@ -36,6 +40,11 @@ func main() {
 		}
 		k.copyF32()
 		k.beyond()
+	}
+	pairsNarrow("pairsCodesVNNI", element{"Codes", 1}, element{"Codes", 1})
+	for _, e := range elements[1:] {
+		pairsNarrow("pairs"+e.name+"F32AVX512", e, elements[0])
+		pairsNarrow("pairsF32"+e.name+"AVX512", elements[0], e)
 	}
 	for _, stream := range []bool{false, true} {
 		widenWords("fromCode", "func(dst, src []byte, n int, p *uint32)", true, stream)

@@ -19,6 +19,12 @@ const (
 	pairRelative = 784
 	pairAbsolute = 792
 	pairBound    = 800
+
+	// Of pairsNarrow, limits as float32: the relative and the absolute part.
+	pairLow         = 816
+	pairHigh        = 824
+	pairNarrowBound = 832
+	pairWords       = 840 // a pointer to tables
 )
 
 // A field is one of the arrays of 16 numbers in pairs. Where there are 32
