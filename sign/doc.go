@@ -30,6 +30,7 @@
 // bundle says is to be believed after its Verifier has said so, which Check
 // does first. Files are opened beneath the model's folder, so that a link put
 // there meanwhile does not lead elsewhere, unless links are asked to be
-// followed. The digests of a model are those of the moment in which it was
-// read: whoever can write to it afterwards can change it.
+// followed; what is no file by then is refused without waiting for it. The
+// digests of a model are those of the moment in which it was read: whoever can
+// write to it afterwards can change it.
 package sign

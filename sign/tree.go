@@ -205,9 +205,9 @@ func (t *tree) readDir(name string) ([]fs.DirEntry, error) {
 	var f *os.File
 	var err error
 	if t.root == nil {
-		f, err = os.Open(t.path(name))
+		f, err = os.OpenFile(t.path(name), toRead, 0)
 	} else {
-		f, err = t.root.Open(path.Join(t.prefix, orDot(name)))
+		f, err = t.root.OpenFile(path.Join(t.prefix, orDot(name)), toRead, 0)
 	}
 	if err != nil {
 		return nil, err

@@ -166,6 +166,15 @@ func TestSignRefused(t *testing.T) {
 			if c.wrong != nil {
 				c.wrong(i)
 			}
+			// What needs nobody to be asked, Check says; a token may still come.
+			switch err := c.signer.Check(); {
+			case c.asked || c.signer.Token == "":
+				if err != nil {
+					t.Errorf("Check: %v", err)
+				}
+			case err == nil || !strings.Contains(err.Error(), c.err):
+				t.Errorf("Check: error %v, want %q", err, c.err)
+			}
 			_, err := c.signer.Sign(t.Context(), sign.PayloadType, payload)
 			if err == nil || !strings.Contains(err.Error(), c.err) {
 				t.Fatalf("error %v, want %q", err, c.err)
