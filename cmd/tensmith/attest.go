@@ -68,7 +68,8 @@ func (s *stating) check(ctx context.Context, a *app, cmd *cobra.Command) (signer
 		return nil, err
 	}
 	if s.method == "sigstore" {
-		return nil, nil
+		_, err := a.keylessSigner(ctx, &s.with, true)
+		return nil, err
 	}
 	return a.signer(ctx, s.method, &s.with)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -136,6 +137,9 @@ func (a *app) digest(ctx context.Context, model string, r *reading, s *serializi
 		return err
 	}
 	defer cancel()
+	if _, err := os.Stat(model); err != nil {
+		return simplify(model, err)
+	}
 	h, m, err := a.hasher(r, model)
 	if err != nil {
 		return err

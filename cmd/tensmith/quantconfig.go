@@ -105,6 +105,10 @@ func refuse(name string, force bool) error {
 	info, err := os.Stat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		// Better now than after hours of reading.
+		if _, err := os.Stat(filepath.Dir(name)); err != nil {
+			return simplify(filepath.Dir(name), err)
+		}
 		return nil
 	case err != nil:
 		return simplify(name, err)

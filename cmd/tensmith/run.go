@@ -175,6 +175,13 @@ func (a *app) root() *cobra.Command {
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	root.SuggestionsMinimumDistance = 2
+	if release, revision := version(); revision != "" {
+		root.Version = release + " (" + revision + ")"
+	} else {
+		root.Version = release
+	}
+	root.Flags().Bool("version", false, "print the version")
+	root.SetVersionTemplate("tensmith {{.Version}}\n")
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)

@@ -89,12 +89,15 @@ func (a *app) sign(ctx context.Context, model string, to signature, r *reading, 
 	}
 	h.Bundle = to.name
 	var by signer
-	if to.method != "sigstore" {
-		// Before hours of reading. The token of an identity lasts for minutes, so
-		// it is asked for afterwards.
-		if by, err = a.signer(ctx, to.method, with); err != nil {
-			return err
-		}
+	// Before hours of reading. The token of an identity lasts for minutes, so a
+	// person is asked for it afterwards.
+	if to.method == "sigstore" {
+		_, err = a.keylessSigner(ctx, with, true)
+	} else {
+		by, err = a.signer(ctx, to.method, with)
+	}
+	if err != nil {
+		return err
 	}
 	if to.reuse != "" {
 		info, err := os.Stat(to.reuse)

@@ -101,7 +101,7 @@ func (s *signing) check(method string) error {
 // for it, so it is called when there is something to sign.
 func (a *app) signer(ctx context.Context, method string, s *signing) (signer, error) {
 	if method == "sigstore" {
-		return a.keylessSigner(ctx, s)
+		return a.keylessSigner(ctx, s, false)
 	}
 	key, err := s.key(ctx, a)
 	if err != nil {
@@ -194,7 +194,10 @@ func readCertificates(names []string) (all []*x509.Certificate, err error) {
 	return all, nil
 }
 
-func (a *app) keylessSigner(ctx context.Context, s *signing) (signer, error) {
+// keylessSigner is what signs with an identity. Before the model is read, which
+// may take longer than a token lasts, it says what is wrong with what is known
+// by then, and no person is asked.
+func (a *app) keylessSigner(ctx context.Context, s *signing, before bool) (signer, error) {
 	trust, err := s.trust(ctx)
 	if err != nil {
 		return nil, err
@@ -212,12 +215,17 @@ func (a *app) keylessSigner(ctx context.Context, s *signing) (signer, error) {
 		if k.Token, from, err = (keyless.Ambient{}).Token(ctx); err != nil {
 			return nil, withoutPackage(err)
 		}
-		a.words("note: signing with the identity of %s", from)
-	case s.token == "":
+		if !before {
+			a.words("note: signing with the identity of %s", from)
+		}
+	case s.token == "" && !before:
 		login := keyless.OAuth{Provider: trust.Provider(), ClientID: s.clientID, ClientSecret: s.clientSecret, OutOfBand: s.outOfBand, In: a.stdin, Out: a.stderr}
 		if k.Token, err = login.Token(ctx); err != nil {
 			return nil, withoutPackage(err)
 		}
+	}
+	if before {
+		return nil, withoutPackage(k.Check())
 	}
 	return k, nil
 }
