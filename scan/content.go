@@ -197,7 +197,7 @@ func (t *trace) unmarked(b blob, at place, head []byte) string {
 	if t.msgpack(b, at, head) {
 		return "msgpack"
 	}
-	if claimsModel(at.name) {
+	if claimsModel(at.name) && (r.count > 0 || r.imports > 0 || apart.has(Dangerous)) {
 		t.join(apart) // of which it is no sound one
 	}
 	t.note("ST405", at, 0, "", "a format that is not known here")

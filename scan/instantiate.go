@@ -105,9 +105,10 @@ func (k *kerasReader) text(t *trace, at place, key, text string, offset int64) {
 	case key == "module" || key == "fn_module":
 		k.module = text
 		switch {
-		case strings.HasPrefix(text, "keras.") || strings.HasPrefix(text, "tf_keras.") || strings.HasPrefix(text, "tensorflow."):
 		case text == "builtins":
 			odd = "a function of the module builtins, or of the program itself"
+		case strings.Contains(text, "keras") && kerasModule(text), strings.HasPrefix(text, "tensorflow."):
+			// Such as keras itself, of which is the DTypePolicy of every layer.
 		case runs(text + ".x"):
 			why = "names the module " + clip(text, 80)
 		}

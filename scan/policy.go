@@ -132,7 +132,19 @@ func policyError(name string, err error) error {
 	}
 	if e, ok := errors.AsType[*toml.DecodeError](err); ok {
 		row, column := e.Position()
-		return fmt.Errorf("%s:%d:%d: %s", name, row, column, strings.TrimPrefix(e.Error(), "toml: "))
+		message := strings.TrimPrefix(e.Error(), "toml: ")
+		switch key := strings.Join(e.Key(), "."); {
+		case strings.HasSuffix(key, "expires") || strings.Contains(message, "dates are expected"):
+			message += ": expires is the last day, without quotes or a time, as in 2027-01-31"
+			if strings.Contains(message, "cannot decode") {
+				message = "expires is the last day, without quotes or a time, as in 2027-01-31"
+			}
+		case strings.HasPrefix(message, "cannot decode TOML "):
+			// What follows are the names of Go's types.
+			kind, _, _ := strings.Cut(strings.TrimPrefix(message, "cannot decode TOML "), " into ")
+			message = fmt.Sprintf("%s cannot be of the kind %s", key, kind)
+		}
+		return fmt.Errorf("%s:%d:%d: %s", name, row, column, message)
 	}
 	return fmt.Errorf("%s: %w", name, err)
 }

@@ -18,7 +18,9 @@ func TestParsePolicyErrors(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"no key", "mode 1", "p.toml:1:"},
 		{"no value", "\nmode = \n", "p.toml:2:8: "},
-		{"wrong type", "formats = 3", "p.toml:1:11: "},
+		{"wrong type", "formats = 3", "p.toml:1:11: formats cannot be of the kind integer"},
+		{"a time", strings.Replace(entry, "2027-01-01", "2027-01-01T00:00:00Z", 1), "p.toml:5:11: expires is the last day, without quotes"},
+		{"no day", strings.Replace(entry, "2027-01-01", "2027-02-30", 1), "impossible date"},
 		{"unknown key", "mode = 'warn'\n\nthreshold = 1\n", `p.toml:3:1: there is no setting "threshold"`},
 		{"unknown key below", entry + "until = 1\n", `p.toml:6:1: there is no setting "allow.until"`},
 		{"mode", "mode = 'on'", `mode is "on", not one of enforce, warn, off`},

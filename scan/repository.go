@@ -12,21 +12,23 @@ import (
 
 // repository looks at what the files of a directory are to each other.
 func (s *scanner) repository() {
-	byPath := make(map[string]*File, len(s.files))
+	byPath := s.byPath()
 	folders := map[string][]*File{}
 	for i := range s.files {
 		f := &s.files[i]
-		byPath[f.Path] = f
 		folders[path.Dir(f.Path)] = append(folders[path.Dir(f.Path)], f)
 	}
 	for i := range s.files {
 		f := &s.files[i]
-		if strings.HasSuffix(f.Path, ".index.json") && f.Format == "json" {
-			s.index(f, byPath)
+		if !strings.HasSuffix(f.Path, ".index.json") {
+			continue
+		}
+		if text := s.target(f, byPath); text != nil && text.Format == "json" {
+			s.index(f, text.Path, byPath)
 		}
 	}
 	for _, files := range folders {
-		pickles(files)
+		s.pickles(files, byPath)
 	}
 }
 
@@ -39,9 +41,10 @@ func (f *File) add(id string, offset int64, name, message string) {
 }
 
 // index compares the index of a model with the files beside it. That the
-// tensors are in the files that it names is for [Check].
-func (s *scanner) index(f *File, byPath map[string]*File) {
-	text, err := s.small(f.Path)
+// tensors are in the files that it names is for [Check]. The index may be a
+// link, and what it names beside the link; its text is at another place then.
+func (s *scanner) index(f *File, at string, byPath map[string]*File) {
+	text, err := s.small(at)
 	if err != nil {
 		return // the scan of the file has told
 	}
@@ -63,14 +66,15 @@ func (s *scanner) index(f *File, byPath map[string]*File) {
 	slices.Sort(names)
 	safe := strings.HasSuffix(f.Path, ".safetensors.index.json")
 	for _, name := range names[:min(len(names), 1000)] {
-		target := byPath[path.Join(path.Dir(f.Path), name)]
+		there := byPath[path.Join(path.Dir(f.Path), name)]
+		target := s.target(there, byPath)
 		shown := fmt.Sprintf("%+q", clip(name, 80))
 		switch {
 		case leaves(name):
 			f.add("ST506", -1, name, "names "+shown+", which is outside of its directory")
-		case target == nil:
+		case there == nil:
 			f.add("ST506", -1, name, "names "+shown+", which is not there")
-		case safe && target.Format != "safetensors" && target.Format != "link":
+		case safe && target != nil && target.Format != "safetensors":
 			f.add("ST506", -1, name, fmt.Sprintf("names %s, which is no safetensors file but %s", shown, target.Format))
 		}
 	}
@@ -91,16 +95,20 @@ func (s *scanner) small(name string) ([]byte, error) {
 }
 
 // pickles notes those that lie beside weights in safetensors.
-func pickles(files []*File) {
+func (s *scanner) pickles(files []*File, byPath map[string]*File) {
 	safe := false
-	for _, f := range files {
-		safe = safe || f.Format == "safetensors"
+	formats := make([]string, len(files))
+	for i, f := range files {
+		if f = s.target(f, byPath); f != nil {
+			formats[i], _, _ = strings.Cut(f.Format, " in ")
+			safe = safe || f.Format == "safetensors"
+		}
 	}
 	if !safe {
 		return
 	}
-	for _, f := range files {
-		format, _, _ := strings.Cut(f.Format, " in ")
+	for i, f := range files {
+		format := formats[i]
 		switch format {
 		case "pickle", "torch-zip", "torch-legacy", "torch-tar", "joblib":
 			switch path.Base(f.Path) {

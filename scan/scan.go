@@ -84,6 +84,7 @@ func Path(ctx context.Context, fsys fs.FS, name string, opts Options) (*Report, 
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
+	s.linked()
 	r.Files = s.files
 	for i := range r.Files {
 		f := &r.Files[i]
@@ -139,7 +140,7 @@ func (s *scanner) walk(ctx context.Context, name string) error {
 		case d.Type()&fs.ModeSymlink != 0:
 			s.link(name, p)
 		case !d.Type().IsRegular():
-			s.files = append(s.files, File{Path: p, Findings: []Finding{{ID: "ST511", Severity: Suspicious, File: p, Offset: -1, Message: "no regular file: " + d.Type().String()}}})
+			s.files = append(s.files, File{Path: p, Findings: []Finding{{ID: "ST511", Severity: Suspicious, File: p, Offset: -1, Message: "it is " + special(d.Type())}}})
 		default:
 			f := File{Path: p}
 			if s.opts.Progress != nil {
@@ -153,36 +154,6 @@ func (s *scanner) walk(ctx context.Context, name string) error {
 	})
 	slices.SortFunc(s.files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	return err
-}
-
-func trouble(name string, err error) Finding {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		err = e.Err
-	}
-	return Finding{ID: "ST401", Severity: Error, File: name, Offset: -1, Message: err.Error()}
-}
-
-// link judges a symbolic link. What it leads to is scanned where it lies, if
-// that is in the place that is scanned.
-func (s *scanner) link(root, name string) {
-	target, err := fs.ReadLink(s.fsys, name)
-	f := File{Path: name, Format: "link"}
-	switch {
-	case err != nil:
-		f.Findings = []Finding{trouble(name, err)}
-	case path.IsAbs(target) || strings.Contains(target, `\`) || !within(root, path.Join(path.Dir(name), target)):
-		f.Findings = []Finding{{ID: "ST510", Severity: Suspicious, File: name, Offset: -1, Name: clip(target, 120),
-			Message: fmt.Sprintf("a link to %+q, outside of what is scanned; it was not followed", clip(target, 120))}}
-	}
-	s.files = append(s.files, f)
-}
-
-// within tells whether a cleaned path lies below root.
-func within(root, name string) bool {
-	if root == "." {
-		return name != ".." && !strings.HasPrefix(name, "../")
-	}
-	return name == root || strings.HasPrefix(name, root+"/")
 }
 
 // run scans the files that were listed.

@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -99,40 +97,6 @@ func TestNothing(t *testing.T) {
 	cancel()
 	if _, err := Path(ctx, fstest.MapFS{"a": {Data: []byte("a")}}, ".", Options{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("interrupted: %v", err)
-	}
-}
-
-// TestLinks states that no link is followed, and that one that leaves is told.
-func TestLinks(t *testing.T) {
-	dir := t.TempDir()
-	outside := filepath.Join(dir, "outside.pkl")
-	inside := filepath.Join(dir, "tree")
-	evil := imports("os", "system").Data
-	for name, data := range map[string][]byte{outside: evil, filepath.Join(inside, "sub", "good.pkl"): []byte("\x80\x02].")} {
-		if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(name, data, 0o666); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for name, target := range map[string]string{
-		"absolute": outside, "up": "../outside.pkl", "sub/deep": "../../outside.pkl", "dir": "..", "self": "sub/good.pkl", "loop": "loop", "sub/back": "../sub",
-	} {
-		if err := os.Symlink(target, filepath.Join(inside, name)); err != nil {
-			t.Skip("no links here: ", err)
-		}
-	}
-	r, err := Path(context.Background(), os.DirFS(inside), ".", Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []string{
-		"absolute suspicious ST510", "dir suspicious ST510", "loop clean", "self clean",
-		"sub/back clean", "sub/deep suspicious ST510", "sub/good.pkl clean", "up suspicious ST510",
-	}
-	if diff := cmp.Diff(want, summary(r)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

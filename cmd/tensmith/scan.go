@@ -69,6 +69,9 @@ type scanned struct {
 }
 
 func (a *app) scan(ctx context.Context, addresses []string, flags scanFlags) error {
+	if flags.sarif == "-" && flags.junit == "-" || (flags.sarif == "-" || flags.junit == "-") && a.format != "human" {
+		return hinted{usageError{errors.New("standard output takes one document")}, "give --sarif or --junit the name of a file"}
+	}
 	policy, err := readPolicy(flags.policy)
 	if err != nil {
 		return err
@@ -83,9 +86,13 @@ func (a *app) scan(ctx context.Context, addresses []string, flags scanFlags) err
 	}
 	release, _ := version()
 	all := &scan.Report{Verdict: result.verdict, Files: result.files}
+	failing := threshold
+	if !enforced(policy) {
+		failing = "" // or the build server would fail what the policy does not
+	}
 	err = errors.Join(
 		a.writeReport(flags.sarif, func(w io.Writer) error { return report.SARIF(w, all, release) }),
-		a.writeReport(flags.junit, func(w io.Writer) error { return report.JUnit(w, all, threshold) }),
+		a.writeReport(flags.junit, func(w io.Writer) error { return report.JUnit(w, all, failing) }),
 	)
 	if err != nil {
 		return err
@@ -195,6 +202,10 @@ func (a *app) scanOne(ctx context.Context, address string, opts scan.Options) (*
 		if err == nil && len(data) > maxStdin {
 			err = errors.New("more than " + size(maxStdin))
 		}
+		if err == nil && len(data) == 0 {
+			// What should have written it has failed, more likely than not.
+			err = errors.New("empty, so nothing was scanned")
+		}
 		if err != nil {
 			return nil, place{}, fmt.Errorf("standard input: %w", err)
 		}
@@ -212,14 +223,17 @@ func (a *app) scanOne(ctx context.Context, address string, opts scan.Options) (*
 	return found, p, err
 }
 
+// enforced tells whether findings fail.
+func enforced(policy *scan.Policy) bool { return policy == nil || policy.Mode == "enforce" }
+
 // scanExit is the answer in the exit status. Where a policy does not enforce,
 // findings do not fail, and trouble still does.
 func (a *app) scanExit(result *scanned, threshold scan.Severity, policy *scan.Policy) error {
-	unread, told := 0, policy == nil || policy.Mode == "enforce"
+	unread, told := 0, false
 	for _, f := range result.files {
 		for _, finding := range f.Findings {
 			if finding.Severity.AtLeast(threshold) {
-				if policy == nil || policy.Mode == "enforce" {
+				if enforced(policy) {
 					return errNo
 				}
 				if !told {
@@ -343,7 +357,11 @@ func (a *app) printScan(result *scanned) error {
 			case scan.Suspicious, scan.Error:
 				st = yellow
 			}
-			fmt.Fprintf(a.stdout, "  %s %s  %s%s\n", a.paint(st, g.ID), a.paint(st, pad(string(g.Severity), 10)), harmless(where), harmless(g.Message))
+			by := ""
+			if g.Policy != "" {
+				by = " [" + g.Policy + "]"
+			}
+			fmt.Fprintf(a.stdout, "  %s %s  %s%s%s\n", a.paint(st, g.ID), a.paint(st, pad(string(g.Severity), 10)), harmless(where), harmless(g.Message), harmless(by))
 		}
 		if f.Dropped > 0 {
 			fmt.Fprintf(a.stdout, "  and %s more\n", plural(f.Dropped, "finding"))

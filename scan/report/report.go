@@ -172,8 +172,9 @@ type failure struct {
 }
 
 // JUnit writes a report as JUnit's XML, a test for each file. A file fails if
-// it has a finding at or over the threshold, and is an error if it could not be
-// read; of a report without files one test says that nothing was scanned.
+// it has a finding at or over the threshold, none if that is "", and is an error
+// if it could not be read; of a report without files one test says that nothing
+// was scanned.
 func JUnit(w io.Writer, r *scan.Report, threshold scan.Severity) error {
 	all := suites{Name: "tensmith scan", Suite: suite{Name: "tensmith scan"}}
 	for _, f := range r.Files {
@@ -183,7 +184,7 @@ func JUnit(w io.Writer, r *scan.Report, threshold scan.Severity) error {
 		for _, finding := range f.Findings {
 			line := fmt.Sprintf("%s %s %s: %s", finding.ID, finding.Severity, finding.Place(), finding.Message)
 			switch {
-			case finding.Severity.AtLeast(threshold):
+			case threshold != "" && finding.Severity.AtLeast(threshold):
 				if first == "" {
 					first = finding.ID
 				}
