@@ -3,6 +3,7 @@ package load
 import (
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -66,13 +67,14 @@ func (a *Arena) leave() {
 	a.users--
 }
 
-// take returns n bytes, a multiple of page, that begin at a page.
+// take returns n bytes, a multiple of page, that begin at a page, and if it is
+// more than one at a huge page.
 func (a *Arena) take(n int64) ([]byte, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, r := range a.mem.regions {
-		if int64(len(r.mem))-r.taken >= n {
-			return r.take(n), nil
+		if b := r.take(n); b != nil {
+			return b, nil
 		}
 	}
 	// Regions too small for this and free of tensors would never be used
@@ -86,9 +88,17 @@ func (a *Arena) take(n int64) ([]byte, error) {
 	return r.take(n), nil
 }
 
+// take returns nil if there is no room.
 func (r *region) take(n int64) []byte {
-	r.taken += n
-	return r.mem[r.taken-n : r.taken : r.taken]
+	begin := r.taken
+	if n > hugePage {
+		begin = (begin + hugePage - 1) &^ (hugePage - 1)
+	}
+	if n > int64(len(r.mem))-begin {
+		return nil
+	}
+	r.taken = begin + n
+	return r.mem[begin:r.taken:r.taken]
 }
 
 // give takes back what take has returned last.
@@ -219,20 +229,21 @@ func (h *holding) free() error {
 
 // region takes memory from the system.
 func (s *system) region(n int64) (*region, error) {
-	if n >= 2*hugePage {
-		n = (n + hugePage - 1) &^ (hugePage - 1)
-	} else {
-		n = ceil(n)
-	}
-	if n > int64(^uint(0)>>1)-hugePage {
+	if n > math.MaxInt-2*hugePage {
 		return nil, fmt.Errorf("arena: %d bytes are more than fit an address space", n)
+	}
+	// A huge page costs as much as the small ones of a quarter of it. What is
+	// less at the end stays in small ones, until there is use for the rest.
+	huge := (n + hugePage - hugePage/4) &^ (hugePage - 1)
+	if n = ceil(n); huge > 0 {
+		n = (n + hugePage - 1) &^ (hugePage - 1)
 	}
 	raw, err := s.allocate(int(n + hugePage))
 	switch {
 	case err == nil:
 		mem := aligned(raw, hugePage)[:n]
-		if n >= 2*hugePage {
-			s.hugePages(mem) // or it is slower
+		if huge > 0 {
+			s.hugePages(mem[:huge]) // or it is slower
 		}
 		return &region{raw: raw, mem: mem}, nil
 	case outOfMemory(err):

@@ -189,8 +189,17 @@ func BenchmarkWarm(b *testing.B) {
 		}
 	}
 	reset := func() { maps.Reset() }
+	var unneeded []byte
 	rounds(b, []*measured{
 		{name: "limit-pread", run: func() error { return preads(f, mem) }},
+		{name: "limit-new", limit: "limit-pread", run: func() error {
+			r, err := host().region(info.Size())
+			if err != nil {
+				return err
+			}
+			unneeded = r.raw
+			return preads(f, r.mem[:info.Size()])
+		}, after: func() { unix.Munmap(unneeded) }},
 		{name: "limit-touch", run: limit(false)},
 		{name: "limit-populate", run: limit(true)},
 		{name: "reused", limit: "limit-pread", run: func() error {
@@ -302,10 +311,19 @@ func BenchmarkOne(b *testing.B) {
 			_, err := f.ReadAt(buf, t.Offset())
 			return err
 		})},
+		{name: "limit-new", run: many(func() error {
+			r, err := host().region(int64(len(buf)))
+			if err != nil {
+				return err
+			}
+			defer unix.Munmap(r.raw)
+			_, err = f.ReadAt(r.mem[:len(buf)], t.Offset())
+			return err
+		})},
 		{name: "arena", limit: "limit-pread", run: many(func() error { memory.Reset(); return one(&Loader{Arena: memory}, nil)() })},
 		{name: "into", limit: "limit-pread", run: many(one(new(Loader), buf))},
 		{name: "heap", limit: "limit-pread", run: many(one(new(Loader), nil))},
-		{name: "fresh", limit: "limit-pread", run: many(func() error {
+		{name: "fresh", limit: "limit-new", run: many(func() error {
 			var a Arena
 			defer a.Free()
 			return one(&Loader{Arena: &a}, nil)()
@@ -333,7 +351,7 @@ func BenchmarkSlice(b *testing.B) {
 		}
 		return []Request{{Info: s.Info, Data: s, Into: buf}}
 	}
-	mapped, read := half(safetensors.Map(name)), half(safetensors.Open(name))
+	mapped, read, maps := half(safetensors.Map(name)), half(safetensors.Open(name)), arena(b)
 	whole, err := mapped[0].Data.(*safetensors.Slice).File().Tensor("layers.7.matrix.2")
 	if err != nil {
 		b.Fatal(err)
@@ -369,6 +387,10 @@ func BenchmarkSlice(b *testing.B) {
 		})},
 		{name: "mapped", limit: "limit-copy", run: many(func() error { return all(new(Loader), mapped) })},
 		{name: "read", limit: "limit-copy", run: many(func() error { return all(new(Loader), read) })},
+		{name: "gathered", limit: "limit-copy", run: many(func() error {
+			defer maps.Reset()
+			return all(&Loader{Arena: maps, Way: Map}, read)
+		})},
 	})
 }
 

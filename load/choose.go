@@ -17,6 +17,11 @@ func (r *run) choose() error {
 			f.way = auto.way(f)
 		}
 		switch {
+		case f.lent:
+			if err := f.whole(); err != nil {
+				return err
+			}
+			f.gather = true
 		case f.way == Direct:
 			err := f.control(func(fd int) (err error) {
 				f.direct, err = r.sys.openDirect(fd)
@@ -29,6 +34,9 @@ func (r *run) choose() error {
 			if err := r.mapFile(f); err != nil {
 				return err
 			}
+			// A page that is touched brings in megabytes around it, all of
+			// which a slice with wide gaps may not need.
+			f.gather = f.mapped != nil && f.strided && auto.warm(f)
 		}
 	}
 	return nil
@@ -50,16 +58,22 @@ func (r *run) mapFile(f *file) error {
 	if err != nil {
 		return nil
 	}
-	if err := f.readAt(make([]byte, 1), f.Size()-1); err != nil {
+	if err := f.whole(); err != nil {
 		r.sys.munmap(mapped)
-		if format, ok := err.(*safetensors.FormatError); ok {
-			format.Offset = -1
-		}
 		return err
 	}
 	f.way, f.mapped = way, mapped
 	r.loader.Arena.own(mapped)
 	return nil
+}
+
+// whole looks whether the file is still as long as it was.
+func (f *file) whole() error {
+	err := f.readAt(make([]byte, 1), f.Size()-1)
+	if format, ok := err.(*safetensors.FormatError); ok {
+		format.Offset = -1 // nothing was asked of it there
+	}
+	return err
 }
 
 // width returns how many workers the run takes.
@@ -94,6 +108,12 @@ type chooser struct {
 }
 
 func (c *chooser) way(f *file) Way {
+	switch {
+	case f.lent && c.over():
+		return Map
+	case f.lent:
+		return Populate
+	}
 	var magic uint32
 	err := f.control(func(fd int) (err error) {
 		magic, err = c.sys.fileSystem(fd)
@@ -117,6 +137,13 @@ func (c *chooser) way(f *file) Way {
 		return Populate
 	}
 	return Read
+}
+
+// warm tells whether most of what is wanted of a file is known to be in the
+// page cache.
+func (c *chooser) warm(f *file) bool {
+	cached, err := c.cached(f)
+	return err == nil && cached >= (f.last-f.first)/2
 }
 
 // over tells whether what is loaded, and as much of the page cache as reading

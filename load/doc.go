@@ -30,10 +30,11 @@
 // Requests are sorted by file and offset. Those that lie side by side are read
 // as one; a gap between two of them is read over if it is less than a page, or
 // if it is less than 256 KiB and all such gaps are less than a twentieth of
-// what is needed. Reads are cut at multiples of 2 MiB of the file, where the
-// page cache keeps a file that this module wrote, and several workers make
-// them. A slice that is not one run of bytes is read as [safetensors.Slice]
-// reads it.
+// what is needed. Reads are of 2 MiB at most, each into a huge page of an Arena
+// that has them, and several workers make them. A slice that is not one run of
+// bytes is copied out of the map if its file is mapped and in the page cache,
+// and else is read as [safetensors.Slice] reads it: that takes two to three
+// times as long.
 //
 // Bytes in an Arena begin at the offset modulo 4096 that they have in the
 // file, as they do in a map: a file whose tensors are aligned, see
@@ -53,7 +54,9 @@
 //   - Any other local file is read, or mapped ([Populate]) if that is allowed.
 //
 // How much memory there is is what /proc/meminfo says is available, or less if
-// a cgroup allows less. Each way can be forced. What the system refuses, such
+// a cgroup allows less. Tensors of a file that [safetensors.Map] has opened are
+// handed out of that map if Auto may map, or the Way is Map or Populate; to any
+// other Way it is data to be copied. Each way can be forced. What the system refuses, such
 // as direct reads, huge pages or maps, becomes the plain way without an error,
 // and [Tensor] says which way it came.
 //
@@ -65,8 +68,11 @@
 // What is read is bounded by what the caller asked for: sizes come from headers
 // that package safetensors has checked against the file, and a size that
 // disagrees with a tensor's dtype and shape is refused before anything is
-// allocated. Memory is the sum of the tensors, or the Budget. A file that
-// shrinks or fails while it is read gives an error.
+// allocated. Memory is the sum of the tensors, or the Budget. A sum that an
+// Arena cannot have is an error; without an Arena the memory is Go's, which ends
+// the program when there is no more, and a sparse file of a TiB takes no disk: a
+// server that loads files of others sets an Arena or looks at the sum first. A
+// file that shrinks or fails while it is read gives an error.
 //
 // A map is another matter. If its file is truncated while it is mapped, or the
 // disk or the server behind it fails, touching the bytes that are gone is a
@@ -75,8 +81,8 @@
 // it; that is a choice for a tool that reads bytes once, in its own
 // goroutine, and none for a server, whose bytes are touched by libraries, by
 // kernels of a GPU and by system calls that it does not know of. This package
-// looks at the size of a file before it maps it, and reading ahead notices
-// what is missing by then, but nothing can promise the time after. So nothing
+// looks at the size of a file before it maps it, reading ahead notices what is
+// missing by then, and copying out of a map is an error then, but nothing can promise the time after. So nothing
 // is mapped unless it is asked for: by [Loader].MayMap or by the Way. And who
 // may write to a file may change the bytes of a map of it, [Private] or not,
 // after they were checked; bytes that were read are the program's own.

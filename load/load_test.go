@@ -398,6 +398,26 @@ func TestRequestErrors(t *testing.T) {
 			t.Errorf("%s: %d steps", name, n)
 		}
 	}
+	// Numbers that no sum may overflow.
+	huge := Request{Info: safetensors.Info{Name: "x", DType: safetensors.U8, Shape: []uint64{1 << 60}}, Data: failing{}}
+	for _, l := range []*Loader{{Arena: arena(t)}, {Arena: arena(t), Budget: 1<<63 - 1}, {Arena: arena(t), Budget: 1 << 61}} {
+		for _, n := range []int{1, 7, 8, 15, 20} {
+			for tensor, err := range l.Load(context.Background(), slices.Repeat([]Request{huge}, n)) {
+				if err == nil || tensor != nil {
+					t.Errorf("%d times an EiB with a budget of %d: %v, %v", n, l.Budget, tensor, err)
+				}
+			}
+		}
+	}
+	small := entry("small", safetensors.U8, 3*page)
+	fits := Request{Info: small.Info, Data: small.Data.(io.ReaderAt)}
+	for _, l := range []*Loader{{Budget: 1<<63 - 1}, {Arena: arena(t), Budget: 1<<63 - 1}, {Arena: arena(t), Budget: -1}} {
+		for tensor, err := range l.Load(context.Background(), []Request{fits, fits}) {
+			if err != nil || tensor.Name != "small" {
+				t.Errorf("a budget of %d: %v", l.Budget, err)
+			}
+		}
+	}
 	for _, l := range []*Loader{{Way: Map}, {Way: Private + 1}} {
 		for _, err := range l.Load(context.Background(), nil) {
 			if err == nil {

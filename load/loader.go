@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 )
 
 // ErrBudget is the error of a tensor that is larger than the Budget.
@@ -16,14 +17,17 @@ var ErrBudget = errors.New("tensor is larger than the budget")
 //
 // Without a Budget, bytes in an Arena are valid until its Reset or Free. With
 // a Budget they are valid until the body of the loop ends, unless the tensor
-// is kept; see [Tensor.Keep]. Bytes that are not in an Arena stay valid.
+// is kept; see [Tensor.Keep]. Bytes in a map of [safetensors.Map] are valid
+// until that file is closed, and all others stay valid.
 type Loader struct {
-	// Arena gives the memory, for tensors whose Request does not. Nil leaves
-	// it to Go, and then nothing can be mapped.
+	// Arena gives the memory, for tensors whose Request does not, and owns the
+	// maps. Nil leaves the memory to Go, and then nothing can be mapped.
 	Arena *Arena
 
-	// Way is how files are read; [Auto] chooses. Data that is not in one piece
-	// in a file of the system is read by its ReadAt whatever the Way.
+	// Way is how files are read; [Auto] chooses. Data that is in no file of the
+	// system is read by its ReadAt whatever the Way, and what is not in one piece
+	// there is copied: such tensors, and those whose Request has memory, come by
+	// Read or Direct.
 	Way Way
 
 	// MayMap lets [Auto] map files: the bytes of tensors will not be written
@@ -92,23 +96,24 @@ func (l *Loader) start(ctx context.Context, requests []Request) (*run, error) {
 	if l.Way.maps() && l.Arena == nil {
 		return nil, fmt.Errorf("load: way %s needs an Arena, to own the maps", l.Way)
 	}
-	r := &run{ctx: ctx, loader: l, sys: l.sys}
+	r := &run{ctx: ctx, loader: l, sys: l.sys, budget: min(l.Budget, math.MaxInt64/2)}
 	if r.sys == nil {
 		r.sys = host()
 	}
 	limit := int64(extentSize)
-	if l.Budget > 0 {
-		limit = min(limit, l.Budget/4)
+	if r.budget > 0 {
+		limit = min(limit, r.budget/4)
 	}
 	var err error
-	if r.plan, err = newPlan(requests, l.Arena == nil, limit); err != nil {
+	lent := l.Way == Map || l.Way == Populate || l.Way == Auto && l.MayMap
+	if r.plan, err = newPlan(requests, l.Arena == nil, lent, limit); err != nil {
 		return nil, err
 	}
-	if l.Budget > 0 {
+	if r.budget > 0 {
 		for _, e := range r.plan.extents {
 			// What is larger than a quarter of the Budget stands alone.
-			if e.cost() > 0 && e.end-e.begin > l.Budget {
-				return nil, fmt.Errorf("tensor %.200q: %w: %d bytes of %d", e.pieces[0].t.Name, ErrBudget, e.end-e.begin, l.Budget)
+			if e.cost() > 0 && e.end-e.begin > r.budget {
+				return nil, fmt.Errorf("tensor %.200q: %w: %d bytes of %d", e.pieces[0].t.Name, ErrBudget, e.end-e.begin, r.budget)
 			}
 		}
 	}

@@ -12,10 +12,9 @@ import (
 )
 
 const (
-	// blockSize is where reads are cut: at multiples of it in the file. The
-	// page cache keeps a file in pieces as large as the writes that made it,
-	// which are cut there too where this module wrote it.
-	blockSize = 2 << 20
+	// blockSize is the most that is read at a time: a huge page of memory, and
+	// what the page cache keeps in one piece of a file that this module wrote.
+	blockSize = hugePage
 
 	// page is what memory and direct reads are aligned to. No disk has larger
 	// blocks.
@@ -36,6 +35,7 @@ type piece struct {
 	t          *Tensor     // nil when it has been read
 	file       *file       // nil if data must be asked
 	data       io.ReaderAt // of a piece without a file
+	strided    *file       // of data that is in a file, but not in one piece
 	begin, end int64       // in the file, or from 0 in data
 	into       []byte      // memory of the caller's
 	own        bool        // the memory is the piece's own, not part of an extent's
@@ -66,11 +66,10 @@ func ceil(n int64) int64  { return (n + page - 1) &^ (page - 1) }
 // which keeps the alignment that its bytes have in the file.
 func (e *extent) footprint() int64 { return ceil(e.end) - floor(e.begin) }
 
-// align returns what the memory of the extent has in common with its place in
-// the file. A read of a block that goes to one huge page, if both begin at a
-// multiple of their size, is not in the way of another worker's, which would
-// make the same page ready. That matters only once, so memory that is bounded
-// is not spent on it.
+// align returns what the memory of the extent is aligned to. Of two workers
+// that read into the same huge page of new memory, both make it ready and one
+// in vain, so each block that is read is to be a huge page. That matters only
+// once, so memory that is bounded is not spent on it.
 func (e *extent) align(budget int64) int64 {
 	if budget > 0 || e.footprint() < 2*hugePage {
 		return page
@@ -94,11 +93,16 @@ func (e *extent) cost() (n int64) {
 	return n
 }
 
-// cut returns the next chunk of the extent: up to the next multiple of
-// blockSize, so that no two chunks share a block of the page cache.
+// cut returns the next chunk of the extent. In memory of the Arena it ends
+// with a huge page, elsewhere at a multiple of blockSize in the file, so that
+// no two chunks share a block of the page cache.
 func (e *extent) cut() (begin, end int64) {
+	from := int64(0)
+	if e.mem != nil {
+		from = floor(e.begin)
+	}
 	begin = e.next
-	e.next = min(e.end, (begin/blockSize+1)*blockSize)
+	e.next = min(e.end, from+((begin-from)/blockSize+1)*blockSize)
 	return begin, e.next
 }
 
@@ -119,11 +123,23 @@ type plan struct {
 }
 
 // newPlan checks the requests. Pieces that are not given memory by the caller
-// get their own if own is true. No extent is larger than limit, unless it is
-// one tensor.
-func newPlan(requests []Request, own bool, limit int64) (*plan, error) {
+// get their own if own is true, but for those that the caller has mapped if
+// lent is. No extent is larger than limit, unless it is one tensor.
+func newPlan(requests []Request, own, lent bool, limit int64) (*plan, error) {
 	p := &plan{count: len(requests)}
 	files := map[*safetensors.File]*file{}
+	in := func(f *safetensors.File, begin, end int64) *file {
+		if files[f] == nil {
+			files[f] = &file{File: f, index: len(p.files), first: begin}
+			if lent {
+				files[f].mapped = f.Mapped()
+				files[f].lent = files[f].mapped != nil
+			}
+			p.files = append(p.files, files[f])
+		}
+		files[f].first, files[f].last = min(files[f].first, begin), max(files[f].last, end)
+		return files[f]
+	}
 	pieces := make([]piece, 0, len(requests))
 	for i := range requests {
 		r := &requests[i]
@@ -144,13 +160,13 @@ func newPlan(requests []Request, own bool, limit int64) (*plan, error) {
 			return nil, fmt.Errorf("tensor %.200q: %w: all together", r.Name, safetensors.ErrOverflow)
 		}
 		piece := piece{t: t, data: r.Data, end: size, into: r.Into, own: own || r.Into != nil, left: size}
-		if f, off := r.place(); f != nil {
-			if files[f] == nil {
-				files[f] = &file{File: f, index: len(p.files), first: off}
-				p.files = append(p.files, files[f])
-			}
-			piece.file, piece.begin, piece.end = files[f], off, off+size
-			piece.file.first, piece.file.last = min(piece.file.first, off), max(piece.file.last, off+size)
+		switch f, off, whole := r.place(); {
+		case whole:
+			piece.file, piece.begin, piece.end = in(f, off, off+size), off, off+size
+			piece.own = r.Into != nil || own && !piece.file.lent
+		case f != nil:
+			piece.strided = in(f, off, off+size) // or further
+			piece.strided.strided = true
 		}
 		pieces = append(pieces, piece)
 	}

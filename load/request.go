@@ -58,16 +58,15 @@ func (r *Request) size() (int64, error) {
 	return size, nil
 }
 
-// place returns the file that holds the bytes as one run, and the run's
-// offset; nil if there is none and Data must be asked.
-func (r *Request) place() (*safetensors.File, int64) {
+// place returns the file that holds the bytes, if one does, where they begin,
+// and whether they are in one piece. If not, Data must be asked.
+func (r *Request) place() (f *safetensors.File, off int64, whole bool) {
 	switch d := r.Data.(type) {
 	case *safetensors.Tensor:
-		return d.File(), d.Offset()
+		return d.File(), d.Offset(), true
 	case *safetensors.Slice:
-		if off, ok := d.Contiguous(); ok {
-			return d.File(), off
-		}
+		off, whole = d.Contiguous()
+		return d.File(), off, whole
 	}
-	return nil, 0
+	return nil, 0, false
 }

@@ -4,7 +4,6 @@ package load
 // freed is taken again when all that was taken before it is free.
 type ring struct {
 	mem        []byte
-	base       int64  // address of mem, modulo hugePage
 	head, tail int64  // bytes ever taken and ever freed, with what was skipped at the end
 	used       int64  // bytes taken and not freed
 	live       []span // between tail and head
@@ -17,19 +16,18 @@ type span struct {
 	end int64
 }
 
-// take returns the memory of an extent, in one piece, if there is room. Its
-// address is the offset in the file, modulo align.
+// take returns the memory of an extent, in one piece, if there is room. It
+// begins at a multiple of align in the ring.
 func (g *ring) take(e *extent, align int64) ([]byte, bool) {
 	n, size := e.footprint(), int64(len(g.mem))
 	at := int64(0)
 	if size > 0 {
 		at = g.head % size
 	}
-	skip := (floor(e.begin) - g.base - at) & (align - 1)
+	skip := -at & (align - 1)
 	if at += skip; at+n > size {
 		skip += size - at
-		at = (floor(e.begin) - g.base) & (align - 1)
-		skip += at
+		at = 0
 	}
 	if g.head+skip+n-g.tail > size {
 		return nil, false

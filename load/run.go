@@ -2,7 +2,10 @@ package load
 
 import (
 	"context"
+	"fmt"
 	"sync"
+
+	"github.com/tensmith/tensmith/safetensors"
 )
 
 // A run is one load under way.
@@ -11,6 +14,7 @@ type run struct {
 	loader *Loader
 	sys    *system
 	plan   *plan
+	budget int64  // of the loader, no larger than sums of it can be
 	epoch  uint64 // of the Arena
 
 	workers sync.WaitGroup
@@ -49,18 +53,22 @@ func (r *run) reserve() error {
 	var n int64
 	for _, e := range r.plan.extents {
 		if e.inArena() {
-			n += e.footprint() + e.align(r.loader.Budget) - page
+			align := e.align(r.budget)
+			if n = (n+align-1)&^(align-1) + e.footprint(); n < 0 {
+				return fmt.Errorf("arena: %w: all tensors together", safetensors.ErrOverflow)
+			}
+			if r.budget > 0 && n > r.budget {
+				// A tensor as large as the Budget may begin and end within a page.
+				n = min(n, ceil(r.budget)+2*page)
+				break
+			}
 		}
-	}
-	if b := r.loader.Budget; b > 0 {
-		// A tensor as large as the Budget may begin and end within a page.
-		n = min(n, ceil(b)+2*page)
 	}
 	if n == 0 {
 		return nil
 	}
 	mem, err := r.loader.Arena.take(n)
-	r.ring.mem, r.ring.base = mem, address(mem)&(hugePage-1)
+	r.ring.mem = mem
 	return err
 }
 
@@ -68,6 +76,9 @@ func (r *run) reserve() error {
 func (e *extent) inArena() bool {
 	return !e.own() && (e.file == nil || e.file.mapped == nil)
 }
+
+// lent tells that the bytes are in a map of the caller's.
+func (e *extent) lent() bool { return e.file != nil && e.file.lent }
 
 // begin starts the workers.
 func (r *run) begin() {
@@ -150,10 +161,9 @@ func (r *run) take() (c chunk, ok bool) {
 
 // allot gives an extent memory, unless the Budget does not allow it yet.
 func (r *run) allot(e *extent) bool {
-	budget := r.loader.Budget
 	switch {
 	case e.inArena():
-		mem, ok := r.ring.take(e, e.align(budget))
+		mem, ok := r.ring.take(e, e.align(r.budget))
 		if !ok && r.stalled(e) {
 			e.extra, r.failed = r.loader.Arena.extra(e.footprint())
 			if ok = r.failed == nil; ok {
@@ -167,7 +177,7 @@ func (r *run) allot(e *extent) bool {
 		e.mem = mem
 	case e.own():
 		e.taken = e.cost()
-		if budget > 0 && e.taken > 0 && r.spent+e.taken > budget {
+		if r.budget > 0 && e.taken > 0 && r.spent+e.taken > r.budget {
 			return false
 		}
 		r.spent += e.taken
@@ -180,10 +190,10 @@ func (r *run) allot(e *extent) bool {
 		case !e.own(): // mapped
 			p.t.data = e.file.mapped[p.begin:p.end:p.end]
 		}
-		if !e.own() {
+		if !e.own() && !e.lent() {
 			p.t.arena, p.t.epoch = r.loader.Arena, r.epoch
 		}
-		if budget > 0 && (e.own() || e.mem != nil) {
+		if r.budget > 0 && (e.own() || e.mem != nil) {
 			p.t.run, p.t.extent = r, e
 		}
 	}
@@ -220,7 +230,7 @@ func (r *run) release(e *extent) {
 
 // giveBack returns the ring to the Arena when nothing uses it any more.
 func (r *run) giveBack() {
-	unused := r.out == 0 && (r.loader.Budget > 0 || r.given == 0)
+	unused := r.out == 0 && (r.budget > 0 || r.given == 0)
 	if r.over && unused && r.ring.mem != nil {
 		r.loader.Arena.give(r.ring.mem, r.epoch)
 		r.ring.mem = nil

@@ -19,7 +19,8 @@ const (
 	Direct
 
 	// Map maps the file, so that its pages are read as they are touched. The
-	// bytes are not to be written to. Linux only.
+	// bytes are not to be written to. Linux only, but for files that
+	// [safetensors.Map] has opened.
 	Map
 
 	// Populate maps the file like Map and reads its pages ahead, so that a

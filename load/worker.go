@@ -88,6 +88,9 @@ func (w *worker) read(c chunk) error {
 		return e.file.readAligned(e.mem[floor(c.begin)-lo:ceil(c.end)-lo], c.begin, c.end)
 	}
 	p := e.pieces[0]
+	if p.strided != nil && p.strided.gather && gather(p.t.data[c.begin:c.end], p.data.(*safetensors.Slice), p.strided.mapped, c.begin) {
+		return nil
+	}
 	n, err := p.data.ReadAt(p.t.data[c.begin:c.end], c.begin)
 	if int64(n) < c.end-c.begin {
 		if err == nil || err == io.EOF {
@@ -96,6 +99,13 @@ func (w *worker) read(c chunk) error {
 		return err
 	}
 	return nil
+}
+
+// gather copies bytes of a slice from a map of its file. It reports false if
+// that was a fault: then reading them is an error.
+func gather(p []byte, s *safetensors.Slice, mapped []byte, off int64) bool {
+	n := 0
+	return touching(func() { n = s.Gather(p, mapped, off) }) && n == len(p)
 }
 
 // provide makes the memory of tensors that get their own from Go.

@@ -240,6 +240,10 @@ func (f *File) Size() int64 { return f.size }
 // [io.ReaderAt].
 func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.r.ReadAt(p, off) }
 
+// Mapped returns the memory of a file that [Map] opened, all of it, or nil. It
+// is not to be written to, nor to be used after Close.
+func (f *File) Mapped() []byte { return f.mapped }
+
 // DataOffset returns the offset in bytes at which the header ends and the
 // data of the first tensor begins.
 func (f *File) DataOffset() int64 { return prefixLen + int64(len(f.h.text)) }

@@ -180,6 +180,9 @@ func (s *Slice) ReadAt(p []byte, off int64) (n int, err error) {
 	if int64(len(p)) > s.size-off {
 		p, err = p[:s.size-off], io.EOF
 	}
+	if mapped := s.t.file.mapped; mapped != nil {
+		return s.Gather(p, mapped, off), err
+	}
 	for n < len(p) {
 		m, err := s.read(p[n:], off+int64(n))
 		n += m
@@ -190,6 +193,23 @@ func (s *Slice) ReadAt(p []byte, off int64) (n int, err error) {
 	return n, err
 }
 
+// Gather copies what [Slice.ReadAt] reads from memory that holds all bytes of
+// the slice's file, such as a map of it, and returns how many bytes it copied:
+// less than p has room for if the slice ends before.
+func (s *Slice) Gather(p, file []byte, off int64) (n int) {
+	if off < 0 || off >= s.size {
+		return 0
+	}
+	p = p[:min(int64(len(p)), s.size-off)]
+	data := file[s.t.begin:s.t.end]
+	for n < len(p) {
+		at, rest, stride := s.place((off + int64(n)) / s.run)
+		skip := (off + int64(n)) % s.run
+		n += s.gather(p[n:], data[at+skip:], skip, rest, stride)
+	}
+	return n
+}
+
 // page is the gap between two runs below which both are read at once: the
 // system reads no less from a disk.
 const page = 4096
@@ -197,14 +217,9 @@ const page = 4096
 // read fills a part of p, at least the rest of one run.
 func (s *Slice) read(p []byte, off int64) (int, error) {
 	skip := off % s.run
-	at, rest := s.place(off / s.run)
+	at, rest, stride := s.place(off / s.run)
 	if len(s.axes) == 0 {
 		return s.t.ReadAt(p, at+skip)
-	}
-	stride := s.axes[len(s.axes)-1].stride
-	if mapped := s.t.file.mapped; mapped != nil {
-		data := mapped[s.t.begin:s.t.end]
-		return s.gather(p, data[at+skip:], skip, rest, stride), nil
 	}
 	if stride-s.run >= page || int64(len(p)) <= s.run-skip {
 		return s.t.ReadAt(p[:min(int64(len(p)), s.run-skip)], at+skip)
@@ -244,17 +259,17 @@ func (s *Slice) gather(p, data []byte, skip, runs, stride int64) (n int) {
 	return n
 }
 
-// place returns where the run numbered n begins in the tensor, and how many
-// runs, itself included, are left on the innermost axis.
-func (s *Slice) place(n int64) (at, rest int64) {
+// place returns where the run numbered n begins in the tensor, how many runs,
+// itself included, are left on the innermost axis, and how far apart they are.
+func (s *Slice) place(n int64) (at, rest, stride int64) {
 	at, rest = s.base, 1
 	for i := len(s.axes) - 1; i >= 0; i-- {
 		a := s.axes[i]
 		k := n % a.count
 		at += k * a.stride
 		if n /= a.count; i == len(s.axes)-1 {
-			rest = a.count - k
+			rest, stride = a.count-k, a.stride
 		}
 	}
-	return at, rest
+	return at, rest, stride
 }
