@@ -162,7 +162,7 @@ func (h *Hasher) hash(ctx context.Context, model string, ignore, wanted []string
 	if err != nil {
 		return nil, fmt.Errorf("sign: %s: %w: %w", model, ErrRefused, err)
 	}
-	if len(pieces) == 0 && !only {
+	if len(pieces) == 0 && len(wanted) == 0 { // of a model that was signed, all is missing
 		return nil, fmt.Errorf("sign: %s: %w: the model has no files", model, ErrRefused)
 	}
 	if empty := countEmpty(t.files); empty > 0 && h.ShardSize > 0 {
