@@ -193,7 +193,7 @@ func outside(ctx context.Context, program string, argv []string) (s bench.Sample
 	if err := json.Unmarshal(text, &times); err != nil || times.Least <= 0 {
 		return s, fmt.Errorf("%s printed %q (%v)", program, text, err)
 	}
-	return bench.Sample{Wall: times.Least, CPU: -1, Allocs: -1, Heap: -1, Peak: -1, Grown: -1, Read: -1}, nil
+	return bench.Sample{Wall: times.Least, CPU: -1, Allocs: -1, Heap: -1, Peak: -1, Grown: -1, Mapped: -1, Read: -1}, nil
 }
 
 // script measures the Python package from inside of one process. What it loads

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,15 +24,20 @@ func benchCommand(a *app) *cobra.Command {
 what the machine can do: copy memory, read and write files through the page
 cache and past it, and so on. All figures are of one run: each round runs every
 case once, in random order and each in a process of its own, and a first round
-does not count. The share of the limit is that of the fastest probe a case is
-held to; figures to go by are minima.
+does not count. Figures to go by are minima.
+
+"% of limit" holds the bytes a second of a case to those of a probe, which is
+named beside it: the same work by plain calls of the system, with no format, no
+checks and no names. 100 % is all that the machine has to give. Where a case has
+several probes the fastest counts.
 
 The files are made from a seed in a directory of their own, and removed at the
-end. They take about seven times --size. Cases that need the disk want a
-directory that lies on one (--dir). What a machine does not have is "not
-present".
+end. They take about five times --size, and memory about twice --size. Cases
+that need the disk want a directory that lies on one (--dir). What a machine
+does not have is "not present".
 
-Other processes make figures useless. The run says so if they took more than a
+A run of the defaults takes ten minutes or more; --size 256MB --rounds 3 is
+enough for a look. Other processes make figures useless. The run says so if they took more than a
 fifth of the processors, or if the host kept as much from this machine.
 Exit status: 0 measured, 2 trouble, such as a full disk.`,
 		Example: `  tensmith bench
@@ -98,8 +104,13 @@ func (a *app) bench(ctx context.Context, b *benching) (err error) {
 	if b.list {
 		return a.listCases(cases)
 	}
+	need := bench.Need(b.Setting, cases)
+	if room := bench.Space(cmp.Or(b.Dir, os.TempDir())); room >= 0 && room < need {
+		return hinted{fmt.Errorf("the files take %s, and %s has room for %s", size(need), cmp.Or(b.Dir, os.TempDir()), size(room)),
+			"--dir makes them elsewhere, --size smaller, --case fewer"}
+	}
 	if b.Dir, err = os.MkdirTemp(b.Dir, "tensmith-bench-*"); err != nil {
-		return err
+		return hinted{err, "--dir makes the files elsewhere"}
 	}
 	defer os.RemoveAll(b.Dir)
 	err = bench.Make(ctx, b.Setting, cases, func(name string) { a.words("making %s", name) })
@@ -116,6 +127,9 @@ func (a *app) bench(ctx context.Context, b *benching) (err error) {
 	m.end()
 	return a.printBench(report)
 }
+
+// smallBench is the size of file from which on the bytes count.
+const smallBench = 64_000_000
 
 func (a *app) printBench(r *bench.Report) error {
 	switch {
@@ -135,29 +149,48 @@ func (a *app) printBench(r *bench.Report) error {
 	version, _ := version()
 	fmt.Fprintf(a.stdout, "tensmith %s, %s, %s and up to %s, seed %d, %s\n\n", version, machine.Go, size(r.Size),
 		plural(r.Tensors, "tensor"), r.Seed, plural(r.Rounds, "round"))
+	// What a narrow terminal has no room for stays out.
+	width, onTerminal := terminal(a.stdout)
+	narrow := onTerminal && width < 110
 	t := &table{a: a, right: []bool{false, true, true, true, true, true, true, true}, give: 8}
-	t.row(head("case"), head("min"), head("median"), head("GB/s"), head("CPU"), head("allocs"), head("RSS"), head("% of limit"), head("limit"))
+	if narrow {
+		t.right, t.give = t.right[:4], 4
+	}
+	row := func(name, least, median, rate, cpu, allocs, rss, share, limit any) {
+		if narrow {
+			t.row(name, least, rate, share, limit)
+			return
+		}
+		t.row(name, least, median, rate, cpu, allocs, rss, share, limit)
+	}
+	row(head("case"), head("min"), head("median"), head("GB/s"), head("CPU"), head("allocs"), head("RSS"), head("% of limit"), head("limit"))
 	for i := range r.Cases {
 		c := &r.Cases[i]
 		if c.Absent != "" {
-			t.row(c.Name, "–", "–", "–", "–", "–", "–", "–", "not present: "+c.Absent)
+			row(c.Name, "–", "–", "–", "–", "–", "–", "–", "not present: "+c.Absent)
 			continue
 		}
 		limit := c.Limit
-		if c.Goal > 0 && c.Share > 0 {
+		if narrow {
+			limit = strings.TrimPrefix(limit, "probe/")
+		} else if c.Goal > 0 && c.Share > 0 {
 			limit += fmt.Sprintf(" (goal %.0f %%)", 100*c.Goal)
 		}
-		t.row(c.Name, duration(c.Min), duration(c.Median), fmt.Sprintf("%.2f", c.Rate()/1e9), duration(c.CPU), known(c.Allocs, group),
+		row(c.Name, duration(c.Min), duration(c.Median), fmt.Sprintf("%.2f", c.Rate()/1e9), duration(c.CPU), known(c.Allocs, group),
 			known(c.Peak, size), percent(c.Share), limit)
 	}
 	if err := t.flush(); err != nil {
 		return err
 	}
+	fmt.Fprintln(a.stdout, "\n% of limit: the GB/s of the case by those of the probe beside it, which is what the machine can do")
 	for _, note := range r.Notes {
-		fmt.Fprintf(a.stdout, "\n%s", note)
+		fmt.Fprintln(a.stdout, note)
 	}
-	if len(r.Notes) > 0 {
-		fmt.Fprintln(a.stdout)
+	if r.Machine.FileSystem == "tmpfs" {
+		a.words("note: the files lay in memory, so nothing here is about a disk; --dir puts them on one")
+	}
+	if r.Size < smallBench {
+		a.words("note: with files of %s most of the time is that of opening and mapping them, and limits say little", size(r.Size))
 	}
 	if !r.Quiet {
 		foreign, steal := 0.0, 0.0

@@ -43,7 +43,11 @@ type Case struct {
 	Goal   float64  // the share of the limit that is aimed at; 0 for none
 	Peers  float64  // how many times faster than the best peer it is to be; 0 for none
 	Files  []string // what it reads, of those that [Make] makes
+	Writes bool     // files of that size, or edits one so that it is written anew
 	Growth string   // what is aimed at from the first to the last case that has the same here
+
+	// Note says what else is aimed at, and what has come of it; nil for nothing.
+	Note func(*Result) string
 
 	Run func(*Clock) error // in a process of its own
 
@@ -60,6 +64,7 @@ type Sample struct {
 	Heap   int64  `json:"alloc_bytes"` // likewise
 	Peak   int64  `json:"rss"`         // bytes of memory at the worst; -1 if unknown
 	Grown  int64  `json:"rss_grown"`   // of these, those that came while the clock ran
+	Mapped int64  `json:"rss_file"`    // of these, those of files, the program's own among them
 	Read   int64  `json:"read"`        // bytes asked of files by system calls; -1 if unknown
 	Absent string `json:"absent,omitempty"`
 }
@@ -136,6 +141,7 @@ func (c *Config) once(ctx context.Context, what *Case) (s Sample, err error) {
 	}
 	cmd := exec.CommandContext(ctx, self, c.Self[1:]...)
 	cmd.Args[0] = c.Self[0] // a test binary goes by this name
+	leash(cmd)
 	cmd.Stdin = strings.NewReader(string(request))
 	var words strings.Builder
 	cmd.Stderr = &words

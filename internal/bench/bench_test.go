@@ -239,3 +239,55 @@ func TestColdInMemory(t *testing.T) {
 		t.Errorf("%v, want that it is not present", err)
 	}
 }
+
+// TestNeed holds what a run is said to take to what its files take.
+func TestNeed(t *testing.T) {
+	s := Setting{Dir: t.TempDir(), Size: 3_000_000, Tensors: 5000, Seed: 1}
+	reading := slices.DeleteFunc(Cases(s), func(c Case) bool { return c.Writes })
+	if err := Make(t.Context(), s, reading, func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+	list, err := os.ReadDir(s.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	took := int64(0)
+	for _, e := range list {
+		info, err := e.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		took += info.Size()
+	}
+	if need := Need(s, reading); need < took*9/10 || need > took*13/10 {
+		t.Errorf("%d bytes are needed, and %d were taken", need, took)
+	}
+	for _, c := range Cases(s) {
+		if more := Need(s, []Case{c}); c.Writes && more < 3*s.Size {
+			t.Errorf("%s is said to take %d bytes", c.Name, more)
+		}
+	}
+}
+
+// TestNotes: what a case says of its figures is said when it has some.
+func TestNotes(t *testing.T) {
+	for _, c := range Cases(Setting{Size: 1_000_000, Tensors: 10}) {
+		if c.Note == nil {
+			continue
+		}
+		r, err := Run(t.Context(), Config{Rounds: 1, Cases: []Case{{Name: c.Name, Who: Ours, Note: c.Note, Outside: func(context.Context, Setting) (Sample, error) {
+			return Sample{Bytes: 2 << 20, Wall: 1_500_000, Read: 3 << 20, Peak: 12 << 20, Mapped: 4 << 20}, nil
+		}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]string{
+			"edit/in-place":   "edit/in-place takes 1.50 ms, however large the file is; the goal is less than 5 ms",
+			"tensor/one":      "tensor/one takes 6.0 MiB of memory besides the tensor, and 4.0 of the program itself; the goal is at most 16 in all",
+			"slice/rows-read": "slice/rows-read reads 1.500 × the bytes of the slice; the goal is at most 1.05",
+		}[c.Name]
+		if diff := cmp.Diff([]string{want}, r.Notes); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", c.Name, diff)
+		}
+	}
+}

@@ -61,19 +61,19 @@ func (c *Clock) Time(f func() error) error {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	resetPeak()
-	resting, _ := memory()
+	resting, _, _ := memory()
 	read, cpu := bytesRead(), cpuTime()
 	start := time.Now()
 	err := f()
 	wall := time.Since(start)
-	s := Sample{Wall: max(1, int64(wall)), CPU: -1, Grown: -1, Read: -1}
+	s := Sample{Wall: max(1, int64(wall)), CPU: -1, Grown: -1, Mapped: -1, Read: -1}
 	if cpu >= 0 {
 		s.CPU = int64(cpuTime() - cpu)
 	}
 	if read >= 0 {
 		s.Read = bytesRead() - read
 	}
-	_, s.Peak = memory()
+	_, s.Peak, s.Mapped = memory()
 	if s.Peak >= 0 {
 		s.Grown = max(0, s.Peak-resting)
 	}

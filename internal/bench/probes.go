@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -23,7 +24,8 @@ var sink atomic.Uint64
 // allows.
 func probes() []Case {
 	probe := func(name, about string, run func(*Clock) error, files ...string) Case {
-		return Case{Name: "probe/" + name, Who: Probe, About: about, Run: run, Files: files}
+		writes := strings.HasPrefix(name, "write") || name == "copy-file"
+		return Case{Name: "probe/" + name, Who: Probe, About: about, Run: run, Files: files, Writes: writes}
 	}
 	return []Case{
 		probe("memory-copy", "copy from memory to memory, all processors", probeCopy),

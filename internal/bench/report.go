@@ -59,6 +59,7 @@ type Result struct {
 	Heap   int64   `json:"alloc_bytes"`
 	Peak   int64   `json:"rss"` // at most
 	Grown  int64   `json:"rss_grown"`
+	Mapped int64   `json:"rss_file"`
 	Read   int64   `json:"read"`
 	Limit  string  `json:"limit,omitempty"`         // the fastest of its probes
 	Share  float64 `json:"share_of_limit,omitzero"` // 1 is the limit itself
@@ -75,7 +76,7 @@ func newReport(c *Config) *Report {
 		Machine: Machine{runtime.GOOS, runtime.GOARCH, system(), processor(), runtime.NumCPU(), runtime.Version(), fileSystem(c.Dir)}}
 	for _, k := range c.Cases {
 		r.Cases = append(r.Cases, Result{Name: k.Name, Who: k.Who, About: k.About, Goal: k.Goal, Peers: k.Peers,
-			CPU: -1, Allocs: -1, Heap: -1, Peak: -1, Grown: -1, Read: -1})
+			CPU: -1, Allocs: -1, Heap: -1, Peak: -1, Grown: -1, Mapped: -1, Read: -1})
 	}
 	return r
 }
@@ -83,7 +84,7 @@ func newReport(c *Config) *Report {
 func (r *Result) add(s Sample, counts bool) {
 	if s.Absent != "" {
 		*r = Result{Name: r.Name, Who: r.Who, About: r.About, Absent: s.Absent, Goal: r.Goal, Peers: r.Peers,
-			CPU: -1, Allocs: -1, Heap: -1, Peak: -1, Grown: -1, Read: -1}
+			CPU: -1, Allocs: -1, Heap: -1, Peak: -1, Grown: -1, Mapped: -1, Read: -1}
 	} else if counts {
 		r.samples = append(r.samples, s)
 	}
@@ -101,7 +102,14 @@ func (r *Report) finish(c *Config) {
 	for i := range r.Cases {
 		r.Cases[i].compare(c.Cases[i].Limits, r.Cases)
 	}
-	r.Notes = r.growth(c.Cases)
+	for i := range r.Cases {
+		if note := c.Cases[i].Note; note != nil && r.Cases[i].Min > 0 {
+			if text := note(&r.Cases[i]); text != "" {
+				r.Notes = append(r.Notes, text)
+			}
+		}
+	}
+	r.Notes = append(r.Notes, r.growth(c.Cases)...)
 }
 
 func (r *Result) finish() {
@@ -110,7 +118,7 @@ func (r *Result) finish() {
 	}
 	slices.SortFunc(r.samples, func(a, b Sample) int { return cmp.Compare(a.Wall, b.Wall) })
 	least := r.samples[0]
-	r.Bytes, r.Min, r.Allocs, r.Heap, r.Read = least.Bytes, least.Wall, least.Allocs, least.Heap, least.Read
+	r.Bytes, r.Min, r.Allocs, r.Heap, r.Mapped, r.Read = least.Bytes, least.Wall, least.Allocs, least.Heap, least.Mapped, least.Read
 	r.Median, r.Max = r.samples[len(r.samples)/2].Wall, r.samples[len(r.samples)-1].Wall
 	r.CPU = least.CPU
 	for _, s := range r.samples {

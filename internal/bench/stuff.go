@@ -76,7 +76,6 @@ const (
 // The files of a run. Of the growing ones there are several; see growing.
 const (
 	bigFile    = "big.safetensors"     // bytes
-	smallFile  = "small.safetensors"   // 300 tensors and next to no bytes
 	editFile   = "edit.safetensors"    // a copy of the first, that is edited
 	crammed    = "crammed.safetensors" // likewise, and its header has no room
 	sumsSuffix = ".sums"               // the CRC-32 of each tensor of a file
@@ -89,17 +88,48 @@ const (
 	single     = "model.layers.12.mlp.up_proj.weight"
 )
 
-// Make makes the files that the cases read, and says which it makes.
-func Make(ctx context.Context, s Setting, cases []Case, making func(name string)) error {
-	if err := os.MkdirAll(s.Dir, 0o777); err != nil {
-		return err
-	}
+// filesOf returns the names of the files that cases read.
+func filesOf(cases []Case) []string {
 	var names []string
 	for _, c := range cases {
 		names = append(names, c.Files...)
 	}
 	slices.Sort(names)
-	for _, name := range slices.Compact(names) {
+	return slices.Compact(names)
+}
+
+// Need returns how many bytes of a disk a run of these cases takes, about.
+func Need(s Setting, cases []Case) int64 {
+	need := int64(0)
+	for _, name := range filesOf(cases) {
+		need += s.sizeOf(name)
+	}
+	if slices.ContainsFunc(cases, func(c Case) bool { return c.Writes }) {
+		need += 2 * s.Size // one that is there, and one that is to replace it
+	}
+	return need
+}
+
+func (s Setting) sizeOf(name string) int64 {
+	for i, n := range s.sizes() {
+		if name == sizedFile(i) {
+			return n
+		}
+	}
+	for _, n := range s.counts() {
+		if name == countedFile(n) {
+			return 100 * int64(n)
+		}
+	}
+	return s.Size
+}
+
+// Make makes the files that the cases read, and says which it makes.
+func Make(ctx context.Context, s Setting, cases []Case, making func(name string)) error {
+	if err := os.MkdirAll(s.Dir, 0o777); err != nil {
+		return err
+	}
+	for _, name := range filesOf(cases) {
 		making(name)
 		entries, encoder, err := s.content(name)
 		if err != nil {
@@ -136,8 +166,6 @@ func (s Setting) content(name string) ([]safetensors.Entry, *safetensors.Encoder
 	case editFile:
 		encoder.Align = 4096
 		return s.weights(s.Size), encoder, nil
-	case smallFile:
-		return s.weights(bigTensors * 64), encoder, nil
 	}
 	for i, n := range s.sizes() {
 		if name == sizedFile(i) {

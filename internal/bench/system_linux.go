@@ -3,7 +3,9 @@ package bench
 import (
 	"bytes"
 	"errors"
+	"math"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"unsafe"
@@ -12,13 +14,13 @@ import (
 )
 
 // memory returns the bytes of memory of this process now and at the worst
-// since resetPeak.
-func memory() (now, peak int64) {
+// since resetPeak, and how many of them now are of files.
+func memory() (now, peak, files int64) {
 	text, err := os.ReadFile("/proc/self/status")
 	if err != nil {
-		return -1, -1
+		return -1, -1, -1
 	}
-	return field(text, "VmRSS:") << 10, field(text, "VmHWM:") << 10
+	return field(text, "VmRSS:") << 10, field(text, "VmHWM:") << 10, field(text, "RssFile:") << 10
 }
 
 // field returns the number behind a word at the beginning of a line.
@@ -154,6 +156,18 @@ func fileSystem(dir string) string {
 	}
 	return ""
 }
+
+// Space returns how many bytes a directory's file system has to give, or -1.
+func Space(dir string) int64 {
+	var s unix.Statfs_t
+	if unix.Statfs(dir, &s) != nil {
+		return -1
+	}
+	return int64(min(s.Bavail, math.MaxInt64/uint64(max(1, s.Bsize)))) * int64(s.Bsize)
+}
+
+// leash lets a child end with the process that starts it, however that ends.
+func leash(child *exec.Cmd) { child.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL} }
 
 // processor returns the name of the first processor.
 func processor() string {

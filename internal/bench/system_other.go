@@ -2,9 +2,12 @@
 
 package bench
 
-import "os"
+import (
+	"os"
+	"os/exec"
+)
 
-func memory() (now, peak int64) { return -1, -1 }
+func memory() (now, peak, files int64) { return -1, -1, -1 }
 
 func resetPeak() {}
 
@@ -35,6 +38,11 @@ func openDirect(string, int) (*os.File, error) { return nil, Absent("no direct a
 func preallocate(*os.File, int64) error { return Absent("no fallocate on this system") }
 
 func fileSystem(string) string { return "" }
+
+// Space returns how many bytes a directory's file system has to give, or -1.
+func Space(string) int64 { return -1 }
+
+func leash(*exec.Cmd) {}
 
 func processor() string { return "" }
 
