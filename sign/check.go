@@ -67,11 +67,16 @@ func (d *Difference) String() string {
 	for _, name := range d.Extra {
 		parts = append(parts, "not signed: "+name)
 	}
-	const few = 10
-	if more := len(parts) - few; more > 0 {
-		parts = append(parts[:few], fmt.Sprintf("and %d more", more))
+	return few(parts, "; ")
+}
+
+// few joins ten of a list, and says how many more there are.
+func few(list []string, separator string) string {
+	const most = 10
+	if more := len(list) - most; more > 0 {
+		list = append(list[:most:most], fmt.Sprintf("and %d more", more))
 	}
-	return strings.Join(parts, "; ")
+	return strings.Join(list, separator)
 }
 
 // Compare tells in what found differs from m, which was signed. The order of

@@ -236,10 +236,13 @@ func TestSignedGit(t *testing.T) {
 // before anything is read.
 func TestTooManyDigests(t *testing.T) {
 	dir := t.TempDir()
-	write(t, dir, map[string]string{"a": "a"})
+	write(t, dir, map[string]string{"a": "a", "empty": ""})
 	made, err := (&sign.Hasher{ShardSize: 1}).Hash(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if want := []string{"not signed, for shards leave out what is empty: empty"}; !cmp.Equal(made.Warnings, want) {
+		t.Errorf("warnings %q", made.Warnings)
 	}
 	if err := os.Truncate(filepath.Join(dir, "a"), 1<<40); err != nil {
 		t.Skip(err)

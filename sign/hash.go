@@ -165,8 +165,8 @@ func (h *Hasher) hash(ctx context.Context, model string, ignore, wanted []string
 	if len(pieces) == 0 && len(wanted) == 0 { // of a model that was signed, all is missing
 		return nil, fmt.Errorf("sign: %s: %w: the model has no files", model, ErrRefused)
 	}
-	if empty := countEmpty(t.files); empty > 0 && h.ShardSize > 0 {
-		out.Warnings = append(out.Warnings, fmt.Sprintf("%d empty files are not signed: shards leave them out", empty))
+	if names := emptyFiles(t.files); names != "" && h.ShardSize > 0 {
+		out.Warnings = append(out.Warnings, "not signed, for shards leave out what is empty: "+names)
 	}
 	if err := h.digest(ctx, pieces, began, out); err != nil {
 		return nil, err
@@ -178,13 +178,15 @@ func (h *Hasher) hash(ctx context.Context, model string, ignore, wanted []string
 	return out, nil
 }
 
-func countEmpty(files []file) (n int) {
+// emptyFiles names files of no bytes, a few of them.
+func emptyFiles(files []file) string {
+	var names []string
 	for _, f := range files {
 		if f.info.Size() == 0 {
-			n++
+			names = append(names, f.name)
 		}
 	}
-	return n
+	return few(names, ", ")
 }
 
 // modelName is the last part of a model's path, without links' help.

@@ -1,11 +1,13 @@
 package sign
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // ErrPassword is an encrypted private key whose password is missing or wrong.
@@ -49,10 +51,12 @@ func parsePrivateKey(data, password []byte) (crypto.Signer, error) {
 		key, err := parseDER(kind, der)
 		if err != nil && encrypted {
 			// A wrong password is not always found out by what it leaves.
-			return nil, fmt.Errorf("%w, or the key is %w: %v", ErrPassword, ErrMalformed, err)
+			return nil, fmt.Errorf("%w, or the key is %w", ErrPassword, ErrMalformed)
 		}
 		if err != nil {
-			return nil, malformed("%v", err)
+			// The rest is of the structure of DER, and quotes it.
+			why, _, _ := strings.Cut(err.Error(), "asn1: ")
+			return nil, malformed("%s", cmp.Or(strings.TrimSuffix(why, ": "), "its DER is not that of a key"))
 		}
 		return key, nil
 	}
