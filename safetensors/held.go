@@ -50,18 +50,20 @@ func (s *source) held(from, to int64) []byte {
 	return bytes[:to-from]
 }
 
-// allHeld tells whether all pieces lie in memory, in parts large enough that
-// blocks of heldSize can be written from there.
-func allHeld(pieces []source) bool {
+// mostlyHeld tells whether the pieces lie in memory, but for the header and
+// little else, and in parts large enough that blocks of heldSize can be
+// written from there.
+func mostlyHeld(pieces []source) bool {
 	if int64(len(pieces)) > (pieces[len(pieces)-1].end-pieces[0].begin)/heldSize*maxParts {
 		return false
 	}
+	others := int64(0)
 	for i := range pieces {
 		if _, ok := pieces[i].data.(*bytes.Reader); !ok {
-			return false
+			others += pieces[i].end - pieces[i].begin
 		}
 	}
-	return true
+	return others <= blockSize
 }
 
 // borrowed is the bytes that were last written to it, not a copy of them.

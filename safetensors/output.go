@@ -267,7 +267,7 @@ func (o *output) copy(pieces []source) error {
 	switch {
 	case o.direct.usable():
 		size, atOnce = directBlock, directWorkers
-	case allHeld(pieces):
+	case mostlyHeld(pieces):
 		size, atOnce = heldSize, 1
 	}
 	first, last := begin/size, (end+size-1)/size
