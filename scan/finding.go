@@ -25,7 +25,12 @@
 // # Security
 //
 // Files may hold anything; nothing in them is run, and no path that they name
-// is opened. No input makes this package panic. What Check reads and
+// is opened. [Path] asks its file system with fs.Stat whether files are there
+// that a file names beside or below itself, such as external data of ONNX, and
+// whether what a link names is; symbolic links on such a way are followed as
+// the file system does, and all that comes of it is whether something is there
+// (ST375, ST513). An index of a model is opened through a link if that leads to
+// a file that was scanned. No input makes this package panic. What Check reads and
 // allocates is bounded as package safetensors bounds it, and it stops to record
 // findings, though not to count them, after [MaxFindings] in a model. A scan
 // holds at most 100 MiB for a file, unpacks a bounded number of bytes, executes

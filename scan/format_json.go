@@ -50,6 +50,10 @@ func (t *trace) jsonText(text io.Reader, at place, base int64) bool {
 		if err != nil || t.ctx.Err() != nil {
 			return false // other programs say what is wrong with it
 		}
+		if t.spent.tokens--; t.spent.tokens < 0 {
+			t.note("ST404", at, base+d.InputOffset(), "", fmt.Sprintf("JSON of more than %d words, of which the rest was not read", maxTokens))
+			return true // and is JSON as far as it goes
+		}
 		if len(open) > 10_000 {
 			t.note("ST404", at, base+d.InputOffset(), "", "JSON nested deeper than 10,000")
 			return false
@@ -170,6 +174,13 @@ var unusual = regular(`\|\s*attr\s*\(|\b(?:request|self|config|get_flashed_messa
 
 // template judges a template of Jinja.
 func (t *trace) template(at place, offset int64, text string) {
+	if t.spent.shapes < 0 {
+		return
+	}
+	if t.spent.shapes -= int64(len(text)); t.spent.shapes < 0 {
+		t.note("ST404", at, offset, "template", fmt.Sprintf("templates of more than %d bytes, of which the rest was not searched", maxTemplates))
+		text = text[:min(len(text), 64<<10)]
+	}
 	if match := escapes().FindString(text); match != "" {
 		t.note("ST503", at, offset, match, fmt.Sprintf("a template that reaches into the interpreter: %+q", clip(match, 60)))
 		return

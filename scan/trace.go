@@ -44,6 +44,8 @@ type spending struct {
 	opcodes int64 // of pickles, that may still be executed
 	memory  int64 // bytes of the values of a pickle, at the depth that was reached
 	search  int64 // bytes of texts that may hold secrets, and may still be searched
+	tokens  int64 // of JSON, that may still be read
+	shapes  int64 // bytes of templates that may still be searched
 	nested  int64 // bytes of strings that may still be looked into
 	members int64 // of archives
 	inner   int64 // archives and compressed files
@@ -121,15 +123,18 @@ func (t *trace) leave() {
 }
 
 func newTrace(ctx context.Context, opts *Options, size int64) *trace {
-	members := int64(maxMembers)
+	members, tokens := int64(maxMembers), int64(maxTokens)
 	if opts.Deep {
 		members *= 8
+		tokens *= 8
 	}
 	return &trace{ctx: ctx, opts: opts, kept: map[Severity]int{}, seen: map[findingKey]struct{}{}, spent: &spending{
 		unpack:  opts.unpack(),
 		opcodes: maxOpcodes,
 		memory:  maxMemory,
 		search:  maxSearch,
+		tokens:  tokens,
+		shapes:  maxTemplates,
 		nested:  4*min(size, 1<<40) + 1<<20,
 		members: members,
 		inner:   maxInner,
@@ -147,13 +152,15 @@ func (t *trace) valueRoom() int64 {
 // What one file may take. A checkpoint of 100,000 tensors has 3 million
 // opcodes; one of a million members is none.
 const (
-	maxUnpack  = 24 << 20
-	maxOpcodes = 12 << 20
-	maxMembers = 200_000
-	maxInner   = 1000
-	maxDepth   = 8
-	maxSearch  = 12 << 20
-	maxMemory  = 24 << 20 // of the values of one pickle
+	maxUnpack    = 24 << 20
+	maxOpcodes   = 12 << 20
+	maxMembers   = 200_000
+	maxInner     = 1000
+	maxDepth     = 8
+	maxSearch    = 12 << 20
+	maxTokens    = 3_000_000 // of JSON: the largest tokenizers in use have 2.6 million
+	maxTemplates = 1 << 20   // of which those in use have some 10 KiB each
+	maxMemory    = 24 << 20  // of the values of one pickle
 )
 
 // add keeps a finding, each of an id, a place and a name once.
