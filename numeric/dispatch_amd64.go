@@ -174,16 +174,23 @@ func (v level) pairNarrow(p *pairs, d, e safetensors.DType, a, b []byte, numbers
 	return n, special
 }
 
-// coarse finds the limits as float32. They are off by 2^-19, where the kernel
-// rounds by a few 2^-24. Tolerances that are not positive are for float64.
+// coarse finds the limits as float32. The kernel rounds differences and upper limits
+// up, lower limits and what it compares relative differences with down: differences
+// as large as the tolerance are within it, and those as large as the greatest are no
+// news. Only what is above an upper limit has to be so by more than was rounded, and
+// the sum that is the tolerance is itself rounded. Tolerances that are negative or
+// NaN are for float64.
 func (p *pairs) coarse() {
 	const less, more = 1 - 0x1p-19, 1 + 0x1p-19
-	p.narrowBound = below32(p.bound * less)
+	p.narrowBound = below32(p.bound)
 	if !(p.relative >= 0 && p.absolute >= 0) {
 		p.low, p.high = [2]float32{0, -1}, [2]float32{0, float32(math.Inf(1))}
 		return
 	}
-	p.low = [2]float32{below32(p.relative * less), below32(p.absolute * less)}
+	p.low = [2]float32{below32(p.relative), below32(p.absolute)}
+	if p.relative > 0 && p.absolute > 0 {
+		p.low = [2]float32{below32(p.relative * less), below32(p.absolute * less)}
+	}
 	p.high = [2]float32{-below32(-p.relative * more), -below32(-p.absolute * more)}
 }
 

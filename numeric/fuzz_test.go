@@ -7,6 +7,7 @@ import (
 	"math"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/tensmith/tensmith/safetensors"
 )
 
@@ -174,4 +175,48 @@ func parts(d safetensors.DType) int {
 		return 2
 	}
 	return 1
+}
+
+// FuzzCompare compares any bytes as two types: by kernels, in pieces, and by the
+// plain loop over all of it decoded.
+func FuzzCompare(f *testing.F) {
+	for d := safetensors.Bool; d <= safetensors.U64; d++ {
+		f.Add(uint8(d), uint8(d), []byte("\x00\x01\x7f\x00\xff\xfe\x3c\x00\x78\x00\xf8\x01\x80\x37\x80\xf3\xc0\x77\x00\x00\x80\x3f\x55\xaa"), 0.125, 0.0, uint8(3))
+		f.Add(uint8(d), uint8(safetensors.F32), []byte("\x00\x01\x7f\x80\xff\xfe\x3c\x00\x7c\x00\xfc\x01\x80\x7f\x80\xff\xc0\x7f\x00\x00\x80\x3f\x55\xaa"), 1e-5, 1e-8, uint8(20))
+	}
+	f.Fuzz(func(t *testing.T, one, other uint8, src []byte, relative, absolute float64, times uint8) {
+		d, e := safetensors.DType(one), safetensors.DType(other)
+		if d.Bits() == 0 || e.Bits() == 0 || d.Bits() == 64 && d == e && d != safetensors.F64 {
+			return // 64-bit integers are told apart where no float64 is
+		}
+		half := len(src) / 2 / 24 * 24
+		a, b := bytes.Repeat(src[:half], int(times%64)), bytes.Repeat(src[half:2*half], int(times%64))
+		n := min(len(a)*8/d.Bits()*parts(d), len(b)*8/e.Bits()*parts(e), blockNumbers) &^ 7
+		a, b = a[:bytesOf(d, int64(n))], b[:bytesOf(e, int64(n))]
+		if n == 0 || d == e && bytes.Equal(a, b) {
+			return
+		}
+		got, err := Scan{Workers: 1}.Compare(t.Context(), Data{d, Memory(a), int64(len(a))}, Data{e, Memory(b), int64(len(b))}, Tolerance{Rel: relative, Abs: absolute})
+		x, y := make([]float64, n), make([]float64, n)
+		if err := errors.Join(err, Decode(x, d, a), Decode(y, e, b)); err != nil {
+			t.Fatal(err)
+		}
+		p := pairs{relative: relative, absolute: absolute}
+		addPairs(&p, x, y)
+		want := p.diff(n)
+		changed, most := true, want.MaxAbs > 0
+		for i := range x {
+			if changed && x[i] != y[i] && (x[i] == x[i] || y[i] == y[i]) {
+				want.First, changed = uint64(i), false
+			}
+			if most && math.Abs(x[i]-y[i]) == want.MaxAbs && x[i]-x[i] == 0 && y[i]-y[i] == 0 {
+				want.MaxAbsAt, most = uint64(i), false
+			}
+		}
+		merged := new(Diff) // sums have a form of their own before
+		merged.union(&want)
+		if diff := cmp.Diff(merged, got, unexported); diff != "" {
+			t.Fatalf("%s and %s, relative %v, absolute %v: %s\n%v\n%v", d, e, relative, absolute, diff, x, y)
+		}
+	})
 }

@@ -4574,7 +4574,7 @@ pairsAVX512_loop:
 	PREFETCHT0         8192(DX)
 	VMOVUPS            (CX), Z10
 	VMOVUPS            (DX), Z11
-	VSUBPS             Z11, Z10, Z12
+	VSUBPS.RU_SAE      Z11, Z10, Z12
 	VPTESTMD           magnitudeAVX512<>+0(SB), Z12, K1
 	VEXTRACTF64X4      $0x01, Z10, Y14
 	VCVTPS2PD          Y10, Z13
@@ -4601,19 +4601,20 @@ pairsAVX512_loop:
 	VRANGEPD           $0x0b, Z17, Z1, Z1
 	VMULPD             Z17, Z17, Z17
 	VADDPD             Z17, Z3, Z3
-	VRANGEPS           $0x0b, Z10, Z11, Z10
-	VPANDD             magnitudeAVX512<>+0(SB), Z11, Z11
-	VPANDD             magnitudeAVX512<>+0(SB), Z12, Z12
-	VBROADCASTSS       820(AX), Z17
-	VBROADCASTSS       828(AX), Z20
+	VRANGEPS           $0x0b, Z10, Z11, Z20
+	VPANDD             magnitudeAVX512<>+0(SB), Z11, Z17
+	VSUBPS.RU_SAE      Z10, Z11, Z10
+	VMAXPS             Z10, Z12, Z12
+	VBROADCASTSS       820(AX), Z10
+	VBROADCASTSS       828(AX), Z11
 	VBROADCASTSS       816(AX), Z21
-	VFMADD231PS.RD_SAE Z21, Z11, Z17
+	VFMADD231PS.RD_SAE Z21, Z17, Z10
 	VBROADCASTSS       824(AX), Z21
-	VFMADD231PS.RU_SAE Z21, Z11, Z20
-	VMULPS.RD_SAE      Z0, Z10, Z10
-	VCMPPS             $0x06, Z17, Z12, K1, K1
-	VCMPPS             $0x0e, Z20, Z12, K2
-	VCMPPS             $0x0e, Z10, Z12, K3
+	VFMADD231PS.RU_SAE Z21, Z17, Z11
+	VMULPS.RD_SAE      Z0, Z20, Z20
+	VCMPPS             $0x06, Z10, Z12, K1, K1
+	VCMPPS             $0x0e, Z11, Z12, K2
+	VCMPPS             $0x0e, Z20, Z12, K3
 	KXORW              K1, K2, K1
 	KORTESTW           K1, K3
 	JNZ                pairsAVX512_a_unsure
@@ -4691,9 +4692,6 @@ pairsAVX512_a_unsure:
 	VMAXPD           X10, X19, X19
 	VPERMILPD        $0x01, X19, X10
 	VMAXPD           X10, X19, X19
-	VBROADCASTSD     X19, Z19
-	VBROADCASTSD     narrowBoundAVX512<>+0(SB), Z10
-	VMULPD           Z10, Z19, Z19
 	VCVTPD2PS.RD_SAE Z19, Y10
 	VBROADCASTSS     X10, Z10
 	VMAXPS           Z10, Z0, Z0
@@ -4752,24 +4750,6 @@ DATA magnitude64AVX512<>+52(SB)/4, $0x7fffffff
 DATA magnitude64AVX512<>+56(SB)/4, $0xffffffff
 DATA magnitude64AVX512<>+60(SB)/4, $0x7fffffff
 GLOBL magnitude64AVX512<>(SB), RODATA|NOPTR, $64
-
-DATA narrowBoundAVX512<>+0(SB)/4, $0x00000000
-DATA narrowBoundAVX512<>+4(SB)/4, $0x3feffffc
-DATA narrowBoundAVX512<>+8(SB)/4, $0x00000000
-DATA narrowBoundAVX512<>+12(SB)/4, $0x3feffffc
-DATA narrowBoundAVX512<>+16(SB)/4, $0x00000000
-DATA narrowBoundAVX512<>+20(SB)/4, $0x3feffffc
-DATA narrowBoundAVX512<>+24(SB)/4, $0x00000000
-DATA narrowBoundAVX512<>+28(SB)/4, $0x3feffffc
-DATA narrowBoundAVX512<>+32(SB)/4, $0x00000000
-DATA narrowBoundAVX512<>+36(SB)/4, $0x3feffffc
-DATA narrowBoundAVX512<>+40(SB)/4, $0x00000000
-DATA narrowBoundAVX512<>+44(SB)/4, $0x3feffffc
-DATA narrowBoundAVX512<>+48(SB)/4, $0x00000000
-DATA narrowBoundAVX512<>+52(SB)/4, $0x3feffffc
-DATA narrowBoundAVX512<>+56(SB)/4, $0x00000000
-DATA narrowBoundAVX512<>+60(SB)/4, $0x3feffffc
-GLOBL narrowBoundAVX512<>(SB), RODATA|NOPTR, $64
 
 // func pairsFloatsAVX512(p *byte, a []float32, b []float32, n int) (special uint32)
 TEXT ·pairsFloatsAVX512(SB), NOSPLIT, $0-68
@@ -5116,7 +5096,7 @@ pairsBF16AVX512_loop:
 	VMOVDQU32          (DX), Z11
 	VPSLLD             $0x10, Z10, Z12
 	VPSLLD             $0x10, Z11, Z13
-	VSUBPS             Z13, Z12, Z14
+	VSUBPS.RU_SAE      Z13, Z12, Z14
 	VPTESTMD           magnitudeAVX512<>+0(SB), Z14, K1
 	VEXTRACTF64X4      $0x01, Z12, Y16
 	VCVTPS2PD          Y12, Z15
@@ -5143,19 +5123,20 @@ pairsBF16AVX512_loop:
 	VRANGEPD           $0x0b, Z19, Z1, Z1
 	VMULPD             Z19, Z19, Z19
 	VADDPD             Z19, Z2, Z2
-	VRANGEPS           $0x0b, Z12, Z13, Z12
-	VPANDD             magnitudeAVX512<>+0(SB), Z13, Z13
-	VPANDD             magnitudeAVX512<>+0(SB), Z14, Z14
-	VBROADCASTSS       820(AX), Z19
-	VBROADCASTSS       828(AX), Z23
+	VRANGEPS           $0x0b, Z12, Z13, Z23
+	VPANDD             magnitudeAVX512<>+0(SB), Z13, Z19
+	VSUBPS.RU_SAE      Z12, Z13, Z12
+	VMAXPS             Z12, Z14, Z14
+	VBROADCASTSS       820(AX), Z12
+	VBROADCASTSS       828(AX), Z13
 	VBROADCASTSS       816(AX), Z24
-	VFMADD231PS.RD_SAE Z24, Z13, Z19
+	VFMADD231PS.RD_SAE Z24, Z19, Z12
 	VBROADCASTSS       824(AX), Z24
-	VFMADD231PS.RU_SAE Z24, Z13, Z23
-	VMULPS.RD_SAE      Z0, Z12, Z12
-	VCMPPS             $0x06, Z19, Z14, K1, K1
-	VCMPPS             $0x0e, Z23, Z14, K2
-	VCMPPS             $0x0e, Z12, Z14, K3
+	VFMADD231PS.RU_SAE Z24, Z19, Z13
+	VMULPS.RD_SAE      Z0, Z23, Z23
+	VCMPPS             $0x06, Z12, Z14, K1, K1
+	VCMPPS             $0x0e, Z13, Z14, K2
+	VCMPPS             $0x0e, Z23, Z14, K3
 	KXORW              K1, K2, K1
 	KORTESTW           K1, K3
 	JNZ                pairsBF16AVX512_a_unsure
@@ -5168,7 +5149,7 @@ pairsBF16AVX512_a_sure:
 pairsBF16AVX512_a_same:
 	VPANDD             upper16AVX512<>+0(SB), Z10, Z10
 	VPANDD             upper16AVX512<>+0(SB), Z11, Z11
-	VSUBPS             Z11, Z10, Z12
+	VSUBPS.RU_SAE      Z11, Z10, Z12
 	VPTESTMD           magnitudeAVX512<>+0(SB), Z12, K1
 	VEXTRACTF64X4      $0x01, Z10, Y14
 	VCVTPS2PD          Y10, Z13
@@ -5195,19 +5176,20 @@ pairsBF16AVX512_a_same:
 	VRANGEPD           $0x0b, Z17, Z1, Z1
 	VMULPD             Z17, Z17, Z17
 	VADDPD             Z17, Z3, Z3
-	VRANGEPS           $0x0b, Z10, Z11, Z10
-	VPANDD             magnitudeAVX512<>+0(SB), Z11, Z11
-	VPANDD             magnitudeAVX512<>+0(SB), Z12, Z12
-	VBROADCASTSS       820(AX), Z17
-	VBROADCASTSS       828(AX), Z18
+	VRANGEPS           $0x0b, Z10, Z11, Z18
+	VPANDD             magnitudeAVX512<>+0(SB), Z11, Z17
+	VSUBPS.RU_SAE      Z10, Z11, Z10
+	VMAXPS             Z10, Z12, Z12
+	VBROADCASTSS       820(AX), Z10
+	VBROADCASTSS       828(AX), Z11
 	VBROADCASTSS       816(AX), Z19
-	VFMADD231PS.RD_SAE Z19, Z11, Z17
+	VFMADD231PS.RD_SAE Z19, Z17, Z10
 	VBROADCASTSS       824(AX), Z19
-	VFMADD231PS.RU_SAE Z19, Z11, Z18
-	VMULPS.RD_SAE      Z0, Z10, Z10
-	VCMPPS             $0x06, Z17, Z12, K1, K1
-	VCMPPS             $0x0e, Z18, Z12, K2
-	VCMPPS             $0x0e, Z10, Z12, K3
+	VFMADD231PS.RU_SAE Z19, Z17, Z11
+	VMULPS.RD_SAE      Z0, Z18, Z18
+	VCMPPS             $0x06, Z10, Z12, K1, K1
+	VCMPPS             $0x0e, Z11, Z12, K2
+	VCMPPS             $0x0e, Z18, Z12, K3
 	KXORW              K1, K2, K1
 	KORTESTW           K1, K3
 	JNZ                pairsBF16AVX512_b_unsure
@@ -5317,9 +5299,6 @@ pairsBF16AVX512_a_unsure:
 	VMAXPD           X12, X21, X21
 	VPERMILPD        $0x01, X21, X12
 	VMAXPD           X12, X21, X21
-	VBROADCASTSD     X21, Z21
-	VBROADCASTSD     narrowBoundAVX512<>+0(SB), Z12
-	VMULPD           Z12, Z21, Z21
 	VCVTPD2PS.RD_SAE Z21, Y12
 	VBROADCASTSS     X12, Z12
 	VMAXPS           Z12, Z0, Z0
@@ -5360,9 +5339,6 @@ pairsBF16AVX512_b_unsure:
 	VMAXPD           X10, X22, X22
 	VPERMILPD        $0x01, X22, X10
 	VMAXPD           X10, X22, X22
-	VBROADCASTSD     X22, Z22
-	VBROADCASTSD     narrowBoundAVX512<>+0(SB), Z10
-	VMULPD           Z10, Z22, Z22
 	VCVTPD2PS.RD_SAE Z22, Y10
 	VBROADCASTSS     X10, Z10
 	VMAXPS           Z10, Z0, Z0
@@ -5555,7 +5531,7 @@ pairsF16AVX512_loop:
 	PREFETCHT0         8192(DX)
 	VCVTPH2PS          (CX), Z10
 	VCVTPH2PS          (DX), Z11
-	VSUBPS             Z11, Z10, Z12
+	VSUBPS.RU_SAE      Z11, Z10, Z12
 	VPTESTMD           magnitudeAVX512<>+0(SB), Z12, K1
 	VEXTRACTF64X4      $0x01, Z10, Y14
 	VCVTPS2PD          Y10, Z13
@@ -5582,19 +5558,20 @@ pairsF16AVX512_loop:
 	VRANGEPD           $0x0b, Z17, Z1, Z1
 	VMULPD             Z17, Z17, Z17
 	VADDPD             Z17, Z3, Z3
-	VRANGEPS           $0x0b, Z10, Z11, Z10
-	VPANDD             magnitudeAVX512<>+0(SB), Z11, Z11
-	VPANDD             magnitudeAVX512<>+0(SB), Z12, Z12
-	VBROADCASTSS       820(AX), Z17
-	VBROADCASTSS       828(AX), Z20
+	VRANGEPS           $0x0b, Z10, Z11, Z20
+	VPANDD             magnitudeAVX512<>+0(SB), Z11, Z17
+	VSUBPS.RU_SAE      Z10, Z11, Z10
+	VMAXPS             Z10, Z12, Z12
+	VBROADCASTSS       820(AX), Z10
+	VBROADCASTSS       828(AX), Z11
 	VBROADCASTSS       816(AX), Z21
-	VFMADD231PS.RD_SAE Z21, Z11, Z17
+	VFMADD231PS.RD_SAE Z21, Z17, Z10
 	VBROADCASTSS       824(AX), Z21
-	VFMADD231PS.RU_SAE Z21, Z11, Z20
-	VMULPS.RD_SAE      Z0, Z10, Z10
-	VCMPPS             $0x06, Z17, Z12, K1, K1
-	VCMPPS             $0x0e, Z20, Z12, K2
-	VCMPPS             $0x0e, Z10, Z12, K3
+	VFMADD231PS.RU_SAE Z21, Z17, Z11
+	VMULPS.RD_SAE      Z0, Z20, Z20
+	VCMPPS             $0x06, Z10, Z12, K1, K1
+	VCMPPS             $0x0e, Z11, Z12, K2
+	VCMPPS             $0x0e, Z20, Z12, K3
 	KXORW              K1, K2, K1
 	KORTESTW           K1, K3
 	JNZ                pairsF16AVX512_a_unsure
@@ -5672,9 +5649,6 @@ pairsF16AVX512_a_unsure:
 	VMAXPD           X10, X19, X19
 	VPERMILPD        $0x01, X19, X10
 	VMAXPD           X10, X19, X19
-	VBROADCASTSD     X19, Z19
-	VBROADCASTSD     narrowBoundAVX512<>+0(SB), Z10
-	VMULPD           Z10, Z19, Z19
 	VCVTPD2PS.RD_SAE Z19, Y10
 	VBROADCASTSS     X10, Z10
 	VMAXPS           Z10, Z0, Z0
@@ -7559,7 +7533,7 @@ pairsCodesVNNI_loop:
 	VPUNPCKHBW         Z22, Z21, Z21
 	VPSLLD             $0x10, Z13, Z22
 	VPSLLD             $0x10, Z15, Z23
-	VSUBPS             Z23, Z22, Z24
+	VSUBPS.RU_SAE      Z23, Z22, Z24
 	VPTESTMD           magnitudeAVX512<>+0(SB), Z24, K1
 	VEXTRACTF64X4      $0x01, Z22, Y26
 	VCVTPS2PD          Y22, Z25
@@ -7586,19 +7560,20 @@ pairsCodesVNNI_loop:
 	VRANGEPD           $0x0b, Z29, Z1, Z1
 	VMULPD             Z29, Z29, Z29
 	VADDPD             Z29, Z2, Z2
-	VRANGEPS           $0x0b, Z22, Z23, Z22
-	VPANDD             magnitudeAVX512<>+0(SB), Z23, Z23
-	VPANDD             magnitudeAVX512<>+0(SB), Z24, Z24
-	VBROADCASTSS       820(AX), Z29
-	VBROADCASTSS       828(AX), Z30
+	VRANGEPS           $0x0b, Z22, Z23, Z30
+	VPANDD             magnitudeAVX512<>+0(SB), Z23, Z29
+	VSUBPS.RU_SAE      Z22, Z23, Z22
+	VMAXPS             Z22, Z24, Z24
+	VBROADCASTSS       820(AX), Z22
+	VBROADCASTSS       828(AX), Z23
 	VBROADCASTSS       816(AX), Z31
-	VFMADD231PS.RD_SAE Z31, Z23, Z29
+	VFMADD231PS.RD_SAE Z31, Z29, Z22
 	VBROADCASTSS       824(AX), Z31
-	VFMADD231PS.RU_SAE Z31, Z23, Z30
-	VMULPS.RD_SAE      Z0, Z22, Z22
-	VCMPPS             $0x06, Z29, Z24, K1, K1
-	VCMPPS             $0x0e, Z30, Z24, K2
-	VCMPPS             $0x0e, Z22, Z24, K3
+	VFMADD231PS.RU_SAE Z31, Z29, Z23
+	VMULPS.RD_SAE      Z0, Z30, Z30
+	VCMPPS             $0x06, Z22, Z24, K1, K1
+	VCMPPS             $0x0e, Z23, Z24, K2
+	VCMPPS             $0x0e, Z30, Z24, K3
 	KXORW              K1, K2, K1
 	KORTESTW           K1, K3
 	JNZ                pairsCodesVNNI_a_unsure
@@ -7611,7 +7586,7 @@ pairsCodesVNNI_a_sure:
 pairsCodesVNNI_a_same:
 	VPANDD             upper16AVX512<>+0(SB), Z13, Z13
 	VPANDD             upper16AVX512<>+0(SB), Z15, Z15
-	VSUBPS             Z15, Z13, Z22
+	VSUBPS.RU_SAE      Z15, Z13, Z22
 	VPTESTMD           magnitudeAVX512<>+0(SB), Z22, K1
 	VEXTRACTF64X4      $0x01, Z13, Y24
 	VCVTPS2PD          Y13, Z23
@@ -7638,19 +7613,20 @@ pairsCodesVNNI_a_same:
 	VRANGEPD           $0x0b, Z27, Z1, Z1
 	VMULPD             Z27, Z27, Z27
 	VADDPD             Z27, Z3, Z3
-	VRANGEPS           $0x0b, Z13, Z15, Z13
-	VPANDD             magnitudeAVX512<>+0(SB), Z15, Z15
-	VPANDD             magnitudeAVX512<>+0(SB), Z22, Z22
-	VBROADCASTSS       820(AX), Z27
-	VBROADCASTSS       828(AX), Z28
+	VRANGEPS           $0x0b, Z13, Z15, Z28
+	VPANDD             magnitudeAVX512<>+0(SB), Z15, Z27
+	VSUBPS.RU_SAE      Z13, Z15, Z13
+	VMAXPS             Z13, Z22, Z22
+	VBROADCASTSS       820(AX), Z13
+	VBROADCASTSS       828(AX), Z15
 	VBROADCASTSS       816(AX), Z29
-	VFMADD231PS.RD_SAE Z29, Z15, Z27
+	VFMADD231PS.RD_SAE Z29, Z27, Z13
 	VBROADCASTSS       824(AX), Z29
-	VFMADD231PS.RU_SAE Z29, Z15, Z28
-	VMULPS.RD_SAE      Z0, Z13, Z13
-	VCMPPS             $0x06, Z27, Z22, K1, K1
-	VCMPPS             $0x0e, Z28, Z22, K2
-	VCMPPS             $0x0e, Z13, Z22, K3
+	VFMADD231PS.RU_SAE Z29, Z27, Z15
+	VMULPS.RD_SAE      Z0, Z28, Z28
+	VCMPPS             $0x06, Z13, Z22, K1, K1
+	VCMPPS             $0x0e, Z15, Z22, K2
+	VCMPPS             $0x0e, Z28, Z22, K3
 	KXORW              K1, K2, K1
 	KORTESTW           K1, K3
 	JNZ                pairsCodesVNNI_b_unsure
@@ -7663,7 +7639,7 @@ pairsCodesVNNI_b_sure:
 pairsCodesVNNI_b_same:
 	VPSLLD             $0x10, Z14, Z13
 	VPSLLD             $0x10, Z21, Z15
-	VSUBPS             Z15, Z13, Z22
+	VSUBPS.RU_SAE      Z15, Z13, Z22
 	VPTESTMD           magnitudeAVX512<>+0(SB), Z22, K1
 	VEXTRACTF64X4      $0x01, Z13, Y24
 	VCVTPS2PD          Y13, Z23
@@ -7690,19 +7666,20 @@ pairsCodesVNNI_b_same:
 	VRANGEPD           $0x0b, Z27, Z1, Z1
 	VMULPD             Z27, Z27, Z27
 	VADDPD             Z27, Z2, Z2
-	VRANGEPS           $0x0b, Z13, Z15, Z13
-	VPANDD             magnitudeAVX512<>+0(SB), Z15, Z15
-	VPANDD             magnitudeAVX512<>+0(SB), Z22, Z22
-	VBROADCASTSS       820(AX), Z27
-	VBROADCASTSS       828(AX), Z28
+	VRANGEPS           $0x0b, Z13, Z15, Z28
+	VPANDD             magnitudeAVX512<>+0(SB), Z15, Z27
+	VSUBPS.RU_SAE      Z13, Z15, Z13
+	VMAXPS             Z13, Z22, Z22
+	VBROADCASTSS       820(AX), Z13
+	VBROADCASTSS       828(AX), Z15
 	VBROADCASTSS       816(AX), Z29
-	VFMADD231PS.RD_SAE Z29, Z15, Z27
+	VFMADD231PS.RD_SAE Z29, Z27, Z13
 	VBROADCASTSS       824(AX), Z29
-	VFMADD231PS.RU_SAE Z29, Z15, Z28
-	VMULPS.RD_SAE      Z0, Z13, Z13
-	VCMPPS             $0x06, Z27, Z22, K1, K1
-	VCMPPS             $0x0e, Z28, Z22, K2
-	VCMPPS             $0x0e, Z13, Z22, K3
+	VFMADD231PS.RU_SAE Z29, Z27, Z15
+	VMULPS.RD_SAE      Z0, Z28, Z28
+	VCMPPS             $0x06, Z13, Z22, K1, K1
+	VCMPPS             $0x0e, Z15, Z22, K2
+	VCMPPS             $0x0e, Z28, Z22, K3
 	KXORW              K1, K2, K1
 	KORTESTW           K1, K3
 	JNZ                pairsCodesVNNI_c_unsure
@@ -7715,7 +7692,7 @@ pairsCodesVNNI_c_sure:
 pairsCodesVNNI_c_same:
 	VPANDD             upper16AVX512<>+0(SB), Z14, Z13
 	VPANDD             upper16AVX512<>+0(SB), Z21, Z14
-	VSUBPS             Z14, Z13, Z15
+	VSUBPS.RU_SAE      Z14, Z13, Z15
 	VPTESTMD           magnitudeAVX512<>+0(SB), Z15, K1
 	VEXTRACTF64X4      $0x01, Z13, Y22
 	VCVTPS2PD          Y13, Z21
@@ -7742,19 +7719,20 @@ pairsCodesVNNI_c_same:
 	VRANGEPD           $0x0b, Z25, Z1, Z1
 	VMULPD             Z25, Z25, Z25
 	VADDPD             Z25, Z3, Z3
-	VRANGEPS           $0x0b, Z13, Z14, Z13
-	VPANDD             magnitudeAVX512<>+0(SB), Z14, Z14
-	VPANDD             magnitudeAVX512<>+0(SB), Z15, Z15
-	VBROADCASTSS       820(AX), Z25
-	VBROADCASTSS       828(AX), Z26
+	VRANGEPS           $0x0b, Z13, Z14, Z26
+	VPANDD             magnitudeAVX512<>+0(SB), Z14, Z25
+	VSUBPS.RU_SAE      Z13, Z14, Z13
+	VMAXPS             Z13, Z15, Z15
+	VBROADCASTSS       820(AX), Z13
+	VBROADCASTSS       828(AX), Z14
 	VBROADCASTSS       816(AX), Z27
-	VFMADD231PS.RD_SAE Z27, Z14, Z25
+	VFMADD231PS.RD_SAE Z27, Z25, Z13
 	VBROADCASTSS       824(AX), Z27
-	VFMADD231PS.RU_SAE Z27, Z14, Z26
-	VMULPS.RD_SAE      Z0, Z13, Z13
-	VCMPPS             $0x06, Z25, Z15, K1, K1
-	VCMPPS             $0x0e, Z26, Z15, K2
-	VCMPPS             $0x0e, Z13, Z15, K3
+	VFMADD231PS.RU_SAE Z27, Z25, Z14
+	VMULPS.RD_SAE      Z0, Z26, Z26
+	VCMPPS             $0x06, Z13, Z15, K1, K1
+	VCMPPS             $0x0e, Z14, Z15, K2
+	VCMPPS             $0x0e, Z26, Z15, K3
 	KXORW              K1, K2, K1
 	KORTESTW           K1, K3
 	JNZ                pairsCodesVNNI_d_unsure
@@ -7864,9 +7842,6 @@ pairsCodesVNNI_a_unsure:
 	VMAXPD           X22, X17, X17
 	VPERMILPD        $0x01, X17, X22
 	VMAXPD           X22, X17, X17
-	VBROADCASTSD     X17, Z17
-	VBROADCASTSD     narrowBoundAVX512<>+0(SB), Z22
-	VMULPD           Z22, Z17, Z17
 	VCVTPD2PS.RD_SAE Z17, Y22
 	VBROADCASTSS     X22, Z22
 	VMAXPS           Z22, Z0, Z0
@@ -7907,9 +7882,6 @@ pairsCodesVNNI_b_unsure:
 	VMAXPD           X13, X18, X18
 	VPERMILPD        $0x01, X18, X13
 	VMAXPD           X13, X18, X18
-	VBROADCASTSD     X18, Z18
-	VBROADCASTSD     narrowBoundAVX512<>+0(SB), Z13
-	VMULPD           Z13, Z18, Z18
 	VCVTPD2PS.RD_SAE Z18, Y13
 	VBROADCASTSS     X13, Z13
 	VMAXPS           Z13, Z0, Z0
@@ -7950,9 +7922,6 @@ pairsCodesVNNI_c_unsure:
 	VMAXPD           X13, X19, X19
 	VPERMILPD        $0x01, X19, X13
 	VMAXPD           X13, X19, X19
-	VBROADCASTSD     X19, Z19
-	VBROADCASTSD     narrowBoundAVX512<>+0(SB), Z13
-	VMULPD           Z13, Z19, Z19
 	VCVTPD2PS.RD_SAE Z19, Y13
 	VBROADCASTSS     X13, Z13
 	VMAXPS           Z13, Z0, Z0
@@ -7993,9 +7962,6 @@ pairsCodesVNNI_d_unsure:
 	VMAXPD           X13, X20, X20
 	VPERMILPD        $0x01, X20, X13
 	VMAXPD           X13, X20, X20
-	VBROADCASTSD     X20, Z20
-	VBROADCASTSD     narrowBoundAVX512<>+0(SB), Z13
-	VMULPD           Z13, Z20, Z20
 	VCVTPD2PS.RD_SAE Z20, Y13
 	VBROADCASTSS     X13, Z13
 	VMAXPS           Z13, Z0, Z0
@@ -8065,7 +8031,7 @@ pairsBF16F32AVX512_loop:
 	VPMOVZXWD          (CX), Z10
 	VPSLLD             $0x10, Z10, Z10
 	VMOVUPS            (DX), Z11
-	VSUBPS             Z11, Z10, Z12
+	VSUBPS.RU_SAE      Z11, Z10, Z12
 	VPTESTMD           magnitudeAVX512<>+0(SB), Z12, K1
 	VEXTRACTF64X4      $0x01, Z10, Y14
 	VCVTPS2PD          Y10, Z13
@@ -8092,19 +8058,20 @@ pairsBF16F32AVX512_loop:
 	VRANGEPD           $0x0b, Z17, Z1, Z1
 	VMULPD             Z17, Z17, Z17
 	VADDPD             Z17, Z3, Z3
-	VRANGEPS           $0x0b, Z10, Z11, Z10
-	VPANDD             magnitudeAVX512<>+0(SB), Z11, Z11
-	VPANDD             magnitudeAVX512<>+0(SB), Z12, Z12
-	VBROADCASTSS       820(AX), Z17
-	VBROADCASTSS       828(AX), Z20
+	VRANGEPS           $0x0b, Z10, Z11, Z20
+	VPANDD             magnitudeAVX512<>+0(SB), Z11, Z17
+	VSUBPS.RU_SAE      Z10, Z11, Z10
+	VMAXPS             Z10, Z12, Z12
+	VBROADCASTSS       820(AX), Z10
+	VBROADCASTSS       828(AX), Z11
 	VBROADCASTSS       816(AX), Z21
-	VFMADD231PS.RD_SAE Z21, Z11, Z17
+	VFMADD231PS.RD_SAE Z21, Z17, Z10
 	VBROADCASTSS       824(AX), Z21
-	VFMADD231PS.RU_SAE Z21, Z11, Z20
-	VMULPS.RD_SAE      Z0, Z10, Z10
-	VCMPPS             $0x06, Z17, Z12, K1, K1
-	VCMPPS             $0x0e, Z20, Z12, K2
-	VCMPPS             $0x0e, Z10, Z12, K3
+	VFMADD231PS.RU_SAE Z21, Z17, Z11
+	VMULPS.RD_SAE      Z0, Z20, Z20
+	VCMPPS             $0x06, Z10, Z12, K1, K1
+	VCMPPS             $0x0e, Z11, Z12, K2
+	VCMPPS             $0x0e, Z20, Z12, K3
 	KXORW              K1, K2, K1
 	KORTESTW           K1, K3
 	JNZ                pairsBF16F32AVX512_a_unsure
@@ -8182,9 +8149,6 @@ pairsBF16F32AVX512_a_unsure:
 	VMAXPD           X10, X19, X19
 	VPERMILPD        $0x01, X19, X10
 	VMAXPD           X10, X19, X19
-	VBROADCASTSD     X19, Z19
-	VBROADCASTSD     narrowBoundAVX512<>+0(SB), Z10
-	VMULPD           Z10, Z19, Z19
 	VCVTPD2PS.RD_SAE Z19, Y10
 	VBROADCASTSS     X10, Z10
 	VMAXPS           Z10, Z0, Z0
@@ -8218,7 +8182,7 @@ pairsF32BF16AVX512_loop:
 	VMOVUPS            (CX), Z10
 	VPMOVZXWD          (DX), Z11
 	VPSLLD             $0x10, Z11, Z11
-	VSUBPS             Z11, Z10, Z12
+	VSUBPS.RU_SAE      Z11, Z10, Z12
 	VPTESTMD           magnitudeAVX512<>+0(SB), Z12, K1
 	VEXTRACTF64X4      $0x01, Z10, Y14
 	VCVTPS2PD          Y10, Z13
@@ -8245,19 +8209,20 @@ pairsF32BF16AVX512_loop:
 	VRANGEPD           $0x0b, Z17, Z1, Z1
 	VMULPD             Z17, Z17, Z17
 	VADDPD             Z17, Z3, Z3
-	VRANGEPS           $0x0b, Z10, Z11, Z10
-	VPANDD             magnitudeAVX512<>+0(SB), Z11, Z11
-	VPANDD             magnitudeAVX512<>+0(SB), Z12, Z12
-	VBROADCASTSS       820(AX), Z17
-	VBROADCASTSS       828(AX), Z20
+	VRANGEPS           $0x0b, Z10, Z11, Z20
+	VPANDD             magnitudeAVX512<>+0(SB), Z11, Z17
+	VSUBPS.RU_SAE      Z10, Z11, Z10
+	VMAXPS             Z10, Z12, Z12
+	VBROADCASTSS       820(AX), Z10
+	VBROADCASTSS       828(AX), Z11
 	VBROADCASTSS       816(AX), Z21
-	VFMADD231PS.RD_SAE Z21, Z11, Z17
+	VFMADD231PS.RD_SAE Z21, Z17, Z10
 	VBROADCASTSS       824(AX), Z21
-	VFMADD231PS.RU_SAE Z21, Z11, Z20
-	VMULPS.RD_SAE      Z0, Z10, Z10
-	VCMPPS             $0x06, Z17, Z12, K1, K1
-	VCMPPS             $0x0e, Z20, Z12, K2
-	VCMPPS             $0x0e, Z10, Z12, K3
+	VFMADD231PS.RU_SAE Z21, Z17, Z11
+	VMULPS.RD_SAE      Z0, Z20, Z20
+	VCMPPS             $0x06, Z10, Z12, K1, K1
+	VCMPPS             $0x0e, Z11, Z12, K2
+	VCMPPS             $0x0e, Z20, Z12, K3
 	KXORW              K1, K2, K1
 	KORTESTW           K1, K3
 	JNZ                pairsF32BF16AVX512_a_unsure
@@ -8335,9 +8300,6 @@ pairsF32BF16AVX512_a_unsure:
 	VMAXPD           X10, X19, X19
 	VPERMILPD        $0x01, X19, X10
 	VMAXPD           X10, X19, X19
-	VBROADCASTSD     X19, Z19
-	VBROADCASTSD     narrowBoundAVX512<>+0(SB), Z10
-	VMULPD           Z10, Z19, Z19
 	VCVTPD2PS.RD_SAE Z19, Y10
 	VBROADCASTSS     X10, Z10
 	VMAXPS           Z10, Z0, Z0
@@ -8370,7 +8332,7 @@ pairsF16F32AVX512_loop:
 	PREFETCHT0         8192(DX)
 	VCVTPH2PS          (CX), Z10
 	VMOVUPS            (DX), Z11
-	VSUBPS             Z11, Z10, Z12
+	VSUBPS.RU_SAE      Z11, Z10, Z12
 	VPTESTMD           magnitudeAVX512<>+0(SB), Z12, K1
 	VEXTRACTF64X4      $0x01, Z10, Y14
 	VCVTPS2PD          Y10, Z13
@@ -8397,19 +8359,20 @@ pairsF16F32AVX512_loop:
 	VRANGEPD           $0x0b, Z17, Z1, Z1
 	VMULPD             Z17, Z17, Z17
 	VADDPD             Z17, Z3, Z3
-	VRANGEPS           $0x0b, Z10, Z11, Z10
-	VPANDD             magnitudeAVX512<>+0(SB), Z11, Z11
-	VPANDD             magnitudeAVX512<>+0(SB), Z12, Z12
-	VBROADCASTSS       820(AX), Z17
-	VBROADCASTSS       828(AX), Z20
+	VRANGEPS           $0x0b, Z10, Z11, Z20
+	VPANDD             magnitudeAVX512<>+0(SB), Z11, Z17
+	VSUBPS.RU_SAE      Z10, Z11, Z10
+	VMAXPS             Z10, Z12, Z12
+	VBROADCASTSS       820(AX), Z10
+	VBROADCASTSS       828(AX), Z11
 	VBROADCASTSS       816(AX), Z21
-	VFMADD231PS.RD_SAE Z21, Z11, Z17
+	VFMADD231PS.RD_SAE Z21, Z17, Z10
 	VBROADCASTSS       824(AX), Z21
-	VFMADD231PS.RU_SAE Z21, Z11, Z20
-	VMULPS.RD_SAE      Z0, Z10, Z10
-	VCMPPS             $0x06, Z17, Z12, K1, K1
-	VCMPPS             $0x0e, Z20, Z12, K2
-	VCMPPS             $0x0e, Z10, Z12, K3
+	VFMADD231PS.RU_SAE Z21, Z17, Z11
+	VMULPS.RD_SAE      Z0, Z20, Z20
+	VCMPPS             $0x06, Z10, Z12, K1, K1
+	VCMPPS             $0x0e, Z11, Z12, K2
+	VCMPPS             $0x0e, Z20, Z12, K3
 	KXORW              K1, K2, K1
 	KORTESTW           K1, K3
 	JNZ                pairsF16F32AVX512_a_unsure
@@ -8487,9 +8450,6 @@ pairsF16F32AVX512_a_unsure:
 	VMAXPD           X10, X19, X19
 	VPERMILPD        $0x01, X19, X10
 	VMAXPD           X10, X19, X19
-	VBROADCASTSD     X19, Z19
-	VBROADCASTSD     narrowBoundAVX512<>+0(SB), Z10
-	VMULPD           Z10, Z19, Z19
 	VCVTPD2PS.RD_SAE Z19, Y10
 	VBROADCASTSS     X10, Z10
 	VMAXPS           Z10, Z0, Z0
@@ -8522,7 +8482,7 @@ pairsF32F16AVX512_loop:
 	PREFETCHT0         8192(DX)
 	VMOVUPS            (CX), Z10
 	VCVTPH2PS          (DX), Z11
-	VSUBPS             Z11, Z10, Z12
+	VSUBPS.RU_SAE      Z11, Z10, Z12
 	VPTESTMD           magnitudeAVX512<>+0(SB), Z12, K1
 	VEXTRACTF64X4      $0x01, Z10, Y14
 	VCVTPS2PD          Y10, Z13
@@ -8549,19 +8509,20 @@ pairsF32F16AVX512_loop:
 	VRANGEPD           $0x0b, Z17, Z1, Z1
 	VMULPD             Z17, Z17, Z17
 	VADDPD             Z17, Z3, Z3
-	VRANGEPS           $0x0b, Z10, Z11, Z10
-	VPANDD             magnitudeAVX512<>+0(SB), Z11, Z11
-	VPANDD             magnitudeAVX512<>+0(SB), Z12, Z12
-	VBROADCASTSS       820(AX), Z17
-	VBROADCASTSS       828(AX), Z20
+	VRANGEPS           $0x0b, Z10, Z11, Z20
+	VPANDD             magnitudeAVX512<>+0(SB), Z11, Z17
+	VSUBPS.RU_SAE      Z10, Z11, Z10
+	VMAXPS             Z10, Z12, Z12
+	VBROADCASTSS       820(AX), Z10
+	VBROADCASTSS       828(AX), Z11
 	VBROADCASTSS       816(AX), Z21
-	VFMADD231PS.RD_SAE Z21, Z11, Z17
+	VFMADD231PS.RD_SAE Z21, Z17, Z10
 	VBROADCASTSS       824(AX), Z21
-	VFMADD231PS.RU_SAE Z21, Z11, Z20
-	VMULPS.RD_SAE      Z0, Z10, Z10
-	VCMPPS             $0x06, Z17, Z12, K1, K1
-	VCMPPS             $0x0e, Z20, Z12, K2
-	VCMPPS             $0x0e, Z10, Z12, K3
+	VFMADD231PS.RU_SAE Z21, Z17, Z11
+	VMULPS.RD_SAE      Z0, Z20, Z20
+	VCMPPS             $0x06, Z10, Z12, K1, K1
+	VCMPPS             $0x0e, Z11, Z12, K2
+	VCMPPS             $0x0e, Z20, Z12, K3
 	KXORW              K1, K2, K1
 	KORTESTW           K1, K3
 	JNZ                pairsF32F16AVX512_a_unsure
@@ -8639,9 +8600,6 @@ pairsF32F16AVX512_a_unsure:
 	VMAXPD           X10, X19, X19
 	VPERMILPD        $0x01, X19, X10
 	VMAXPD           X10, X19, X19
-	VBROADCASTSD     X19, Z19
-	VBROADCASTSD     narrowBoundAVX512<>+0(SB), Z10
-	VMULPD           Z10, Z19, Z19
 	VCVTPD2PS.RD_SAE Z19, Y10
 	VBROADCASTSS     X10, Z10
 	VMAXPS           Z10, Z0, Z0

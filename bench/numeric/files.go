@@ -24,7 +24,7 @@ const (
 func fileCases(dir string, numbers []byte, python, tensmith string) ([]*benchCase, error) {
 	one, two := filepath.Join(dir, "one.safetensors"), filepath.Join(dir, "two.safetensors")
 	out := filepath.Join(dir, "out.safetensors")
-	for name, data := range map[string][]byte{one: numbers, two: changed(numbers)} {
+	for name, data := range map[string][]byte{one: numbers, two: changed(numbers, 512)} {
 		var entries []safetensors.Entry
 		for i, at := 0, 0; at < len(data); i, at = i+1, at+16<<20 {
 			part := data[at:min(at+16<<20, len(data))]

@@ -131,10 +131,11 @@ func weights(n int) []byte {
 	return raw
 }
 
-// changed returns a copy in which the last bit of every 128th number differs.
-func changed(numbers []byte) []byte {
+// changed returns a copy in which the last bit of the numbers at every so manieth
+// byte differs, of none if that is 0.
+func changed(numbers []byte, every int) []byte {
 	other := slices.Clone(numbers)
-	for i := 0; i < len(other); i += 512 {
+	for i := 0; i < len(other) && every > 0; i += every {
 		other[i] ^= 1
 	}
 	return other

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,7 +28,20 @@ func castName(from, to safetensors.DType) string {
 
 func statsName(d safetensors.DType) string { return "statistics of " + d.String() }
 
-const compareName = "compare F32 with F32, 1 of 128 changed"
+// compared are the comparisons of a type with itself that are measured: of numbers
+// of which the last bit of every so manieth differs, none if it is 0.
+var compared = []struct {
+	dtype safetensors.DType
+	every int
+	what  string
+}{
+	{safetensors.F32, 128, "1 of 128 changed"},
+	{safetensors.BF16, 128, "1 of 128 changed"},
+	{safetensors.BF16, 1, "all changed"},
+	{safetensors.BF16, 0, "the same bytes"},
+	{safetensors.F8E4M3, 128, "1 of 128 changed"},
+	{safetensors.F8E4M3, 1, "all changed"},
+}
 
 // memoryCases are what numeric does with numbers in memory.
 func memoryCases(numbers []byte) (cases []*benchCase, err error) {
@@ -47,7 +61,7 @@ func memoryCases(numbers []byte) (cases []*benchCase, err error) {
 	// One place for all results: it has been touched, and no case has an advantage.
 	dst := make([]byte, len(numbers))
 	clear(dst)
-	spare := changed(numbers)
+	spare := slices.Clone(numbers)
 	add := func(what, who string, size int64, run func() error) {
 		cases = append(cases, &benchCase{what: what, who: who, bytes: size, run: timed(run)})
 	}
@@ -73,17 +87,21 @@ func memoryCases(numbers []byte) (cases []*benchCase, err error) {
 			return nil
 		})
 	}
-	other := f32
-	other.Source = numeric.Memory(spare)
-	add(compareName, ours, 2*f32.Size, func() error {
-		_, err := numeric.Scan{}.Compare(context.Background(), f32, other, numeric.Tolerance{Rel: 1e-5, Abs: 1e-8})
-		return err
-	})
-	add(compareName, limit+"sum of both's words", 2*f32.Size, func() error {
-		readSum(numbers)
-		readSum(spare)
-		return nil
-	})
+	for _, c := range compared {
+		one := as[c.dtype].Source.(numeric.Memory)
+		raw := changed(one, c.every*c.dtype.Bits()/8)
+		other := numeric.Data{DType: c.dtype, Source: numeric.Memory(raw), Size: int64(len(raw))}
+		name := "compare " + c.dtype.String() + " with " + c.dtype.String() + ", " + c.what
+		add(name, ours, 2*other.Size, func() error {
+			_, err := numeric.Scan{}.Compare(context.Background(), as[c.dtype], other, numeric.Tolerance{Rel: 1e-5, Abs: 1e-8})
+			return err
+		})
+		add(name, limit+"sum of both's words", 2*other.Size, func() error {
+			readSum(one)
+			readSum(raw)
+			return nil
+		})
+	}
 	return cases, nil
 }
 

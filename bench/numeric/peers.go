@@ -89,14 +89,14 @@ import ml_dtypes
 who, raw, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
 PIECE = 1 << 18
 x = np.fromfile(raw, np.float32)
-y = x.copy()
-y.view(np.uint32)[::128] ^= 1
+WORDS = {"F32": "int32", "BF16": "int16", "F8_E4M3": "uint8"}
+others = {}
 
 if who == "torch":
     import torch
     torch.set_num_threads(threads)
     torch.set_grad_enabled(False)
-    x, y = torch.from_numpy(x), torch.from_numpy(y)
+    x = torch.from_numpy(x)
     TYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16, "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2}
     data = {name: x.to(t) for name, t in TYPES.items()}
     out = {name: torch.zeros_like(v) for name, v in data.items()}
@@ -118,11 +118,22 @@ if who == "torch":
             return of(v)
         return [of(p.float()) for p in v.split(PIECE)]
 
-    def compare():
+    def copied(v, word, every):
+        other = v.clone()
+        if every:
+            other.view(getattr(torch, word))[::every] ^= 1
+        return other
+
+    def summed(x, y):
         d = x - y
         a = d.abs()
         return (torch.count_nonzero(d), a.max(), torch.linalg.vector_norm(d), torch.dot(x, y), torch.linalg.vector_norm(x),
             torch.linalg.vector_norm(y), (a > 1e-8 + 1e-5 * y.abs()).sum(), (a / torch.maximum(x.abs(), y.abs())).nan_to_num_(0).max())
+
+    def compare(name, v, w):
+        if name == "F32":
+            return summed(v, w)
+        return [summed(p.float(), q.float()) for p, q in zip(v.split(PIECE), w.split(PIECE))]
 else:
     TYPES = {"F32": np.float32, "BF16": ml_dtypes.bfloat16, "F16": np.float16, "F8_E4M3": ml_dtypes.float8_e4m3fn, "F8_E5M2": ml_dtypes.float8_e5m2}
     data = {name: x.astype(t) for name, t in TYPES.items()}
@@ -148,10 +159,16 @@ else:
             return [of(v[i:i + PIECE].astype(np.float32, copy=False)) for i in range(0, len(v), PIECE)]
         parts(part)
 
-    def compare():
+    def copied(v, word, every):
+        other = v.copy()
+        if every:
+            other.view(word)[::every] ^= 1
+        return other
+
+    def compare(name, v, w):
         def part(s):
             for i in range(s.start, s.stop, PIECE):
-                a, b = x[i:min(i + PIECE, s.stop)], y[i:min(i + PIECE, s.stop)]
+                a, b = (u[i:min(i + PIECE, s.stop)].astype(np.float32, copy=False) for u in (v, w))
                 d = a - b
                 m = np.abs(d)
                 with np.errstate(invalid="ignore"):
@@ -165,13 +182,17 @@ for line in sys.stdin:
     if light:
         words = words[1:]
     try:
+        if words[0] == "compare":
+            name, kind = words[1], words[4]
+            if (name, kind) not in others:
+                others[name, kind] = copied(data[name], WORDS[name], {"1": 128, "all": 1, "the": 0}[kind])
         start = time.perf_counter_ns()
         if words[0] == "cast":
             cast(words[1], words[3])
         elif words[0] == "statistics":
             stats(words[2], some if light else whole)
         elif words[0] == "compare":
-            compare()
+            compare(name, data[name], others[name, kind])
         else:
             raise NotImplementedError(line)
         print(time.perf_counter_ns() - start, flush=True)

@@ -168,9 +168,9 @@ func (c *comparison) add(x, y VecVirtual, to [2]int) {
 	k := avx512
 	label := c.name + "_" + string(rune('a'+c.steps))
 	c.steps++
-	d, differs, some := ZMM(), K(), GP32()
+	d, back, differs, some := ZMM(), ZMM(), K(), GP32()
 	magnitude := k.data("magnitude", func(int) uint32 { return 0x7FFFFFFF })
-	VSUBPS(y, x, d)
+	VSUBPS_RU_SAE(y, x, d)
 	VPTESTMD(magnitude, d, differs) // -0 less 0 is -0
 	wideX, wideY := k.halves(x), k.halves(y)
 	for i, j := range to {
@@ -193,7 +193,8 @@ func (c *comparison) add(x, y VecVirtual, to [2]int) {
 	size, low, high, greater := ZMM(), ZMM(), ZMM(), ZMM()
 	VRANGEPS(Imm(0x0B), x, y, greater)
 	VPANDD(magnitude, y, size)
-	VPANDD(magnitude, d, d)
+	VSUBPS_RU_SAE(x, y, back)
+	VMAXPS(back, d, d) // not below the difference, then
 	VBROADCASTSS(at(c.p, pairLow+4), low)
 	VBROADCASTSS(at(c.p, pairHigh+4), high)
 	relative := ZMM()
@@ -245,16 +246,13 @@ func (c *comparison) add(x, y VecVirtual, to [2]int) {
 		slot := ZMM()
 		VMAXPD(at(c.p, pairMaxRel), best, slot)
 		VMOVUPD(slot, at(c.p, pairMaxRel))
-		other, less := ZMM(), ZMM()
+		other := ZMM()
 		VEXTRACTF64X4(Imm(1), best, other.AsY())
 		VMAXPD(other.AsY(), best.AsY(), best.AsY())
 		VEXTRACTF64X2(Imm(1), best.AsY(), other.AsX())
 		VMAXPD(other.AsX(), best.AsX(), best.AsX())
 		VPERMILPD(Imm(1), best.AsX(), other.AsX())
 		VMAXPD(other.AsX(), best.AsX(), best.AsX())
-		VBROADCASTSD(best.AsX(), best)
-		VBROADCASTSD(k.data("narrowBound", func(i int) uint32 { return []uint32{0, 0x3FEFFFFC}[i%2] }), less) // 1-2^-19
-		VMULPD(less, best, best)
 		VCVTPD2PS_RD_SAE(best, other.AsY())
 		VBROADCASTSS(other.AsX(), other)
 		VMAXPS(other, c.bound, c.bound)
