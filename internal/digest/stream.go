@@ -12,8 +12,8 @@ import (
 // has none yet.
 type Stream struct {
 	// Alone says that the stream is so long that all others will be done before
-	// it. A pool then leaves it to crypto/sha256, whose time for one stream is a
-	// fraction of the kernel's time for 16.
+	// it. A pool then hashes it alone or in a pair, which takes a fraction of the
+	// wide kernel's time for 16.
 	Alone bool
 
 	// state is what crypto/sha256 makes of itself for storage: a mark, the
