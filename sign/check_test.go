@@ -312,6 +312,16 @@ func TestChangedMeanwhile(t *testing.T) {
 	if made, err := h.Hash(t.Context(), dir); err == nil {
 		t.Errorf("%+v", made)
 	}
+	// Or after it was read, while others are.
+	write(t, dir, map[string]string{"a": strings.Repeat("a", 3<<20), "b": "b"})
+	h = sign.Hasher{Workers: 1, Progress: func(done, total int64) {
+		if done == total {
+			write(t, dir, map[string]string{"a": strings.Repeat("A", 3<<20)})
+		}
+	}}
+	if made, err := h.Hash(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "while the model was read") {
+		t.Errorf("%+v, %v", made, err)
+	}
 }
 
 // TestStatement makes the statement of the specification's example of files,

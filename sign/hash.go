@@ -171,6 +171,13 @@ func (h *Hasher) hash(ctx context.Context, model string, ignore, wanted []string
 	if err := h.digest(ctx, pieces, began, out); err != nil {
 		return nil, err
 	}
+	// What was read first may be hours old. A manifest is of one moment, and
+	// who takes digests from it goes by its time.
+	for i := range t.files {
+		if info, err := os.Lstat(t.files[i].path); err != nil || !t.files[i].is(info) {
+			return nil, fmt.Errorf("sign: %s: it has changed while the model was read", t.files[i].path)
+		}
+	}
 	for _, p := range pieces {
 		out.Manifest.Resources = append(out.Manifest.Resources, Resource{p.Name, algorithm, p.digest})
 	}
@@ -347,10 +354,15 @@ func (f *file) unchanged(o *os.File) error {
 	if err != nil {
 		return err
 	}
-	if info.Size() != f.info.Size() || !info.ModTime().Equal(f.info.ModTime()) {
+	if !f.is(info) {
 		return fmt.Errorf("sign: %s: it has changed while it was read", f.path)
 	}
 	return nil
+}
+
+// is tells whether a file is the one that was listed, and as it was.
+func (f *file) is(now os.FileInfo) bool {
+	return os.SameFile(now, f.info) && now.Size() == f.info.Size() && now.ModTime().Equal(f.info.ModTime())
 }
 
 // A meter tells how far the work is.
