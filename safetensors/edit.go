@@ -38,12 +38,9 @@ func EditMetadata(ctx context.Context, name string, metadata map[string]string) 
 		return false, err
 	}
 	defer file.Close() // what was written is synced, and its errors known
-	if err := checkMetadata(metadata); err != nil {
+	text, err := file.h.edited(metadata)
+	if err != nil {
 		return false, err
-	}
-	text := file.h.splice(metadata)
-	if len(text) > maxHeaderLen {
-		return false, fmt.Errorf("%w: header of %d bytes", ErrHeaderTooLarge, len(text))
 	}
 	if len(text) <= len(file.h.text) {
 		if err := ctx.Err(); err != nil {
@@ -56,23 +53,12 @@ func EditMetadata(ctx context.Context, name string, metadata map[string]string) 
 		return true, f.Sync()
 	}
 
-	size := prefixLen + len(text) + rewriteSlack
-	size += (rewriteAlign - size%rewriteAlign) % rewriteAlign
-	if size-prefixLen > maxHeaderLen {
-		size = prefixLen + maxHeaderLen
-	}
-	prefix := binary.LittleEndian.AppendUint64(make([]byte, 0, size), uint64(size-prefixLen))
-	prefix = pad(append(prefix, text...), size)
-	data := io.NewSectionReader(f, file.DataOffset(), file.size-file.DataOffset())
-	p := &plan{prefix: bytes.NewReader(prefix), size: data.Size(), groups: []group{{}, {begin: data.Size()}}, all: []Entry{{
-		Info: Info{DType: U8, Shape: []uint64{uint64(data.Size())}}, Data: section{data, f, file.DataOffset()},
-	}}}
 	out, err := createAtomic(name, &Encoder{})
 	if err != nil {
 		return false, err
 	}
 	defer out.abort()
-	if err := p.write(ctx, out, nil); err != nil {
+	if err := file.rewritten(text, f).write(ctx, out, nil); err != nil {
 		return false, fmt.Errorf("%s: %w", name, err)
 	}
 	if err := out.finish(); err != nil {
@@ -85,12 +71,62 @@ func EditMetadata(ctx context.Context, name string, metadata map[string]string) 
 	return false, out.publish()
 }
 
-// A section is the end of a file that is about to be replaced, as the data of
-// an entry.
+// WriteEdited writes a copy of f to the named file, with e's metadata in place
+// of its own. As with [EditMetadata], nothing else of the header changes, and
+// nothing of the data, its order and gaps included; the header keeps its
+// length if the new one fits. Of e's other settings those about writing count,
+// those about the header do not.
+func (e *Encoder) WriteEdited(ctx context.Context, name string, f *File) error {
+	text, err := f.h.edited(e.Metadata)
+	if err != nil {
+		return err
+	}
+	out, err := createAtomic(name, e)
+	if err != nil {
+		return err
+	}
+	defer out.abort()
+	if err := f.rewritten(text, nil).write(ctx, out, e.Progress); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return out.commit()
+}
+
+// edited returns the header's text with other metadata and without padding.
+func (h *header) edited(metadata map[string]string) ([]byte, error) {
+	if err := checkMetadata(metadata); err != nil {
+		return nil, err
+	}
+	text := h.splice(metadata)
+	if len(text) > maxHeaderLen {
+		return nil, fmt.Errorf("%w: header of %d bytes", ErrHeaderTooLarge, len(text))
+	}
+	return text, nil
+}
+
+// rewritten returns the plan of a file with another header, in the place of
+// the old one if it fits there, else with padding for later edits. The file
+// that is replaced, if any, is one that the page cache need not keep.
+func (f *File) rewritten(text []byte, replaced *os.File) *plan {
+	size := prefixLen + len(f.h.text)
+	if len(text) > len(f.h.text) {
+		size = prefixLen + len(text) + rewriteSlack
+		size += (rewriteAlign - size%rewriteAlign) % rewriteAlign
+		size = min(size, prefixLen+maxHeaderLen)
+	}
+	prefix := binary.LittleEndian.AppendUint64(make([]byte, 0, size), uint64(size-prefixLen))
+	prefix = pad(append(prefix, text...), size)
+	data := io.NewSectionReader(f.r, f.DataOffset(), f.size-f.DataOffset())
+	return &plan{prefix: bytes.NewReader(prefix), size: data.Size(), groups: []group{{}, {begin: data.Size()}}, all: []Entry{{
+		Info: Info{DType: U8, Shape: []uint64{uint64(data.Size())}}, Data: section{data, replaced, f.DataOffset()},
+	}}}
+}
+
+// A section is the end of a file, as the data of an entry.
 type section struct {
 	*io.SectionReader
-	f     *os.File
-	begin int64
+	replaced *os.File // by what is written, or nil
+	begin    int64
 }
 
 func (s section) WriteTo(w io.Writer) (int64, error) { return copyAt(w, s, s.Size()) }
@@ -100,10 +136,13 @@ func (s section) WriteTo(w io.Writer) (int64, error) { return copyAt(w, s, s.Siz
 // large file; this way it does it while the disk is at work.
 func (s section) ReadAt(p []byte, off int64) (int, error) {
 	n, err := s.SectionReader.ReadAt(p, off)
+	if s.replaced == nil {
+		return n, err
+	}
 	const behind = directWorkers * directBlock // others may still read
 	if end := (s.begin + off + int64(n) - behind) / blockSize * blockSize; end > 0 {
 		begin := max(0, (s.begin+off-behind)/blockSize*blockSize)
-		forget(s.f, begin, end-begin)
+		forget(s.replaced, begin, end-begin)
 	}
 	return n, err
 }

@@ -305,3 +305,59 @@ func TestSlack(t *testing.T) {
 		}
 	}
 }
+
+// TestWriteEdited states that a copy with other metadata is what an edit makes
+// of the file, that the file stays as it is, and that a failure leaves nothing.
+func TestWriteEdited(t *testing.T) {
+	for _, metadata := range []map[string]string{nil, {}, {"a": "c"}, {"long": strings.Repeat("x", 9000)}} {
+		dir := t.TempDir()
+		name, other := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+		// Data in an order that no Encoder of tensors would give it.
+		header := `{"__metadata__":{"a":"b"}, "y":{"dtype":"U8","shape":[3],"data_offsets":[0,3]},"x":{"dtype":"F32","shape":[1],"data_offsets":[3,7]}}   `
+		whole := append(binary.LittleEndian.AppendUint64(nil, uint64(len(header))), header+"abcdefg"...)
+		for _, n := range []string{name, other} {
+			if err := os.WriteFile(n, whole, 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f, err := Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if _, err := EditMetadata(t.Context(), other, metadata); err != nil {
+			t.Fatal(err)
+		}
+		want, err := os.ReadFile(other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := int64(0)
+		e := &Encoder{Metadata: metadata, Progress: func(n int64) { last = n }}
+		if err := e.WriteEdited(t.Context(), filepath.Join(dir, "copy"), f); err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(filepath.Join(dir, "copy"))
+		if err != nil || !bytes.Equal(got, want) || last != 7 {
+			t.Errorf("%v: %q, want %q; %d bytes, %v", metadata, got, want, last, err)
+		}
+		if still, err := os.ReadFile(name); err != nil || !bytes.Equal(still, whole) {
+			t.Errorf("the source changed to %q (%v)", still, err)
+		}
+	}
+	dir := t.TempDir()
+	f, err := NewFile(bytes.NewReader(append([]byte{2, 0, 0, 0, 0, 0, 0, 0}, "{}"...)), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := new(Encoder).WriteEdited(ctx, filepath.Join(dir, "a"), f); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want that it was cancelled", err)
+	}
+	bad := &Encoder{Metadata: map[string]string{"\xff": ""}}
+	if err := bad.WriteEdited(t.Context(), filepath.Join(dir, "a"), f); !errors.Is(err, ErrEntry) {
+		t.Errorf("%v, want %v", err, ErrEntry)
+	}
+	empty(t, dir)
+}

@@ -330,8 +330,8 @@ func (a *app) printEdit(r metaReport) error {
 	return nil
 }
 
-// editCopy writes a copy of a file with other metadata. Unlike an Encoder it
-// keeps the order of the data, and so the digest of the payload.
+// editCopy writes a copy of a file with other metadata. Unlike an Encoder of
+// tensors it keeps the order of the data, and so the digest of the payload.
 func (a *app) editCopy(ctx context.Context, o *output, f *safetensors.File, metadata map[string]string) (err error) {
 	target := o.name
 	if real, err := filepath.EvalSymlinks(target); err == nil {
@@ -340,35 +340,9 @@ func (a *app) editCopy(ctx context.Context, o *output, f *safetensors.File, meta
 	if info, err := os.Stat(target); err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("%s: is no regular file", o.name)
 	}
-	dir, base := filepath.Split(target)
-	temp, err := createTemp(dir, base)
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp.Name()) // which has another name by then, if all is well
 	m := a.meter("copying", f.Size())
 	defer m.end()
-	buf := make([]byte, 2<<20)
-	for off := int64(0); off < f.Size() && err == nil; {
-		if err = context.Cause(ctx); err != nil {
-			break
-		}
-		n := 0
-		if n, err = f.ReadAt(buf[:min(int64(len(buf)), f.Size()-off)], off); n > 0 {
-			_, err = temp.Write(buf[:n])
-		} else if err == nil || err == io.EOF {
-			err = io.ErrUnexpectedEOF
-		}
-		off += int64(n)
-		m.add(int64(n))
-	}
-	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
-		return err
-	}
-	if _, err := safetensors.EditMetadata(ctx, temp.Name(), metadata); err != nil {
-		return err
-	}
-	return os.Rename(temp.Name(), target)
+	return (&safetensors.Encoder{Metadata: metadata, Progress: m.set}).WriteEdited(ctx, target, f)
 }
 
 // createTemp creates a hidden file beside its place, with the mode that the
