@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	nlpodyssey "github.com/nlpodyssey/safetensors"
 
@@ -54,7 +55,7 @@ func nlpodysseyCases() []bench.Case {
 					return err
 				}
 			}
-			return c.Time(func() error {
+			return twice(c, func() error {
 				data, err := os.ReadFile(name)
 				if err != nil {
 					return err
@@ -130,14 +131,29 @@ func saveGo(durable bool) func(*bench.Clock) error {
 		}
 		name := filepath.Join(c.Dir, "peer.tmp")
 		defer os.Remove(name)
-		return c.Time(func() error { return writeGo(name, all, durable) })
+		return twice(c, func() error { return writeGo(name, all, durable) }, name)
 	}
+}
+
+// twice times f two times, as often as bench lets ours and the probes write. It
+// removes what is made in between.
+func twice(c *bench.Clock, f func() error, made ...string) error {
+	if err := c.Time(f); err != nil {
+		return err
+	}
+	for _, name := range made {
+		if err := os.Remove(name); err != nil {
+			return err
+		}
+	}
+	return c.Time(f)
 }
 
 // programs are the peers that are programs of their own.
 type programs struct{ reference, python, torch string }
 
 func (p programs) cases(s bench.Setting) (all []bench.Case) {
+	big, out := filepath.Join(s.Dir, bench.Big), filepath.Join(s.Dir, "peer-program.tmp")
 	add := func(name, who, program string, cold bool, argv ...string) {
 		c := bench.Case{Name: name, Who: who, Files: []string{bench.Big}}
 		c.Outside = func(ctx context.Context, s bench.Setting) (bench.Sample, error) {
@@ -151,11 +167,19 @@ func (p programs) cases(s bench.Setting) (all []bench.Case) {
 			if err := state(); err != nil {
 				return bench.Sample{}, err
 			}
-			return outside(ctx, program, argv)
+			took, err := outside(ctx, program, argv)
+			if err != nil || !strings.HasPrefix(name, "save/") {
+				return took, err
+			}
+			_ = os.Remove(out) // as ours is; the fastest of two counts for all
+			again, err := outside(ctx, program, argv)
+			if again.Wall < took.Wall {
+				took = again
+			}
+			return took, err
 		}
 		all = append(all, c)
 	}
-	big, out := filepath.Join(s.Dir, bench.Big), filepath.Join(s.Dir, "peer-program.tmp")
 	const crate = "Rust crate"
 	add("load/fresh", crate, p.reference, false, "load", big, "1")
 	add("load/mapped", crate, p.reference, false, "touch", big, "1")

@@ -85,14 +85,19 @@ func probeWrite(durable bool) func(*Clock) error {
 // writing times the making of a file, which is removed afterwards.
 func (c *Clock) writing(write func(*os.File) error) error {
 	name := c.path(probeFile)
-	defer os.Remove(name)
-	return c.Time(func() error {
-		f, err := os.Create(name)
-		if err != nil {
+	for range twice {
+		err := c.Time(func() error {
+			f, err := os.Create(name)
+			if err != nil {
+				return err
+			}
+			return errors.Join(write(f), f.Close())
+		})
+		if err := errors.Join(err, os.Remove(name)); err != nil {
 			return err
 		}
-		return errors.Join(write(f), f.Close())
-	})
+	}
+	return nil
 }
 
 func probeWriteDirect(c *Clock) error {
@@ -142,19 +147,24 @@ func probeCopyFile(c *Clock) error {
 			return err
 		}
 	}
-	return c.Time(func() error {
-		if err := copyFile(from, size, name); err != nil {
+	for range twice {
+		if err := c.Time(func() error {
+			if err := copyFile(from, size, name); err != nil {
+				return err
+			}
+			if err := os.Rename(name, target); err != nil {
+				return err
+			}
+			if d, err := os.Open(c.Dir); err == nil {
+				_ = d.Sync() // which not every system can
+				d.Close()
+			}
+			return nil
+		}); err != nil {
 			return err
 		}
-		if err := os.Rename(name, target); err != nil {
-			return err
-		}
-		if d, err := os.Open(c.Dir); err == nil {
-			_ = d.Sync() // which not every system can
-			d.Close()
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
 func copyFile(from *os.File, size int64, name string) error {
