@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/tensmith/tensmith/safetensors"
 )
 
 // TestArena: what is held, what is reused, and what is an error once it was
@@ -99,6 +102,82 @@ func TestArena(t *testing.T) {
 	}
 	if n != 1 {
 		t.Errorf("%d errors", n)
+	}
+}
+
+// A placing reader says where bytes are read to.
+type placing struct {
+	io.ReaderAt
+	see func(p []byte)
+}
+
+func (r placing) ReadAt(p []byte, off int64) (int, error) {
+	r.see(p)
+	return r.ReaderAt.ReadAt(p, off)
+}
+
+// TestHugePages: no read is into two huge pages, so that no two workers make
+// one ready, and none is asked for of which less than a quarter is needed.
+func TestHugePages(t *testing.T) {
+	onLinux(t)
+	for _, test := range []struct{ size, want int }{
+		{hugePage/4 - 2*page, 0},
+		{hugePage / 3, hugePage},
+		{3 * hugePage, 3 * hugePage}, // and the page that it begins in
+		{3*hugePage + hugePage/2, 4 * hugePage},
+		{40 * hugePage, 40 * hugePage},
+	} {
+		var file bytes.Buffer
+		if err := new(safetensors.Encoder).Encode(&file, []safetensors.Entry{entry("x", safetensors.U8, test.size)}); err != nil {
+			t.Fatal(err)
+		}
+		r := bytes.NewReader(file.Bytes())
+		f, err := safetensors.NewFile(placing{r, func(p []byte) {
+			first, last := address(p), address(p)+int64(len(p))-1
+			if test.size > 2*hugePage && len(p) > page && first/hugePage != last/hugePage {
+				t.Errorf("%d bytes: a read from %x to %x", test.size, first, last)
+			}
+		}}, r.Size())
+		if err != nil {
+			t.Fatal(err)
+		}
+		sys, asked := host(), 0
+		hugePages := sys.hugePages
+		sys.hugePages = func(b []byte) error {
+			asked += len(b)
+			return hugePages(b)
+		}
+		l := &Loader{Arena: arena(t), sys: sys}
+		for i := range 2 { // the second beside the first
+			asked = 0
+			for _, err := range l.Load(t.Context(), Tensors(f.All())) {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if asked != test.want && (i == 0 || asked != 0) {
+				t.Errorf("%d bytes: %d in huge pages, want %d", test.size, asked, test.want)
+			}
+		}
+	}
+	// A small load before it does not move a large one.
+	sys := host()
+	var a Arena
+	defer a.Free()
+	if _, err := a.enter(sys); err != nil {
+		t.Fatal(err)
+	}
+	defer a.leave()
+	for _, n := range []int64{20 * hugePage, page, 2 * hugePage} {
+		b, err := a.take(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 20*hugePage {
+			a.give(b, 0)
+		} else if n > hugePage && address(b)%hugePage != 0 {
+			t.Errorf("%d bytes at %x", n, address(b))
+		}
 	}
 }
 

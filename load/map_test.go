@@ -164,6 +164,26 @@ func TestGather(t *testing.T) {
 	}
 }
 
+// TestGatherCold: a map whose pages are not in the page cache is not touched
+// for a slice, of which a page brings in megabytes.
+func TestGatherCold(t *testing.T) {
+	onLinux(t)
+	some := strided(requests(t, shards(t, directory(t))))
+	sys := host()
+	mapFile := sys.mapFile
+	sys.mapFile = func(fd, n int, _ bool) ([]byte, error) {
+		m, err := mapFile(fd, n, true)
+		clear(m)
+		return m, err
+	}
+	refused := errors.New("no")
+	for _, cached := range []error{nil, refused} {
+		sys.cached = func(int, int64, int64) (int64, error) { return 0, cached }
+		sys.inCore = func([]byte, []byte) error { return refused }
+		load(t, &Loader{Arena: arena(t), Way: Map, sys: sys}, some)
+	}
+}
+
 // TestGatherTruncated shortens a file behind its map, before a slice of it is
 // copied.
 func TestGatherTruncated(t *testing.T) {
