@@ -15,7 +15,7 @@ const (
 	// few is the number of streams up to which pairs, one after the other, are
 	// as fast as the wide kernel, whose time does not depend on how many of its
 	// lanes are used.
-	few = 9
+	few = 8
 
 	// small is the size of a piece up to which it is not worth the way through
 	// the pool.
