@@ -142,7 +142,7 @@ func (v level) pairSame(p *pairs, d safetensors.DType, a, b []byte, n int) (done
 
 // pairNarrow takes numbers that are float32 all.
 func (v level) pairNarrow(p *pairs, d, e safetensors.DType, a, b []byte, numbers int) (n int, special uint32) {
-	p.coarse()
+	p.coarse(d == e && (d == safetensors.BF16 || hasWords(d)))
 	n = numbers &^ (width - 1)
 	switch is := func(x, y safetensors.DType) bool { return d == x && e == y }; {
 	case n == 0:
@@ -180,9 +180,17 @@ func (v level) pairNarrow(p *pairs, d, e safetensors.DType, a, b []byte, numbers
 // news. Only what is above an upper limit has to be so by more than was rounded, and
 // the sum that is the tolerance is itself rounded. Tolerances that are negative or
 // NaN are for float64.
-func (p *pairs) coarse() {
+//
+// Of BF16 and F8 two relative differences below a half are the same or differ by more
+// than 2^-17 of either: they are quotients of whole numbers, of at most eight and nine
+// bits. The bound may be a little above the greatest there, and what is as large as
+// that, the rounding of numbers near a power of two, is no news.
+func (p *pairs) coarse(words bool) {
 	const less, more = 1 - 0x1p-19, 1 + 0x1p-19
 	p.narrowBound = below32(p.bound)
+	if words && p.bound < 0.4998 {
+		p.narrowBound = below32(p.bound * (1 + 0x1p-20))
+	}
 	if !(p.relative >= 0 && p.absolute >= 0) {
 		p.low, p.high = [2]float32{0, -1}, [2]float32{0, float32(math.Inf(1))}
 		return
@@ -210,7 +218,7 @@ func (v level) pairFloats(p *pairs, a, b []float32) int {
 	}
 	before, special := *p, uint32(0)
 	if v >= avx512 {
-		p.coarse()
+		p.coarse(false)
 		special = pairsFloatsAVX512(p, a, b, n)
 	} else {
 		special = pairsFloatsAVX2(p, a, b, n)

@@ -5299,6 +5299,8 @@ pairsBF16AVX512_a_unsure:
 	VMAXPD           X12, X21, X21
 	VPERMILPD        $0x01, X21, X12
 	VMAXPD           X12, X21, X21
+	VCMPPD           $0x01, ties0AVX512<>+0(SB), Z21, K1
+	VMULPD           ties1AVX512<>+0(SB), Z21, K1, Z21
 	VCVTPD2PS.RD_SAE Z21, Y12
 	VBROADCASTSS     X12, Z12
 	VMAXPS           Z12, Z0, Z0
@@ -5339,10 +5341,48 @@ pairsBF16AVX512_b_unsure:
 	VMAXPD           X10, X22, X22
 	VPERMILPD        $0x01, X22, X10
 	VMAXPD           X10, X22, X22
+	VCMPPD           $0x01, ties0AVX512<>+0(SB), Z22, K1
+	VMULPD           ties1AVX512<>+0(SB), Z22, K1, Z22
 	VCVTPD2PS.RD_SAE Z22, Y10
 	VBROADCASTSS     X10, Z10
 	VMAXPS           Z10, Z0, Z0
 	JMP              pairsBF16AVX512_b_sure
+
+DATA ties0AVX512<>+0(SB)/4, $0x00000000
+DATA ties0AVX512<>+4(SB)/4, $0x3fdfff00
+DATA ties0AVX512<>+8(SB)/4, $0x00000000
+DATA ties0AVX512<>+12(SB)/4, $0x3fdfff00
+DATA ties0AVX512<>+16(SB)/4, $0x00000000
+DATA ties0AVX512<>+20(SB)/4, $0x3fdfff00
+DATA ties0AVX512<>+24(SB)/4, $0x00000000
+DATA ties0AVX512<>+28(SB)/4, $0x3fdfff00
+DATA ties0AVX512<>+32(SB)/4, $0x00000000
+DATA ties0AVX512<>+36(SB)/4, $0x3fdfff00
+DATA ties0AVX512<>+40(SB)/4, $0x00000000
+DATA ties0AVX512<>+44(SB)/4, $0x3fdfff00
+DATA ties0AVX512<>+48(SB)/4, $0x00000000
+DATA ties0AVX512<>+52(SB)/4, $0x3fdfff00
+DATA ties0AVX512<>+56(SB)/4, $0x00000000
+DATA ties0AVX512<>+60(SB)/4, $0x3fdfff00
+GLOBL ties0AVX512<>(SB), RODATA|NOPTR, $64
+
+DATA ties1AVX512<>+0(SB)/4, $0x00000000
+DATA ties1AVX512<>+4(SB)/4, $0x3ff00001
+DATA ties1AVX512<>+8(SB)/4, $0x00000000
+DATA ties1AVX512<>+12(SB)/4, $0x3ff00001
+DATA ties1AVX512<>+16(SB)/4, $0x00000000
+DATA ties1AVX512<>+20(SB)/4, $0x3ff00001
+DATA ties1AVX512<>+24(SB)/4, $0x00000000
+DATA ties1AVX512<>+28(SB)/4, $0x3ff00001
+DATA ties1AVX512<>+32(SB)/4, $0x00000000
+DATA ties1AVX512<>+36(SB)/4, $0x3ff00001
+DATA ties1AVX512<>+40(SB)/4, $0x00000000
+DATA ties1AVX512<>+44(SB)/4, $0x3ff00001
+DATA ties1AVX512<>+48(SB)/4, $0x00000000
+DATA ties1AVX512<>+52(SB)/4, $0x3ff00001
+DATA ties1AVX512<>+56(SB)/4, $0x00000000
+DATA ties1AVX512<>+60(SB)/4, $0x3ff00001
+GLOBL ties1AVX512<>(SB), RODATA|NOPTR, $64
 
 // func lossBF16AVX512(p *byte, a []byte, b []byte, n int)
 // Requires: AVX, AVX512F
@@ -7842,6 +7882,8 @@ pairsCodesVNNI_a_unsure:
 	VMAXPD           X22, X17, X17
 	VPERMILPD        $0x01, X17, X22
 	VMAXPD           X22, X17, X17
+	VCMPPD           $0x01, ties0AVX512<>+0(SB), Z17, K1
+	VMULPD           ties1AVX512<>+0(SB), Z17, K1, Z17
 	VCVTPD2PS.RD_SAE Z17, Y22
 	VBROADCASTSS     X22, Z22
 	VMAXPS           Z22, Z0, Z0
@@ -7882,6 +7924,8 @@ pairsCodesVNNI_b_unsure:
 	VMAXPD           X13, X18, X18
 	VPERMILPD        $0x01, X18, X13
 	VMAXPD           X13, X18, X18
+	VCMPPD           $0x01, ties0AVX512<>+0(SB), Z18, K1
+	VMULPD           ties1AVX512<>+0(SB), Z18, K1, Z18
 	VCVTPD2PS.RD_SAE Z18, Y13
 	VBROADCASTSS     X13, Z13
 	VMAXPS           Z13, Z0, Z0
@@ -7922,6 +7966,8 @@ pairsCodesVNNI_c_unsure:
 	VMAXPD           X13, X19, X19
 	VPERMILPD        $0x01, X19, X13
 	VMAXPD           X13, X19, X19
+	VCMPPD           $0x01, ties0AVX512<>+0(SB), Z19, K1
+	VMULPD           ties1AVX512<>+0(SB), Z19, K1, Z19
 	VCVTPD2PS.RD_SAE Z19, Y13
 	VBROADCASTSS     X13, Z13
 	VMAXPS           Z13, Z0, Z0
@@ -7962,6 +8008,8 @@ pairsCodesVNNI_d_unsure:
 	VMAXPD           X13, X20, X20
 	VPERMILPD        $0x01, X20, X13
 	VMAXPD           X13, X20, X20
+	VCMPPD           $0x01, ties0AVX512<>+0(SB), Z20, K1
+	VMULPD           ties1AVX512<>+0(SB), Z20, K1, Z20
 	VCVTPD2PS.RD_SAE Z20, Y13
 	VBROADCASTSS     X13, Z13
 	VMAXPS           Z13, Z0, Z0

@@ -21,7 +21,8 @@ func pairsNarrow(name string, left, right element) {
 	p := Load(Param("p"), GP64())
 	sides := [2]Register{Load(Param("a").Base(), GP64()), Load(Param("b").Base(), GP64())}
 	n := Load(Param("n"), GP64()).(GPVirtual)
-	c := &comparison{name: name, p: p, changed: GP64(), beyond: GP64(), bound: ZMM(), maxAbs: ZMM()}
+	words := left.size == 1 || left.name == "BF16" && right.name == "BF16"
+	c := &comparison{name: name, p: p, changed: GP64(), beyond: GP64(), bound: ZMM(), maxAbs: ZMM(), coarse: words}
 	for _, f := range []struct {
 		of     *[2]VecVirtual
 		offset int
@@ -31,7 +32,6 @@ func pairsNarrow(name string, left, right element) {
 			VMOVUPD(at(p, f.offset+64*i), f.of[i])
 		}
 	}
-	words := left.size == 1 || left.name == "BF16" && right.name == "BF16"
 	if words {
 		c.shuffle("even", "odd")
 	}
@@ -154,6 +154,7 @@ type comparison struct {
 	bound             VecVirtual // relative differences up to it are known, as float32
 	changed, beyond   GPVirtual
 	steps             int
+	coarse            bool     // relative differences are far apart, see numeric's coarse
 	slow              []func() // what float64 has to answer, behind the loop
 }
 
@@ -253,6 +254,14 @@ func (c *comparison) add(x, y VecVirtual, to [2]int) {
 		VMAXPD(other.AsX(), best.AsX(), best.AsX())
 		VPERMILPD(Imm(1), best.AsX(), other.AsX())
 		VMAXPD(other.AsX(), best.AsX(), best.AsX())
+		if c.coarse {
+			half := func(v uint32) Mem {
+				return k.data("ties"+string(rune('0'+v%2)), func(i int) uint32 { return []uint32{0, v}[i%2] })
+			}
+			small := K()
+			VCMPPD(Imm(1), half(0x3FDFFF00), best, small) // less than almost a half
+			VMULPD(half(0x3FF00001), best, small, best)   // 1+2^-20
+		}
 		VCVTPD2PS_RD_SAE(best, other.AsY())
 		VBROADCASTSS(other.AsX(), other)
 		VMAXPS(other, c.bound, c.bound)
