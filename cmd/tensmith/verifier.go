@@ -46,7 +46,7 @@ func (v *verifying) flags(cmd *cobra.Command) {
 	f.StringVar(&v.identity, "identity", "", "the `NAME` that must have signed: an address of mail, a URI")
 	f.StringVar(&v.provider, "identity-provider", "", "the `URL` of the identity provider that vouched for it")
 	f.StringVar(&v.identityPattern, "identity-regexp", "", "regular `EXPRESSION` for the whole of the name instead")
-	f.StringVar(&v.providerPattern, "identity-provider-regexp", "", "likewise for the provider")
+	f.StringVar(&v.providerPattern, "identity-provider-regexp", "", "likewise `EXPRESSION` for the provider")
 	v.trusting.flags(cmd, "believe")
 	f.StringVar(&v.file, "trusted-root", "", "believe this `FILE`, trusted_root.json (default: the public instance, built in)")
 }
