@@ -77,7 +77,7 @@ func (t *trace) skopsNames(b blob, at place) {
 		if err != nil {
 			return // told by whoever reads it as JSON
 		}
-		if t.spent.opcodes--; t.spent.opcodes < 0 || len(open) > 10_000 {
+		if t.spent.tokens--; t.spent.tokens < 0 || len(open) > 10_000 {
 			t.note("ST404", at, d.InputOffset(), "", "a tree of more parts than a scan reads")
 			return
 		}

@@ -24,4 +24,8 @@ func TestTokens(t *testing.T) {
 			t.Errorf("%s: %s, %s to %s", test.name, f.Format, first, last)
 		}
 	}
+	tree := zipOf("schema.json", []byte(`{"__loader__":"x","a":[`+strings.Repeat("0,", maxTokens)+"0]}"))
+	if f := reader(t, "a.skops", tree, Options{}); f.Verdict != VerdictSuspicious {
+		t.Errorf("a tree of skops is %s", f.Verdict)
+	}
 }
