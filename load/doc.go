@@ -30,8 +30,8 @@
 // Requests are sorted by file and offset. Those that lie side by side are read
 // as one; a gap between two of them is read over if it is less than a page, or
 // if it is less than 256 KiB and all such gaps are less than a twentieth of
-// what is needed. Reads are of 2 MiB at most, each into a huge page of an Arena
-// that has them, and several workers make them. A slice that is not one run of
+// what is needed. Reads are of 2 MiB at most, each into one huge page where an
+// Arena has them, and several workers make them. A slice that is not one run of
 // bytes is copied out of the map if its file is mapped and in the page cache,
 // and else is read as [safetensors.Slice] reads it: that takes two to three
 // times as long.

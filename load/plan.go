@@ -51,6 +51,7 @@ type extent struct {
 	pieces     []*piece
 
 	next  int64     // where the next chunk begins
+	from  int64     // chunks are cut at multiples of blockSize from here
 	taken int64     // bytes of the budget
 	held  int       // pieces that have not been released
 	mem   []byte    // begins at begin, rounded down to a page; nil if pieces have their own
@@ -93,16 +94,27 @@ func (e *extent) cost() (n int64) {
 	return n
 }
 
-// cut returns the next chunk of the extent. In memory of the Arena it ends
-// with a huge page, elsewhere at a multiple of blockSize in the file, so that
-// no two chunks share a block of the page cache.
-func (e *extent) cut() (begin, end int64) {
-	from := int64(0)
-	if e.mem != nil {
-		from = floor(e.begin)
+// few is the size below which memory that has to be made ready costs more than
+// reads that are not cut where the page cache is: see compact.
+const few = 64 << 20
+
+// compact has a small extent begin with a huge page of memory and be cut where
+// those end, so that it takes as few of them as it can. A large one begins as
+// far into a huge page as it does into a block of its file and is cut at blocks:
+// from a disk, reads that are not take half as long again.
+func (e *extent) compact(align int64) {
+	if align == hugePage && e.footprint() < few {
+		e.from = floor(e.begin)
 	}
+}
+
+// shift returns where the memory of the extent begins in a huge page.
+func (e *extent) shift() int64 { return (floor(e.begin) - e.from) & (hugePage - 1) }
+
+// cut returns the next chunk of the extent, up to a multiple of blockSize.
+func (e *extent) cut() (begin, end int64) {
 	begin = e.next
-	e.next = min(e.end, from+((begin-from)/blockSize+1)*blockSize)
+	e.next = min(e.end, e.from+((begin-e.from)/blockSize+1)*blockSize)
 	return begin, e.next
 }
 

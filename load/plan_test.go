@@ -112,7 +112,8 @@ func FuzzPlan(f *testing.F) {
 			}
 			last, from := e.begin, int64(0)
 			if !e.own() {
-				e.mem, from = []byte{}, floor(e.begin)
+				e.compact(e.align(0))
+				from = e.from
 			}
 			for i, piece := range e.pieces {
 				if i > 0 && piece.begin < e.pieces[i-1].end {

@@ -17,17 +17,18 @@ type span struct {
 }
 
 // take returns the memory of an extent, in one piece, if there is room. It
-// begins at a multiple of align in the ring.
+// begins in the ring where it is to in a huge page, modulo align.
 func (g *ring) take(e *extent, align int64) ([]byte, bool) {
 	n, size := e.footprint(), int64(len(g.mem))
 	at := int64(0)
 	if size > 0 {
 		at = g.head % size
 	}
-	skip := -at & (align - 1)
+	skip := (e.shift() - at) & (align - 1)
 	if at += skip; at+n > size {
 		skip += size - at
-		at = 0
+		at = e.shift() & (align - 1)
+		skip += at
 	}
 	if g.head+skip+n-g.tail > size {
 		return nil, false

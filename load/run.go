@@ -54,7 +54,8 @@ func (r *run) reserve() error {
 	for _, e := range r.plan.extents {
 		if e.inArena() {
 			align := e.align(r.budget)
-			if n = (n+align-1)&^(align-1) + e.footprint(); n < 0 {
+			e.compact(align)
+			if n += (e.shift()-n)&(align-1) + e.footprint(); n < 0 {
 				return fmt.Errorf("arena: %w: all tensors together", safetensors.ErrOverflow)
 			}
 			if r.budget > 0 && n > r.budget {
