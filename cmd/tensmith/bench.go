@@ -37,8 +37,10 @@ that need the disk want a directory that lies on one (--dir). What a machine
 does not have is "not present".
 
 A run of the defaults takes ten minutes or more; --size 256MB --rounds 3 is
-enough for a look. Other processes make figures useless. The run says so if they took more than a
-fifth of the processors, or if the host kept as much from this machine.
+enough for a look. Other processes make figures useless. The run says so if
+they took more than a fifth of the processors, or if the host kept as much from
+this machine.
+
 Exit status: 0 measured, 2 trouble, such as a full disk.`,
 		Example: `  tensmith bench
   tensmith bench --size 256MB --rounds 5 --case 'save/*' --case 'edit/*'
