@@ -27,7 +27,7 @@ type gather struct {
 // read of the source. Of a large transposed matrix each read gets only as many
 // bytes as the output has rows, so that the first one is large.
 const (
-	gatherBuffer  = 16 << 20
+	gatherBuffer  = 8 << 20
 	scratchBuffer = 1 << 20
 )
 
