@@ -50,8 +50,8 @@ type cast struct {
 	size     int64 // of src
 }
 
-// again returns the same cast, which counts for itself.
-func (c *cast) again() (io.ReaderAt, error) {
+// numbers returns the cast itself, at each call one that counts for itself.
+func (c *cast) numbers() (*numeric.Cast, error) {
 	return numeric.NewCast(numeric.Data{DType: c.from, Source: c.src, Size: c.size}, c.to, numeric.ToSpecial)
 }
 
@@ -67,8 +67,7 @@ func castTo(src sized, from, to safetensors.DType) (sized, *cast, error) {
 		c.src = f
 	}
 	var err error
-	c.Cast, err = numeric.NewCast(numeric.Data{DType: from, Source: c.src, Size: c.size}, to, numeric.ToSpecial)
-	if err != nil {
+	if c.Cast, err = c.numbers(); err != nil {
 		return nil, nil, err
 	}
 	if f != nil {

@@ -172,7 +172,7 @@ func watch(entries []safetensors.Entry, casts map[int]*cast, verify bool) (watch
 		s.cast = c
 		switch {
 		case verify && c != nil:
-			if s.again, err = c.again(); err != nil {
+			if s.again, err = c.numbers(); err != nil {
 				return nil, nil, fmt.Errorf("tensor %q: %w", e.Name, err)
 			}
 		case verify:

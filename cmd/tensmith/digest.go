@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -132,14 +131,11 @@ func (a *app) readError(ctx context.Context, err error) error {
 }
 
 func (a *app) digest(ctx context.Context, model string, r *reading, s *serializing) error {
-	ctx, cancel, err := r.begin(ctx)
+	ctx, cancel, err := r.begin(ctx, model)
 	if err != nil {
 		return err
 	}
 	defer cancel()
-	if _, err := os.Stat(model); err != nil {
-		return simplify(model, err)
-	}
 	h, m, err := a.hasher(r, model)
 	if err != nil {
 		return err

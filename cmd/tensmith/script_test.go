@@ -96,9 +96,9 @@ func TestScript(t *testing.T) {
 }
 
 // concurrent are the scripts of verbs that work with several goroutines, but for
-// bench, whose probes are two minutes of nothing else. Of the
-// others the race detector sees nothing that it has not seen in these, and it
-// takes a quarter of a second to begin.
+// bench, whose probes are two minutes of nothing else. Of the others the race
+// detector sees nothing that it has not seen in these, and it takes a quarter
+// of a second to begin.
 var concurrent = []string{
 	"cast.txtar", "convert.txtar", "dequantize.txtar", "diffvalues.txtar", "hash.txtar", "hist.txtar", "merge.txtar",
 	"sbom.txtar", "scan.txtar", "sign.txtar", "stats.txtar",

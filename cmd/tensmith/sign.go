@@ -68,14 +68,11 @@ type signature struct {
 }
 
 func (a *app) sign(ctx context.Context, model string, to signature, r *reading, s *serializing, with *signing) error {
-	ctx, cancel, err := r.begin(ctx)
+	ctx, cancel, err := r.begin(ctx, model)
 	if err != nil {
 		return err
 	}
 	defer cancel()
-	if _, err := os.Stat(model); err != nil {
-		return simplify(model, err)
-	}
 	if err := refuse(to.name, to.force); err != nil {
 		return err
 	}

@@ -48,12 +48,15 @@ func (r *reading) flags(cmd *cobra.Command) {
 	f.DurationVar(&r.timeout, "timeout", 0, "give up after this `TIME`, such as 90s or 2h (default: never)")
 }
 
-// begin returns the context to work in.
-func (r *reading) begin(ctx context.Context) (context.Context, context.CancelFunc, error) {
-	switch {
-	case r.timeout < 0:
+// begin returns the context to work in, if there is a model to work on.
+func (r *reading) begin(ctx context.Context, model string) (context.Context, context.CancelFunc, error) {
+	if r.timeout < 0 {
 		return nil, nil, usagef("--timeout is %s, which is over", r.timeout)
-	case r.timeout == 0:
+	}
+	if _, err := os.Stat(model); err != nil {
+		return nil, nil, simplify(model, err)
+	}
+	if r.timeout == 0 {
 		return ctx, func() {}, nil
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, r.timeout, fmt.Errorf("it took more than the %s of --timeout", r.timeout))

@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -62,14 +61,11 @@ them is not, 2 something could not be read or is refused.`,
 }
 
 func (a *app) verify(ctx context.Context, model, name, method string, r *reading, whom *verifying, lenient bool) error {
-	ctx, cancel, err := r.begin(ctx)
+	ctx, cancel, err := r.begin(ctx, model)
 	if err != nil {
 		return err
 	}
 	defer cancel()
-	if _, err := os.Stat(model); err != nil {
-		return simplify(model, err)
-	}
 	verifier, err := a.verifier(ctx, method, whom)
 	if err != nil {
 		return err
