@@ -192,8 +192,8 @@ func FuzzRing(f *testing.F) {
 				}
 				continue
 			}
-			if at := address(m) - address(mem); int64(len(m)) != e.footprint() || at%align != 0 {
-				t.Fatalf("%d bytes at %d, want %d at a multiple of %d", len(m), at, e.footprint(), align)
+			if at := address(m) - address(mem); int64(len(m)) != e.footprint() || (at-e.shift())%align != 0 {
+				t.Fatalf("%d bytes at %d, want %d at %d modulo %d", len(m), at, e.footprint(), e.shift(), align)
 			}
 			e.mem = m
 			for j := range m {
