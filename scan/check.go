@@ -123,6 +123,10 @@ func (c *checker) foreignFile(r io.ReaderAt, size int64, name string) error {
 	if err != nil {
 		return err
 	}
+	head := make([]byte, 10)
+	if n, _ := r.ReadAt(head, 0); isHeader(head[:n]) {
+		format = convert.Safetensors // whose length has the mark of something else
+	}
 	finding := Finding{File: name, Message: "the file is " + format.String()}
 	switch format {
 	case convert.Safetensors, convert.Unknown:

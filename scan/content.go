@@ -42,6 +42,9 @@ func (t *trace) content(b blob, at place) string {
 	if at.loose {
 		return t.looseContent(b, at, k, format)
 	}
+	if isHeader(head) {
+		k, format = t.header(b, at, k, format)
+	}
 	format = t.kind(b, at, k, format, head)
 	if k != kindPickle && k != kindUnknown {
 		t.alsoPickle(b, at, head[0])
@@ -55,6 +58,22 @@ func (t *trace) content(b blob, at place) string {
 		t.appended(b, at)
 	}
 	return format
+}
+
+// header tells what a file is that begins as safetensors do and has the mark of
+// something else as well, for the length of a header can be any: fonts begin
+// as a header of 256 bytes does.
+func (t *trace) header(b blob, at place, k kind, format string) (kind, string) {
+	switch k {
+	case kindMedia, kindData, kindScript:
+		return kindSafetensors, "safetensors"
+	case kindGzip, kindBzip2, kindXZ, kindLZMA, kindZlib, kindZstd, kindLZ4:
+		if !unpacks(b, k) {
+			return kindSafetensors, "safetensors"
+		}
+		t.note("ST420", at, 0, "safetensors", "the file also begins as safetensors do: which of the two is read depends on the reader")
+	}
+	return k, format
 }
 
 // alsoPickle reads a file of another format as a pickle, if its first byte

@@ -2,7 +2,6 @@ package scan
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 
 	"github.com/tensmith/tensmith/safetensors"
@@ -73,43 +72,6 @@ func (t *trace) safetensors(b blob, at place) string {
 	}
 	t.padding(f, at)
 	return "safetensors"
-}
-
-// values reads the numbers of all safetensors files, one after the other, for
-// each is read by all workers.
-func (s *scanner) values(ctx context.Context) {
-	for _, f := range s.files {
-		if f.Format == "safetensors" {
-			s.total += f.Size
-		}
-	}
-	for i := range s.files {
-		f := &s.files[i]
-		if f.Format != "safetensors" || ctx.Err() != nil {
-			continue
-		}
-		c, err := safetensors.OpenCheckpointFS(s.fsys, f.Path)
-		if err != nil {
-			continue // the structure was reported
-		}
-		before := int64(0)
-		report, err := Values(ctx, c, ValueOptions{Jobs: s.opts.Jobs, Progress: func(read int64) {
-			s.step(read - before)
-			before = read
-		}})
-		c.Close()
-		for _, finding := range report.Findings {
-			if finding.Severity == Error {
-				finding.Severity = Suspicious
-			}
-			finding.File = f.Path
-			f.Findings = append(f.Findings, finding)
-		}
-		f.Dropped += report.Dropped
-		if err != nil && ctx.Err() == nil {
-			f.Findings = append(f.Findings, trouble(f.Path, err))
-		}
-	}
 }
 
 // padding tells of a header that is followed by far more room than aligning

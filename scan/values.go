@@ -41,18 +41,41 @@ const maxOfRule = 1000
 // Memory is bounded by the number of tensors and of workers, not by their size,
 // but for 80 bytes for each 64 KiB of an F32 tensor while it is read.
 func Values(ctx context.Context, c *safetensors.Checkpoint, opts ValueOptions) (CheckReport, error) {
+	return valuesOf(ctx, []*safetensors.Checkpoint{c}, opts)
+}
+
+// valuesOf is Values for a model of which each part was opened by itself, so
+// that its shards are compared with each other whatever is wrong with its
+// index.
+func valuesOf(ctx context.Context, parts []*safetensors.Checkpoint, opts ValueOptions) (CheckReport, error) {
 	s := &valueScan{opts: opts, magics: newMagicTable(), found: map[string]int{}}
 	if s.opts.Jobs <= 0 {
 		s.opts.Jobs = runtime.GOMAXPROCS(0)
 	}
+	var entries []safetensors.Entry
+	metadata, files := map[string]string{}, map[string]int{}
+	for _, c := range parts {
+		for t := range c.All() {
+			s.tensors = append(s.tensors, &valueTensor{Tensor: t})
+			entries = append(entries, safetensors.Entry{Info: t.Info, Data: t})
+		}
+		for k, v := range c.Metadata() {
+			if _, ok := metadata[k]; !ok {
+				metadata[k] = v
+			}
+		}
+		for _, f := range c.Files() {
+			files[f.Name()] = len(files)
+		}
+	}
 	roles := map[string]describe.Role{}
-	for _, t := range describe.Describe(c, opts.Config).Tensors {
+	for _, t := range describe.Entries(entries, metadata, opts.Config).Tensors {
 		if t.Role != describe.Plain {
 			roles[t.Name] = t.Role
 		}
 	}
-	for t := range c.All() {
-		s.tensors = append(s.tensors, &valueTensor{Tensor: t, role: roles[t.Name]})
+	for _, t := range s.tensors {
+		t.role = roles[t.Name]
 	}
 	if err := s.read(ctx); err != nil {
 		return CheckReport{}, err
@@ -60,10 +83,6 @@ func Values(ctx context.Context, c *safetensors.Checkpoint, opts ValueOptions) (
 	s.kinds()
 	s.adapters()
 	report := CheckReport{Valid: true, Dropped: s.dropped}
-	files := map[string]int{}
-	for i, f := range c.Files() {
-		files[f.Name()] = i
-	}
 	slices.SortStableFunc(s.findings, func(x, y Finding) int {
 		return cmp.Or(cmp.Compare(files[x.File], files[y.File]), cmp.Compare(x.Offset, y.Offset), cmp.Compare(x.ID, y.ID), cmp.Compare(x.Message, y.Message))
 	})
