@@ -13,8 +13,11 @@ func (r *run) choose() error {
 	auto := chooser{l: r.loader, sys: r.sys, total: r.plan.total}
 	for _, f := range r.plan.files {
 		f.sys, f.pageSize = r.sys, int64(os.Getpagesize())
-		if f.way = r.loader.Way; f.way == Auto {
+		switch f.way = r.loader.Way; f.way {
+		case Auto:
 			f.way = auto.way(f)
+		case Read:
+			f.look(auto.total)
 		}
 		switch {
 		case f.lent:
@@ -28,7 +31,7 @@ func (r *run) choose() error {
 				return err
 			})
 			if err != nil {
-				f.way = Read
+				f.way, f.asked = Read, false
 			}
 		case f.way.maps():
 			if err := r.mapFile(f); err != nil {
@@ -36,7 +39,10 @@ func (r *run) choose() error {
 			}
 			// A page that is touched brings in megabytes around it, all of
 			// which a slice with wide gaps may not need.
-			f.gather = f.mapped != nil && f.strided && auto.warm(f)
+			f.gather = f.mapped != nil && f.strided && f.warm()
+		}
+		if f.way == Read {
+			f.lookAhead()
 		}
 	}
 	return nil
@@ -89,8 +95,8 @@ func (r *run) width() int {
 			switch {
 			case f.network:
 				n = max(n, 16)
-			case f.way == Direct, f.cold && f.mapped == nil:
-				n = max(n, 8)
+			case f.way == Direct && !f.asked, f.mapped == nil && f.missing > (f.last-f.first)/8:
+				n = max(n, 8) // a disk wants so many, however few processors there are
 			}
 		}
 	}
@@ -114,36 +120,22 @@ func (c *chooser) way(f *file) Way {
 	case f.lent:
 		return Populate
 	}
-	var magic uint32
-	err := f.control(func(fd int) (err error) {
-		magic, err = c.sys.fileSystem(fd)
-		return err
-	})
-	if err != nil {
+	f.look(c.total)
+	if !f.local {
 		return Read
 	}
-	if f.network = network[magic]; f.network || !local[magic] {
-		return Read
-	}
-	cached, err := c.cached(f)
-	f.cold = err == nil && cached < (f.last-f.first)/2
-	over := f.cold && c.over()
+	mayMap := c.l.MayMap && c.l.Arena != nil
 	switch {
-	case over && c.l.MayMap && c.l.Arena != nil && c.l.Budget == 0:
-		return Map // no other way has room for it
-	case over:
-		return Direct
-	case c.l.MayMap && c.l.Arena != nil:
+	case mayMap && !(f.cold() && c.over()):
 		return Populate
+	case mayMap && c.l.Budget == 0:
+		return Map // no other way has room for it
+	case f.missing == 0:
+		return Read
 	}
-	return Read
-}
-
-// warm tells whether most of what is wanted of a file is known to be in the
-// page cache.
-func (c *chooser) warm(f *file) bool {
-	cached, err := c.cached(f)
-	return err == nil && cached >= (f.last-f.first)/2
+	// What the page cache has is taken from it, chunk by chunk.
+	f.asked = f.missing < f.last-f.first
+	return Direct
 }
 
 // over tells whether what is loaded, and as much of the page cache as reading
@@ -157,45 +149,4 @@ func (c *chooser) over() bool {
 		memory = min(memory, c.l.Budget)
 	}
 	return c.available >= 0 && c.total > c.available-memory
-}
-
-// cached returns how many bytes of what is wanted of a file are in the page
-// cache.
-func (c *chooser) cached(f *file) (n int64, err error) {
-	err = f.control(func(fd int) (err error) {
-		if n, err = c.sys.cached(fd, f.first, f.last-f.first); err == nil {
-			return nil
-		}
-		n, err = c.sampled(fd, f)
-		return err
-	})
-	return n, err
-}
-
-// sampled is cached for systems that cannot count: it looks at samples.
-func (c *chooser) sampled(fd int, f *file) (int64, error) {
-	const samples, length = 64, 1 << 20
-	if f.Size() != int64(int(f.Size())) {
-		return 0, os.ErrInvalid
-	}
-	mapped, err := c.sys.mapFile(fd, int(f.Size()), false)
-	if err != nil {
-		return 0, err
-	}
-	defer c.sys.munmap(mapped)
-	pages := make([]byte, length/f.pageSize+1)
-	var in, seen int64
-	first := f.first &^ (f.pageSize - 1)
-	step := max(length, (f.last-first)/samples&^(f.pageSize-1))
-	for off := first; off < f.last; off += step {
-		end := min(off+length, f.last)
-		if err := c.sys.inCore(mapped[off:end], pages); err != nil {
-			return 0, err
-		}
-		for _, p := range pages[:(end-off-1)/f.pageSize+1] {
-			in += int64(p & 1)
-			seen++
-		}
-	}
-	return int64(float64(in) / float64(seen) * float64(f.last-f.first)), nil
 }

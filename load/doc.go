@@ -47,11 +47,25 @@
 //
 //   - A file on a network file system, one of FUSE, or one of a kind that it
 //     does not know, is read ([Read]), by many workers. It is never mapped.
-//   - A local file that is hardly in the page cache, and too large to be there
-//     beside the tensors without pushing out what is, is read past the page
-//     cache ([Direct]); if it may be mapped and there is no Budget, [Map]
-//     serves it however large it is.
-//   - Any other local file is read, or mapped ([Populate]) if that is allowed.
+//   - A local file that may be mapped is mapped (Populate), unless it is hardly in
+//     the page cache and too large to be there beside the tensors without pushing
+//     out what is: then Map serves it however large it is, or Direct within a
+//     Budget.
+//   - Any other local file is read: what of it is in the page cache from there
+//     (Read), and what is not past it (Direct), in blocks of 2 MiB. A load of less
+//     than 8 MiB is not worth the questions and comes by Read.
+//
+// Direct costs a disk's time and little else: no copy, no second gigabyte for
+// each that is loaded, nothing of other programs' that is pushed out. But it
+// leaves nothing behind. A server that is started again and again on a machine
+// with memory for its model twice, or several processes that load the same one,
+// are better off with MayMap, or with Read, which take hardly longer the first
+// time and a fifth of it from then on.
+//
+// What the page cache has is counted by cachestat(2), which kernels before 6.5 do
+// not have, and which they refuse of files of other users. Then samples are
+// taken: by mincore(2), and by reads that do not wait. A file of which nothing
+// is to be learned is read.
 //
 // How much memory there is is what /proc/meminfo says is available, or less if
 // a cgroup allows less. Tensors of a file that [safetensors.Map] has opened are

@@ -27,9 +27,13 @@ type file struct {
 	refused atomic.Bool // the system has refused what the way takes
 
 	// What was found out when the way was chosen.
-	pageSize int64
-	network  bool
-	cold     bool // hardly in the page cache
+	pageSize       int64
+	network, local bool
+	missing        int64 // bytes from first to last that are known not to be in the page cache
+	asked          bool  // chunks in the page cache are read from there, though the way is Direct
+
+	ahead []byte // a map of all of it, for bring
+	ours  bool   // which is to be removed
 }
 
 // control calls f with the descriptor of the file, if it has one.
@@ -91,11 +95,17 @@ func (f *file) readAt(p []byte, off int64) error {
 	return err
 }
 
+// past tells whether the bytes between two offsets are read past the page
+// cache.
+func (f *file) past(begin, end int64) bool {
+	return f.way == Direct && !f.refused.Load() && !(f.asked && f.has(begin, end))
+}
+
 // readAligned reads the bytes between two offsets into p, which begins and
-// ends with the pages that hold them, past the page cache if the way is that.
-func (f *file) readAligned(p []byte, begin, end int64) error {
+// ends with the pages that hold them, past the page cache if that is wanted.
+func (f *file) readAligned(p []byte, begin, end int64, past bool) error {
 	lo := floor(begin)
-	if f.way == Direct && !f.refused.Load() {
+	if past {
 		n, err := f.sys.pread(f.direct, p, lo)
 		switch {
 		case err == nil && int64(n) >= end-lo:
@@ -127,6 +137,9 @@ func touching(do func()) (ok bool) {
 }
 
 func (f *file) close() {
+	if f.ours {
+		f.sys.munmap(f.ahead)
+	}
 	if f.direct != nil {
 		f.direct.Close()
 	}

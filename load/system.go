@@ -24,6 +24,10 @@ type system struct {
 	// populate reads the pages of a map ahead, whole pages of it.
 	populate func([]byte) error
 
+	// forget takes pages of a map from the program, and leaves them in the page
+	// cache.
+	forget func([]byte) error
+
 	// openDirect opens a file again, for reading past the page cache.
 	openDirect func(fd int) (*os.File, error)
 
@@ -40,6 +44,9 @@ type system struct {
 	// the page is in the page cache.
 	inCore func(mapped, pages []byte) error
 
+	// peek tells whether a byte of a file can be read without waiting.
+	peek func(fd int, off int64) (bool, error)
+
 	root fs.FS // of the system's own files
 }
 
@@ -52,10 +59,12 @@ func plain() *system {
 		mapFile:    func(int, int, bool) ([]byte, error) { return nil, no },
 		munmap:     func([]byte) error { return no },
 		populate:   func([]byte) error { return no },
+		forget:     func([]byte) error { return no },
 		openDirect: func(int) (*os.File, error) { return nil, no },
 		pread:      func(*os.File, []byte, int64) (int, error) { return 0, no },
 		fileSystem: func(int) (uint32, error) { return 0, no },
 		cached:     func(int, int64, int64) (int64, error) { return 0, no },
 		inCore:     func([]byte, []byte) error { return no },
+		peek:       func(int, int64) (bool, error) { return false, no },
 	}
 }

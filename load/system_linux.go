@@ -25,6 +25,7 @@ func host() *system {
 		},
 		munmap:   unix.Munmap,
 		populate: func(b []byte) error { return retry(func() error { return unix.Madvise(b, unix.MADV_POPULATE_READ) }) },
+		forget:   func(b []byte) error { return unix.Madvise(b, unix.MADV_DONTNEED) },
 		openDirect: func(fd int) (*os.File, error) {
 			// By its descriptor, since the name may be another file's by now.
 			return os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", fd), os.O_RDONLY|unix.O_DIRECT, 0)
@@ -61,6 +62,17 @@ func host() *system {
 				return errno
 			}
 			return nil
+		},
+		peek: func(fd int, off int64) (there bool, err error) {
+			var b [1]byte
+			err = retry(func() error {
+				_, err := unix.Preadv2(fd, [][]byte{b[:]}, off, unix.RWF_NOWAIT)
+				return err
+			})
+			if err == unix.EAGAIN {
+				return false, nil
+			}
+			return err == nil, err
 		},
 		root: os.DirFS("/"),
 	}

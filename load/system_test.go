@@ -102,6 +102,25 @@ func TestAuto(t *testing.T) {
 	blind := pretend(ext4, false, tight)
 	blind.cached = func(int, int64, int64) (int64, error) { return 0, refuse }
 	blind.inCore = func([]byte, []byte) error { return refuse }
+	blind.peek = func(int, int64) (bool, error) { return false, refuse }
+	half := pretend(ext4, true, roomy)
+	half.cached = func(_ int, _, n int64) (int64, error) { return n / 2, nil }
+	// One that does not count, and either tells pages or whether a read would wait.
+	guess := func(inCore byte, peek func(int64) (bool, error)) *system {
+		s := pretend(ext4, false, roomy)
+		s.cached = func(int, int64, int64) (int64, error) { return 0, refuse }
+		s.inCore = func(_, pages []byte) error {
+			for i := range pages {
+				pages[i] = inCore
+			}
+			return nil
+		}
+		s.peek = func(_ int, off int64) (bool, error) { return peek(off) }
+		return s
+	}
+	answer := func(there bool, err error) func(int64) (bool, error) {
+		return func(int64) (bool, error) { return there, err }
+	}
 	for name, test := range map[string]struct {
 		sys    *system
 		mayMap bool
@@ -110,14 +129,20 @@ func TestAuto(t *testing.T) {
 	}{
 		"local, warm":                      {sys: pretend(ext4, true, roomy), want: Read},
 		"local, warm, hardly any memory":   {sys: pretend(ext4, true, tight), want: Read},
-		"local, cold":                      {sys: pretend(ext4, false, roomy), want: Read},
+		"local, cold":                      {sys: pretend(ext4, false, roomy), want: Direct},
+		"local, half of it warm":           {sys: half, want: Direct},
+		"the same, may be mapped":          {sys: half, mayMap: true, want: Populate},
+		"guessed by pages: cold":           {sys: guess(0, answer(true, nil)), want: Direct},
+		"guessed by reads: cold":           {sys: guess(1, answer(false, nil)), want: Direct},
+		"guessed by reads: warm":           {sys: guess(1, answer(true, nil)), want: Read},
+		"pages say warm, reads nothing":    {sys: guess(1, answer(false, refuse)), want: Read},
 		"local, cold, hardly any memory":   {sys: pretend(ext4, false, tight), want: Direct},
 		"the same in bounded memory":       {sys: pretend(ext4, false, tight), budget: 20 << 20, want: Direct},
 		"local, warm, may be mapped":       {sys: pretend(ext4, true, roomy), mayMap: true, want: Populate},
 		"local, cold, may be mapped":       {sys: pretend(ext4, false, roomy), mayMap: true, want: Populate},
 		"the same, hardly any memory":      {sys: pretend(ext4, false, tight), mayMap: true, want: Map},
 		"the same, in bounded memory":      {sys: pretend(ext4, false, tight), mayMap: true, budget: 20 << 20, want: Direct},
-		"memory not known":                 {sys: pretend(ext4, false, fstest.MapFS{}), want: Read},
+		"memory not known":                 {sys: pretend(ext4, false, fstest.MapFS{}), mayMap: true, want: Populate},
 		"page cache not known":             {sys: blind, want: Read},
 		"in memory":                        {sys: pretend(tmpfs, true, roomy), mayMap: true, want: Populate},
 		"NFS":                              {sys: pretend(nfs, true, roomy), mayMap: true, want: Read},
@@ -319,30 +344,6 @@ func TestOutOfMemory(t *testing.T) {
 	for _, err := range (&Loader{Arena: arena(t)}).Load(t.Context(), Tensors(f.All())) {
 		if err == nil {
 			t.Error("a PiB of memory was had")
-		}
-	}
-}
-
-// TestCached asks the host what is in its page cache, in both ways.
-func TestCached(t *testing.T) {
-	onLinux(t)
-	name := filepath.Join(directory(t), "model.safetensors")
-	if err := new(safetensors.Encoder).WriteFile(context.Background(), name, entries()); err != nil {
-		t.Fatal(err)
-	}
-	c := checkpoint(t, name)
-	load(t, new(Loader), Tensors(c.All()))
-	f := &file{File: c.Files()[0], first: c.Files()[0].DataOffset(), last: c.Files()[0].Size(), pageSize: int64(os.Getpagesize())}
-	wanted := f.last - f.first
-	counting, sampling := chooser{sys: host()}, chooser{sys: host()}
-	sampling.sys.cached = func(int, int64, int64) (int64, error) { return 0, errors.ErrUnsupported }
-	for way, c := range map[string]chooser{"counted": counting, "sampled": sampling} {
-		n, err := c.cached(f)
-		if err != nil {
-			t.Skip(err) // an old kernel or a container may refuse both
-		}
-		if n < wanted*9/10 || n > wanted+8<<20 {
-			t.Errorf("%s: %d of %d bytes in the page cache, which were just read", way, n, wanted)
 		}
 	}
 }

@@ -76,6 +76,9 @@ func (w *worker) buffer() []byte {
 func (w *worker) read(c chunk) error {
 	e := c.e
 	lo := floor(e.begin)
+	if e.file != nil && e.file.way == Read {
+		e.file.bring(c.begin, c.end)
+	}
 	switch {
 	case e.own():
 		e.once.Do(e.provide)
@@ -85,7 +88,7 @@ func (w *worker) read(c chunk) error {
 	case e.file != nil && e.file.mapped != nil:
 		return w.populate(c)
 	case e.file != nil:
-		return e.file.readAligned(e.mem[floor(c.begin)-lo:ceil(c.end)-lo], c.begin, c.end)
+		return e.file.readAligned(e.mem[floor(c.begin)-lo:ceil(c.end)-lo], c.begin, c.end, e.file.past(c.begin, c.end))
 	}
 	p := e.pieces[0]
 	if p.strided != nil && p.strided.gather && gather(p.t.data[c.begin:c.end], p.data.(*safetensors.Slice), p.strided.mapped, c.begin) {
@@ -121,8 +124,8 @@ func (e *extent) provide() {
 func (w *worker) scatter(c chunk) error {
 	f := c.e.file
 	pieces := c.e.overlapping(c.begin, c.end)
-	if f.way == Direct && !f.refused.Load() {
-		return w.spread(c, pieces)
+	if f.past(c.begin, c.end) {
+		return w.spread(c, pieces, true)
 	}
 	// Large parts are read to where they belong, and so is a small one between
 	// two of them. Small neighbours are read to the buffer together.
@@ -133,7 +136,7 @@ func (w *worker) scatter(c chunk) error {
 		}
 		var err error
 		if n > 1 {
-			err = w.spread(chunk{c.e, c.clip(pieces[0]).begin, c.clip(pieces[n-1]).end}, pieces[:n])
+			err = w.spread(chunk{c.e, c.clip(pieces[0]).begin, c.clip(pieces[n-1]).end}, pieces[:n], false)
 		} else {
 			n = 1
 			p, part := pieces[0], c.clip(pieces[0])
@@ -155,10 +158,10 @@ func (c chunk) clip(p *piece) chunk {
 }
 
 // spread reads a chunk to the buffer and copies it to where its parts belong.
-func (w *worker) spread(c chunk, pieces []*piece) error {
+func (w *worker) spread(c chunk, pieces []*piece, past bool) error {
 	lo := floor(c.begin)
 	buf := w.buffer()[:ceil(c.end)-lo]
-	if err := c.e.file.readAligned(buf, c.begin, c.end); err != nil {
+	if err := c.e.file.readAligned(buf, c.begin, c.end, past); err != nil {
 		return err
 	}
 	for _, p := range pieces {
