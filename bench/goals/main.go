@@ -3,10 +3,14 @@
 // faster ours is than the best of them, and which share of the machine's limit
 // it reaches:
 //
-//	cd bench && go run ./goals -reference PATH -python PATH -torch PATH
+//	cd bench && go run ./goals -markdown -reference PATH -python PATH -torch PATH
 //
-// PATH is the program of bench/reference, a Python with the packages safetensors
-// and numpy, and one with torch, too. What is not given is "not present".
+// PATH is the program of bench/reference, a Python with the packages safetensors,
+// numpy and ml_dtypes, and one with torch, too; the two can be the same. What is
+// not given is "not present".
+//
+// -markdown prints the table of docs/performance.md: a row an operation, with
+// the goals, and what falls short of them. Without it every case is a row.
 package main
 
 import (
@@ -18,6 +22,9 @@ import (
 	"os"
 	"os/signal"
 	"path"
+	"slices"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/tensmith/tensmith/internal/bench"
@@ -30,17 +37,19 @@ func main() {
 	s := bench.Setting{Seed: 1}
 	megabytes := flag.Int64("mb", 1000, "size of the large file in MB")
 	flag.IntVar(&s.Tensors, "tensors", 1_000_000, "tensors of the file of the most tensors")
-	rounds := flag.Int("rounds", 11, "rounds, after one that does not count")
-	only := flag.String("case", "*/*", "run the cases that match this pattern, and their limits")
+	rounds := flag.Int("rounds", 11, "rounds at most, after one that does not count")
+	long := flag.Duration("for", 13*time.Minute, "begin no round that would end later than this; 0 for no such end")
+	only := flag.String("case", "*/*", "run the cases that match one of these patterns, and their limits; separated by commas")
 	dir := flag.String("dir", "", "where files are made; default: the directory for temporary files")
 	flag.StringVar(&p.reference, "reference", "", "the program of bench/reference")
 	flag.StringVar(&p.python, "python", "", "a Python with safetensors and numpy")
 	flag.StringVar(&p.torch, "torch", "", "a Python with safetensors and torch")
-	asJSON := flag.Bool("json", false, "print the document that the verb prints")
+	markdown := flag.Bool("markdown", false, "print the table of docs/performance.md")
+	asJSON := flag.String("json", "", "write the document that the verb prints to this file, too")
 	child := flag.Bool("child", false, "answer one order of the process that started this one")
 	flag.Parse()
 
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if *child {
 		all := func(s bench.Setting) []bench.Case { return append(bench.Cases(s), nlpodysseyCases()...) }
@@ -50,20 +59,34 @@ func main() {
 		return
 	}
 	s.Size = *megabytes * 1_000_000
-	report, err := measure(ctx, s, *dir, *rounds, *only, p)
+	start := time.Now()
+	report, err := measure(ctx, s, *dir, *rounds, *long, *only, p)
+	if ctx.Err() != nil {
+		log.Print("interrupted")
+		os.Exit(130)
+	}
 	if err != nil {
 		log.Fatal(err)
 	}
-	if *asJSON {
-		if err := json.NewEncoder(os.Stdout).Encode(report); err != nil {
-			log.Fatal(err)
+	if *asJSON != "" {
+		text, err := json.MarshalIndent(report, "", "  ")
+		if err == nil {
+			err = os.WriteFile(*asJSON, append(text, '\n'), 0o666)
 		}
-		return
+		if err != nil {
+			log.Print(err)
+		}
 	}
-	print(report)
+	head(report, time.Since(start))
+	if *markdown {
+		goals(os.Stdout, report)
+	} else {
+		everything(report)
+	}
+	tail(report)
 }
 
-func measure(ctx context.Context, s bench.Setting, dir string, rounds int, only string, p programs) (*bench.Report, error) {
+func measure(ctx context.Context, s bench.Setting, dir string, rounds int, long time.Duration, only string, p programs) (*bench.Report, error) {
 	var err error
 	if s.Dir, err = os.MkdirTemp(dir, "tensmith-goals-*"); err != nil {
 		return nil, err
@@ -72,71 +95,30 @@ func measure(ctx context.Context, s bench.Setting, dir string, rounds int, only 
 	cases := append(bench.Cases(s), nlpodysseyCases()...)
 	cases = append(cases, p.cases(s)...)
 	cases = bench.Select(cases, func(name string) bool {
-		ok, err := path.Match(only, name)
-		return ok && err == nil
+		return slices.ContainsFunc(strings.Split(only, ","), func(pattern string) bool {
+			ok, err := path.Match(pattern, name)
+			return ok && err == nil
+		})
 	})
 	if len(cases) == 0 {
 		return nil, fmt.Errorf("no case matches %q", only)
 	}
-	if err := bench.Make(ctx, s, cases, func(string) {}); err != nil {
+	need := bench.Need(s, cases) + 2*s.Size // what peers edit and write
+	if room := bench.Space(s.Dir); room >= 0 && room < need {
+		return nil, fmt.Errorf("the files take %d MB, and there is room for %d; -mb makes them smaller, -dir elsewhere", need/1e6, room/1e6)
+	}
+	if err := bench.Make(ctx, s, cases, func(name string) { log.Printf("making %s", name) }); err != nil {
 		return nil, err
 	}
-	return bench.Run(ctx, bench.Config{Setting: s, Rounds: rounds, Cases: cases, Self: []string{"goals", "-child"}})
-}
-
-func print(r *bench.Report) {
-	m := r.Machine
-	fmt.Printf("%s; %s, %d CPUs, %s/%s, %s, %s, %s; %d MB, %d rounds\n\n", time.Now().Format("2006-01-02"), m.Processor, m.CPUs, m.OS, m.Arch,
-		m.System, m.FileSystem, m.Go, r.Size/1_000_000, r.Rounds)
-	fmt.Println("| case | implementation | min ms | median ms | CPU ms | RSS MiB | faster than the best peer | of the limit |")
-	fmt.Println("|---|---|---:|---:|---:|---:|---:|---:|")
-	for i := range r.Cases {
-		ours := &r.Cases[i]
-		if ours.Who != bench.Ours {
-			continue
-		}
-		row(ours)
-		for j := range r.Cases {
-			if peer := &r.Cases[j]; peer.Name == ours.Name && peer.Who != bench.Ours {
-				row(peer)
+	start, last := time.Now(), -1
+	return bench.Run(ctx, bench.Config{Setting: s, Rounds: rounds, For: long, Cases: cases, Self: []string{"goals", "-child"}, Step: func(round int, _ *bench.Case) {
+		if round != last {
+			last = round
+			left := "this one does not count"
+			if round > 0 {
+				left = fmt.Sprintf("at most %v left", bench.Left(time.Since(start), round, rounds, long).Round(time.Second))
 			}
+			log.Printf("round %d of %d, %d cases, %s", round, rounds, len(cases), left)
 		}
-	}
-	for i := range r.Cases {
-		if r.Cases[i].Who == bench.Probe {
-			row(&r.Cases[i])
-		}
-	}
-	for _, note := range append(r.Notes, "maruel/safetensors: not present, the proxy of Go modules does not serve it") {
-		fmt.Printf("\n%s\n", note)
-	}
-	if !r.Quiet {
-		fmt.Println("\nThe machine was not quiet: others took more than a fifth of its processors.")
-	}
-}
-
-func row(c *bench.Result) {
-	if c.Absent != "" {
-		fmt.Printf("| %s | %s | not present: %s | | | | | |\n", c.Name, c.Who, c.Absent)
-		return
-	}
-	number := func(n int64, unit float64, format string) string {
-		if n < 0 {
-			return ""
-		}
-		return fmt.Sprintf(format, float64(n)/unit)
-	}
-	faster, share := "", ""
-	if c.Peer != "" {
-		if faster = fmt.Sprintf("%.1f × %s", c.Faster, c.Peer); c.Peers > 0 {
-			faster += fmt.Sprintf(" (goal %.1f)", c.Peers)
-		}
-	}
-	if c.Limit != "" {
-		if share = fmt.Sprintf("%.0f %% of %s", 100*c.Share, c.Limit); c.Goal > 0 {
-			share += fmt.Sprintf(" (goal %.0f)", 100*c.Goal)
-		}
-	}
-	fmt.Printf("| %s | %s | %.3f | %.3f | %s | %s | %s | %s |\n", c.Name, c.Who, float64(c.Min)/1e6, float64(c.Median)/1e6,
-		number(c.CPU, 1e6, "%.1f"), number(c.Peak, 1<<20, "%.0f"), faster, share)
+	}})
 }

@@ -32,14 +32,19 @@ checks and no names. 100 % is all that the machine has to give. Where a case has
 several probes the fastest counts.
 
 The files are made from a seed in a directory of their own, and removed at the
-end. They take about five times --size, and memory about twice --size. Cases
+end. They take about six times --size, and memory about twice --size. Cases
 that need the disk want a directory that lies on one (--dir). What a machine
 does not have is "not present".
 
-A run of the defaults takes ten minutes or more; --size 256MB --rounds 3 is
-enough for a look. Other processes make figures useless. The run says so if
-they took more than a fifth of the processors, or if the host kept as much from
-this machine.
+A run takes 11 rounds or ten minutes (--rounds, --for), after the making of the
+files; --size 256MB --rounds 3 is enough for a look. Interrupted, it removes its
+files and prints nothing. Other processes make figures useless. The run says so
+if they took more than a fifth of the processors, or if the host kept as much
+from this machine.
+
+--json has each case's times in nanoseconds, its bytes, memory ("rss"), limit
+and "share_of_limit", of 1, and for each round what others took of the machine.
+What is not known is -1, and a case that is not present has "absent".
 
 Exit status: 0 measured, 2 trouble, such as a full disk.`,
 		Example: `  tensmith bench
@@ -58,7 +63,8 @@ Exit status: 0 measured, 2 trouble, such as a full disk.`,
 	f.IntVar(&b.Tensors, "tensors", 1_000_000, "`N` tensors in the file of the most tensors")
 	f.StringVar(&b.Dir, "dir", "", "make the files in a new directory in `DIR` (default: the system's for temporary files)")
 	f.Uint64Var(&b.Seed, "seed", 1, "`N` that the files and the order of cases are made from")
-	f.IntVar(&b.rounds, "rounds", 11, "`N` rounds that count")
+	f.IntVar(&b.rounds, "rounds", 11, "`N` rounds that count, at most")
+	f.DurationVar(&b.long, "for", 10*time.Minute, "begin no round that would end after `TIME`; 0 for no such end")
 	f.StringArrayVar(&b.only, "case", nil, "run only cases that match this `GLOB`, and their limits; may be repeated")
 	f.BoolVar(&b.list, "list", false, "list the cases")
 	f.BoolVar(&b.child, "child", false, "")
@@ -75,6 +81,7 @@ type benching struct {
 	bench.Setting
 	size   string
 	rounds int
+	long   time.Duration
 	only   []string
 	list   bool
 	child  bool
@@ -121,8 +128,22 @@ func (a *app) bench(ctx context.Context, b *benching) (err error) {
 	}
 	m := a.counter("measuring", len(cases)*(b.rounds+1))
 	defer m.end()
-	report, err := bench.Run(ctx, bench.Config{Setting: b.Setting, Rounds: b.rounds, Cases: cases,
-		Self: []string{"tensmith", "bench", "--child"}, Step: func() { m.add(1) }})
+	start, steps, rounds := time.Now(), int64(0), b.rounds
+	report, err := bench.Run(ctx, bench.Config{Setting: b.Setting, Rounds: b.rounds, For: b.long, Cases: cases,
+		Self: []string{"tensmith", "bench", "--child"}, Step: func(round int, c *bench.Case) {
+			if steps == int64(len(cases)) {
+				took := time.Since(start)
+				if b.long > 0 {
+					rounds = min(rounds, max(1, int(b.long/took)-1))
+				}
+				m.clear()
+				a.words("a round takes %s, so %s will count: about %s more", took.Round(time.Second), plural(rounds, "round"), (took * time.Duration(rounds)).Round(time.Second))
+				m.of(int64(len(cases) * (rounds + 1)))
+			}
+			m.name(fmt.Sprintf("round %d of %d, %s", round, rounds, c.Name))
+			m.set(steps)
+			steps++
+		}})
 	if err != nil {
 		return err
 	}

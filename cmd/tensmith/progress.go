@@ -62,6 +62,20 @@ func (m *meter) set(done int64) {
 	m.draw()
 }
 
+// name says what is being done now.
+func (m *meter) name(what string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.what = what
+}
+
+// of corrects how much there is to do.
+func (m *meter) of(total int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.total = total
+}
+
 // add tells that n more bytes are done.
 func (m *meter) add(n int64) {
 	m.mu.Lock()
@@ -81,14 +95,18 @@ func (m *meter) draw() {
 	if rate > 0 && m.total >= m.done {
 		left = (time.Duration(float64(m.total-m.done)/rate) * time.Second).Round(time.Second).String()
 	}
+	pace := ""
+	if rate >= 1 {
+		pace = m.size(int64(rate)) + "/s  "
+	}
 	switch m.kind {
 	case "json":
 		fmt.Fprintf(m.a.stderr, `{"schema":"tensmith.progress/1","what":%q,"done":%d,"total":%d,"seconds":%.1f}`+"\n", m.what, m.done, m.total, elapsed)
 	case "plain":
-		fmt.Fprintf(m.a.stderr, "%s: %3.0f%%  %s of %s  %s/s  %s left\n", m.what, 100*share, m.size(m.done), m.size(m.total), m.size(int64(rate)), left)
+		fmt.Fprintf(m.a.stderr, "%s: %3.0f%%  %s of %s  %s%s left\n", m.what, 100*share, m.size(m.done), m.size(m.total), pace, left)
 	case "bar":
 		width, _ := terminal(m.a.stderr)
-		words := fmt.Sprintf(" %3.0f%%  %s/s  %s left ", 100*share, m.size(int64(rate)), left)
+		words := fmt.Sprintf(" %3.0f%%  %s%s left ", 100*share, pace, left)
 		room := max(5, min(40, width-len(words)-len(m.what)-4))
 		full := int(share * float64(room))
 		line := m.what + " " + strings.Repeat("█", full) + strings.Repeat("░", room-full) + words
@@ -96,12 +114,20 @@ func (m *meter) draw() {
 	}
 }
 
-// end removes the bar.
-func (m *meter) end() {
+// clear removes the bar until it is drawn again, so that words can stand in its
+// place.
+func (m *meter) clear() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.kind == "bar" && m.drawn {
 		fmt.Fprint(m.a.stderr, "\r\x1b[K")
 	}
+}
+
+// end removes the bar.
+func (m *meter) end() {
+	m.clear()
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.kind = "none"
 }

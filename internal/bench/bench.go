@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A Setting is what every process of a run has to know.
@@ -44,7 +45,8 @@ type Case struct {
 	Peers  float64  // how many times faster than the best peer it is to be; 0 for none
 	Files  []string // what it reads, of those that [Make] makes
 	Writes bool     // files of that size, or edits one so that it is written anew
-	Growth string   // what is aimed at from the first to the last case that has the same here
+	Growth string   // what it grows with: byTensors, byBytes or nothing
+	Count  int64    // how many there are of these
 
 	// Note says what else is aimed at, and what has come of it; nil for nothing.
 	Note func(*Result) string
@@ -81,9 +83,14 @@ func Absent(format string, args ...any) error { return errAbsent{fmt.Sprintf(for
 // A Config is a run.
 type Config struct {
 	Setting
-	Rounds int      // that count
-	Self   []string // the arguments by which this program answers with [Child]
-	Step   func()   // called after each case of each round
+	Rounds int // that count, at most
+	// For is how long it may take: no round is begun that would end later, but
+	// for the first that counts. 0 is as long as it takes.
+	For  time.Duration
+	Self []string // the arguments by which this program answers with [Child]
+
+	// Step is called before each case of each round; round 0 does not count.
+	Step func(round int, c *Case)
 
 	Cases []Case
 }
@@ -93,15 +100,22 @@ type Config struct {
 func Run(ctx context.Context, c Config) (*Report, error) {
 	report := newReport(&c)
 	order := rand.New(rand.NewPCG(c.Seed, uint64(c.Size)))
+	start := time.Now()
 	for round := range c.Rounds + 1 {
+		if taken := time.Since(start); round > 1 && c.For > 0 && taken+taken/time.Duration(round) > c.For {
+			report.Rounds = round - 1
+			break
+		}
 		load := watchLoad()
 		for _, i := range order.Perm(len(c.Cases)) {
+			if c.Step != nil {
+				c.Step(round, &c.Cases[i])
+			}
 			if report.Cases[i].Absent != "" {
-				if c.Step != nil {
-					c.Step()
-				}
 				continue
 			}
+			// What the case before has left to be written is not this one's.
+			settle(c.Dir)
 			s, err := c.once(ctx, &c.Cases[i])
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)
@@ -114,9 +128,6 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 				return nil, fmt.Errorf("%s, %s: %w", c.Cases[i].Name, c.Cases[i].Who, err)
 			}
 			report.Cases[i].add(s, round > 0)
-			if c.Step != nil {
-				c.Step()
-			}
 		}
 		if round > 0 {
 			report.Load = append(report.Load, load())
@@ -124,6 +135,20 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	}
 	report.finish(&c)
 	return report, nil
+}
+
+// Left returns how long a run still takes, about, of which so many rounds have
+// taken so long, the one that does not count among them.
+func Left(taken time.Duration, done, rounds int, long time.Duration) time.Duration {
+	if done == 0 {
+		return 0
+	}
+	each := taken / time.Duration(done)
+	left := each * time.Duration(rounds+1-done)
+	if long > 0 {
+		left = min(left, max(long-taken, each))
+	}
+	return max(0, left)
 }
 
 // once runs a case in a process of its own.

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -138,7 +139,7 @@ func TestRun(t *testing.T) {
 		}
 	}
 	steps := 0
-	r, err := Run(t.Context(), Config{Setting: Setting{Seed: 3}, Rounds: 3, Step: func() { steps++ }, Cases: []Case{
+	r, err := Run(t.Context(), Config{Setting: Setting{Seed: 3}, Rounds: 3, Step: func(int, *Case) { steps++ }, Cases: []Case{
 		{Name: "load", Who: Ours, Limits: []string{"slow", "fast", "gone"}, Outside: sample(1, 30, 20, 40)}, // the first does not count
 		{Name: "load", Who: "one", Outside: sample(1, 70, 60, 80)},
 		{Name: "load", Who: "two", Outside: sample(1, 90, 50, 90)},
@@ -177,6 +178,12 @@ func TestRun(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+	// With no time for more, one round counts.
+	n = 0
+	r, err = Run(t.Context(), Config{Rounds: 5, For: 1, Cases: []Case{{Name: "load", Who: Ours, Outside: sample(1, 2)}}})
+	if err != nil || n != 2 || r.Rounds != 1 || r.Cases[0].Min != 2 {
+		t.Errorf("%d runs, %+v, %v", n, r, err)
 	}
 	broken := errors.New("broken")
 	_, err = Run(t.Context(), Config{Rounds: 1, Cases: []Case{{Name: "x", Who: Ours, Outside: func(context.Context, Setting) (Sample, error) { return Sample{}, broken }}}})
@@ -247,17 +254,19 @@ func TestNeed(t *testing.T) {
 	if err := Make(t.Context(), s, reading, func(string) {}); err != nil {
 		t.Fatal(err)
 	}
-	list, err := os.ReadDir(s.Dir)
+	took := int64(0)
+	err := filepath.WalkDir(s.Dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			took += info.Size()
+		}
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
-	}
-	took := int64(0)
-	for _, e := range list {
-		info, err := e.Info()
-		if err != nil {
-			t.Fatal(err)
-		}
-		took += info.Size()
 	}
 	if need := Need(s, reading); need < took*9/10 || need > took*13/10 {
 		t.Errorf("%d bytes are needed, and %d were taken", need, took)
@@ -283,7 +292,7 @@ func TestNotes(t *testing.T) {
 		}
 		want := map[string]string{
 			"edit/in-place":   "edit/in-place takes 1.50 ms, however large the file is; the goal is less than 5 ms",
-			"tensor/one":      "tensor/one takes 6.0 MiB of memory besides the tensor, and 4.0 of the program itself; the goal is at most 16 in all",
+			"tensor/one":      "tensor/one takes 10.0 MiB of memory besides the tensor, 4.0 of them pages of this program's own file; the goal is at most 16",
 			"slice/rows-read": "slice/rows-read reads 1.500 × the bytes of the slice; the goal is at most 1.05",
 		}[c.Name]
 		if diff := cmp.Diff([]string{want}, r.Notes); diff != "" {

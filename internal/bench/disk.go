@@ -3,6 +3,7 @@ package bench
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"sync"
 )
@@ -86,6 +87,7 @@ func probeWrite(durable bool) func(*Clock) error {
 func (c *Clock) writing(write func(*os.File) error) error {
 	name := c.path(probeFile)
 	for range twice {
+		settle(c.Dir)
 		err := c.Time(func() error {
 			f, err := os.Create(name)
 			if err != nil {
@@ -131,43 +133,51 @@ func probeWriteDirect(c *Clock) error {
 	})
 }
 
-// probeCopyFile replaces a file, as an edit that writes a file anew does: the
-// blocks of the old one have to be freed, too.
-func probeCopyFile(c *Clock) error {
-	from, size, err := c.warm(bigFile)
-	if err != nil {
-		return err
-	}
-	defer from.Close()
-	c.Bytes = size
-	target, name := c.path("probe-copy.tmp"), c.path(probeFile)
-	defer os.Remove(name)
-	if _, err := os.Stat(target); err != nil {
-		if err := copyFile(from, size, target); err != nil {
+// probeCopyFile replaces a file if it is durable, as an edit that writes a file
+// anew does: the blocks of the old one have to be freed, too. Else it makes a
+// new one, as a save does.
+func probeCopyFile(durable bool) func(*Clock) error {
+	return func(c *Clock) error {
+		from, size, err := c.warm(bigFile)
+		if err != nil {
 			return err
 		}
-	}
-	for range twice {
-		if err := c.Time(func() error {
-			if err := copyFile(from, size, name); err != nil {
+		defer from.Close()
+		c.Bytes = size
+		target, name := c.path("probe-copy.tmp"), c.path(probeFile)
+		defer os.Remove(name)
+		if _, err := os.Stat(target); durable && err != nil {
+			if err := copyFile(from, size, target, durable); err != nil {
 				return err
 			}
-			if err := os.Rename(name, target); err != nil {
-				return err
-			}
-			if d, err := os.Open(c.Dir); err == nil {
-				_ = d.Sync() // which not every system can
-				d.Close()
-			}
-			return nil
-		}); err != nil {
-			return err
 		}
+		for range twice {
+			if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			settle(c.Dir)
+			if err := c.Time(func() error {
+				err := copyFile(from, size, name, durable)
+				if !durable || err != nil {
+					return err
+				}
+				if err := os.Rename(name, target); err != nil {
+					return err
+				}
+				if d, err := os.Open(c.Dir); err == nil {
+					_ = d.Sync() // which not every system can
+					d.Close()
+				}
+				return nil
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
-	return nil
 }
 
-func copyFile(from *os.File, size int64, name string) error {
+func copyFile(from *os.File, size int64, name string, durable bool) error {
 	f, err := os.Create(name)
 	if err != nil {
 		return err
@@ -183,7 +193,7 @@ func copyFile(from *os.File, size int64, name string) error {
 		_, err := f.WriteAt(buf[:n], off)
 		return err
 	})
-	if err == nil {
+	if err == nil && durable {
 		err = f.Sync()
 	}
 	return errors.Join(err, f.Close())

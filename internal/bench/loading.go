@@ -1,8 +1,10 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"iter"
 
 	"github.com/tensmith/tensmith/load"
 	"github.com/tensmith/tensmith/safetensors"
@@ -19,6 +21,8 @@ func loading() []Case {
 			Limits: []string{"probe/pread"}, Goal: 0.95, Files: files, Run: loadAll(loadOptions{reused: true})},
 		{Name: "load/heap", Who: Ours, About: "the same, into memory of the garbage collector",
 			Limits: []string{"probe/pread"}, Files: files, Run: loadAll(loadOptions{heap: true})},
+		{Name: "load/sharded", Who: Ours, About: "the same of a model in four files and an index, into one new arena",
+			Limits: []string{"probe/pread"}, Goal: 0.6, Peers: 2.5, Files: []string{bigFile, shards}, Run: loadAll(loadOptions{sharded: true})},
 		{Name: "load/budget", Who: Ours, About: "the same, tensor by tensor in 64 MiB of memory",
 			Limits: []string{"probe/pread"}, Files: files, Run: loadAll(loadOptions{budget: 64 << 20})},
 		{Name: "load/mapped", Who: Ours, About: "map all tensors and touch every page",
@@ -35,11 +39,12 @@ func loading() []Case {
 }
 
 type loadOptions struct {
-	way    load.Way
-	cold   bool
-	reused bool // the arena
-	heap   bool // in place of an arena
-	budget int64
+	way     load.Way
+	cold    bool
+	reused  bool // the arena
+	heap    bool // in place of an arena
+	sharded bool
+	budget  int64
 }
 
 func (o loadOptions) mapped() bool { return o.way == load.Map || o.way == load.Populate }
@@ -51,7 +56,11 @@ func loadAll(o loadOptions) func(*Clock) error {
 		if err != nil {
 			return err
 		}
-		if err := c.warmed(bigFile); err != nil {
+		open, warm := c.openBig, func() error { return c.warmed(bigFile) }
+		if o.sharded {
+			open, warm = c.openShards, c.warmShards
+		}
+		if err := warm(); err != nil {
 			return err
 		}
 		var arena load.Arena
@@ -61,7 +70,7 @@ func loadAll(o loadOptions) func(*Clock) error {
 			loader.Arena = nil
 		}
 		if o.reused {
-			if _, err := c.load(loader, nil); err != nil {
+			if _, err := c.load(open, loader, nil); err != nil {
 				return err
 			}
 			if err := arena.Reset(); err != nil {
@@ -83,14 +92,14 @@ func loadAll(o loadOptions) func(*Clock) error {
 		}
 		var all []*load.Tensor
 		if err := c.Time(func() error {
-			all, err = c.load(loader, each)
+			all, err = c.load(open, loader, each)
 			return err
 		}); err != nil {
 			return err
 		}
 		if o.budget > 0 {
 			// Their bytes are gone; it is done once more to look at them.
-			all, err = c.load(loader, func(t *load.Tensor, data []byte) error { return checkTensor(sums, t.Name, data) })
+			all, err = c.load(open, loader, func(t *load.Tensor, data []byte) error { return checkTensor(sums, t.Name, data) })
 			if err == nil && len(all) != len(sums) {
 				err = fmt.Errorf("%d tensors, not %d", len(all), len(sums))
 			}
@@ -115,9 +124,29 @@ func loadAll(o loadOptions) func(*Clock) error {
 	}
 }
 
-// load opens the large file, loads all of it, and returns the tensors.
-func (c *Clock) load(loader *load.Loader, each func(*load.Tensor, []byte) error) ([]*load.Tensor, error) {
-	f, err := safetensors.Open(c.path(bigFile))
+// A model is in one file or in several.
+type model interface {
+	All() iter.Seq[*safetensors.Tensor]
+	Len() int
+	Close() error
+}
+
+func (c *Clock) openBig() (model, error) { return safetensors.Open(c.path(bigFile)) }
+
+func (c *Clock) openShards() (model, error) { return safetensors.OpenCheckpoint(c.path(shards)) }
+
+// warmShards is warmed for the model in several files.
+func (c *Clock) warmShards() error {
+	names, err := c.Shards()
+	for _, name := range names {
+		err = errors.Join(err, c.warmed(name))
+	}
+	return err
+}
+
+// load opens a model, loads all of it, and returns the tensors.
+func (c *Clock) load(open func() (model, error), loader *load.Loader, each func(*load.Tensor, []byte) error) ([]*load.Tensor, error) {
+	f, err := open()
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ var sink atomic.Uint64
 // allows.
 func probes() []Case {
 	probe := func(name, about string, run func(*Clock) error, files ...string) Case {
-		writes := strings.HasPrefix(name, "write") || name == "copy-file"
+		writes := strings.HasPrefix(name, "write") || strings.HasPrefix(name, "copy-")
 		return Case{Name: "probe/" + name, Who: Probe, About: about, Run: run, Files: files, Writes: writes}
 	}
 	return []Case{
@@ -40,7 +40,8 @@ func probes() []Case {
 		probe("write", "write a preallocated file by 8 MiB into the page cache", probeWrite(false), bigFile),
 		probe("write-sync", "the same, and make it durable", probeWrite(true), bigFile),
 		probe("write-direct", "write a preallocated file past the page cache, 4 times 4 MiB at a time, and make it durable", probeWriteDirect, bigFile),
-		probe("copy-file", "copy the file over another by 2 MiB, all processors, and make it durable", probeCopyFile, bigFile),
+		probe("copy-file", "copy the file over another by 2 MiB, all processors, and make it durable", probeCopyFile(true), bigFile),
+		probe("copy-plain", "copy the file to a new one by 2 MiB, all processors, without waiting for the disk", probeCopyFile(false), bigFile),
 		probe("loopback", "send bytes to ourselves, 4 connections of TCP", probeLoopback),
 	}
 }
@@ -169,8 +170,15 @@ func (c *Clock) warm(name string) (*os.File, int64, error) {
 }
 
 // Warm and Cold bring the large file into the page cache, or out of it, for
-// cases that other programs run.
+// cases that other programs run; WarmShards does so with the model in several
+// files.
 func (s Setting) Warm() error { return (&Clock{Setting: s}).warmed(bigFile) }
+
+// WarmShards is Warm for the model in several files.
+func (s Setting) WarmShards() error { return (&Clock{Setting: s}).warmShards() }
+
+// Settle has the system write out what it has still to write.
+func (s Setting) Settle() { settle(s.Dir) }
 
 // Cold fails with an error of [Absent] where that cannot be had.
 func (s Setting) Cold() error {

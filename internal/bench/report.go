@@ -2,7 +2,6 @@ package bench
 
 import (
 	"cmp"
-	"fmt"
 	"runtime"
 	"slices"
 	"time"
@@ -19,6 +18,7 @@ type Report struct {
 	Quiet   bool     `json:"quiet"`          // nothing else took more than a fifth of the processors
 	Load    []Load   `json:"load,omitempty"` // round by round
 	Cases   []Result `json:"cases"`
+	Growth  []Growth `json:"growth,omitempty"`
 	Notes   []string `json:"notes,omitempty"`
 }
 
@@ -109,7 +109,12 @@ func (r *Report) finish(c *Config) {
 			}
 		}
 	}
-	r.Notes = append(r.Notes, r.growth(c.Cases)...)
+	for _, of := range []string{byTensors, byBytes} {
+		if g := r.growth(of, c.Cases); len(g.Points) > 1 {
+			r.Growth = append(r.Growth, g)
+			r.Notes = append(r.Notes, g.String())
+		}
+	}
 }
 
 func (r *Result) finish() {
@@ -157,34 +162,6 @@ func (r *Result) compare(limits []string, all []Result) {
 			}
 		}
 	}
-}
-
-// growth says how what a case takes grows with what it is given, of the first
-// and the last of those whose names begin alike.
-func (r *Report) growth(cases []Case) (notes []string) {
-	for i := range cases {
-		if cases[i].Growth == "" || i > 0 && cases[i-1].Growth == cases[i].Growth {
-			continue
-		}
-		var least, most *Result
-		for j := range cases {
-			if o := &r.Cases[j]; cases[j].Growth == cases[i].Growth && cases[j].Who == Ours && o.Min > 0 {
-				if least == nil {
-					least = o
-				}
-				most = o
-			}
-		}
-		if least == nil || least == most {
-			continue
-		}
-		note := fmt.Sprintf("%s takes %.2f × the time of %s", most.Name, float64(most.Min)/float64(least.Min), least.Name)
-		if least.Peak > 0 {
-			note += fmt.Sprintf(" and %.2f × its memory (%d and %d MiB)", float64(most.Peak)/float64(least.Peak), most.Peak>>20, least.Peak>>20)
-		}
-		notes = append(notes, note+"; "+cases[i].Growth)
-	}
-	return notes
 }
 
 // watchLoad returns a function that returns what others have done since.

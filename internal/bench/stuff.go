@@ -71,6 +71,7 @@ const (
 	Big    = bigFile
 	Single = single
 	Matrix = wide
+	Shards = shards
 )
 
 // The files of a run. Of the growing ones there are several; see growing.
@@ -78,6 +79,7 @@ const (
 	bigFile    = "big.safetensors"     // bytes
 	editFile   = "edit.safetensors"    // a copy of the first, that is edited
 	crammed    = "crammed.safetensors" // likewise, and its header has no room
+	shards     = "shards"              // a directory of a model that has the tensors of the first
 	sumsSuffix = ".sums"               // the CRC-32 of each tensor of a file
 )
 
@@ -136,6 +138,17 @@ func Make(ctx context.Context, s Setting, cases []Case, making func(name string)
 			return err
 		}
 		file := filepath.Join(s.Dir, name)
+		if name == shards {
+			if err := os.MkdirAll(file, 0o777); err != nil {
+				return err
+			}
+			// Four of equal parts are a little more than a quarter each, for tensors
+			// are not cut.
+			if _, err := encoder.WriteShards(ctx, filepath.Join(file, "model.safetensors"), s.Size/4+s.Size/20, entries); err != nil {
+				return err
+			}
+			continue
+		}
 		if err := encoder.WriteFile(ctx, file, entries); err != nil {
 			return err
 		}
@@ -161,7 +174,7 @@ func Make(ctx context.Context, s Setting, cases []Case, making func(name string)
 func (s Setting) content(name string) ([]safetensors.Entry, *safetensors.Encoder, error) {
 	encoder := &safetensors.Encoder{Metadata: map[string]string{"format": "pt"}, NoSync: true}
 	switch name {
-	case bigFile, crammed:
+	case bigFile, crammed, shards:
 		return s.weights(s.Size), encoder, nil
 	case editFile:
 		encoder.Align = 4096
@@ -221,6 +234,15 @@ func (s Setting) tiny(n int) []safetensors.Entry {
 var eight = []uint64{8}
 
 func tinyName(i int) string { return fmt.Sprintf("layers.%d.experts.%d", i/1000, i%1000) }
+
+// Shards returns the names of the files of the model in several.
+func (s Setting) Shards() ([]string, error) {
+	names, err := filepath.Glob(filepath.Join(s.Dir, shards, "*.safetensors"))
+	for i, name := range names {
+		names[i] = filepath.Join(shards, filepath.Base(name))
+	}
+	return names, err
+}
 
 // sumsOf returns the CRC-32 of each tensor of a file.
 func sumsOf(name string) (map[string]uint32, error) {

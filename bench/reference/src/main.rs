@@ -21,8 +21,13 @@ const USAGE: &str = "usage:
   reference open FILE N              open, map, parse
   reference touch FILE N             open, map, parse, touch every page
   reference one FILE TENSOR N        open, map, parse, copy one tensor
-  reference load FILE N              read whole, parse, copy every tensor
+  reference populate FILE N          the same, with the pages brought in ahead
+  reference load FILE... N           read whole and parse; tensors are views
+  reference copy FILE N              open, map with pages brought in ahead, parse, copy every tensor
+  reference slice FILE TENSOR C N    copy the first C columns of a matrix out of a mapping
   reference save FILE OUT N          serialize_to_file of what FILE holds
+  reference save-durable FILE OUT N  the same, with file and directory synced
+  reference edit FILE N              write FILE anew with other metadata, synced
   reference encode-header FILE N ORDER   serialize of FILE's names and shapes (meant for tensors of 0 bytes),
                                      handed over sorted or shuffled
 Times are printed as JSON with min_ns and median_ns.
@@ -46,8 +51,13 @@ fn main() -> ExitCode {
         ["open", file, n] => timing::open(file, n),
         ["touch", file, n] => timing::touch(file, n),
         ["one", file, name, n] => timing::one(file, name, n),
-        ["load", file, n] => timing::load(file, n),
-        ["save", file, out, n] => timing::save(file, out, n),
+        ["populate", file, n] => timing::populate(file, n),
+        ["load", ref files @ .., n] if !files.is_empty() => timing::load(files, n),
+        ["copy", file, n] => timing::copy(file, n),
+        ["slice", file, name, columns, n] => timing::slice(file, name, columns, n),
+        ["save", file, out, n] => timing::save(file, out, n, false),
+        ["save-durable", file, out, n] => timing::save(file, out, n, true),
+        ["edit", file, n] => timing::edit(file, n),
         ["encode-header", file, n, order] => timing::encode_header(file, n, order),
         _ => {
             eprint!("{USAGE}");

@@ -1,6 +1,7 @@
 //! The times of the reference, for the side-by-side benchmarks.
 
 use crate::Outcome;
+use safetensors::slice::IndexOp;
 use safetensors::tensor::{serialize, serialize_to_file, TensorView};
 use safetensors::SafeTensors;
 use std::collections::HashMap;
@@ -34,8 +35,16 @@ impl Runs {
 
     fn json(&self) -> String {
         let (min, median) = (self.0[0], self.0[self.0.len() / 2]);
-        format!("{{\"n\":{},\"min_ns\":{min},\"median_ns\":{median}}}", self.0.len())
+        format!("{{\"n\":{},\"min_ns\":{min},\"median_ns\":{median},\"rss\":{}}}", self.0.len(), peak())
     }
+}
+
+/// The most memory this process has had, in bytes; -1 where the system does not
+/// tell.
+fn peak() -> i64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).map_or(-1, |kib: i64| kib << 10)
 }
 
 pub fn parse(file: &str, n: &str) -> Outcome<()> {
@@ -87,14 +96,67 @@ pub fn one(file: &str, name: &str, n: &str) -> Outcome<()> {
     Ok(())
 }
 
-pub fn load(file: &str, n: &str) -> Outcome<()> {
+/// Maps the file with every page brought in ahead, and touches every page.
+pub fn populate(file: &str, n: &str) -> Outcome<()> {
     let runs = Runs::measure(n, || (), |()| {
-        let bytes = std::fs::read(file)?;
-        let tensors: Vec<(String, Vec<u8>)> = SafeTensors::deserialize(&bytes)?
-            .iter()
-            .map(|(name, view)| (name.to_owned(), view.data().to_vec()))
-            .collect();
-        Ok((bytes, tensors))
+        let handle = File::open(file)?;
+        // SAFETY: as above.
+        let map = unsafe { memmap2::MmapOptions::new().populate().map(&handle)? };
+        let mut sum = 0u64;
+        for (_, view) in SafeTensors::deserialize(&map)?.iter() {
+            sum += view.data().iter().step_by(4096).map(|&b| u64::from(b)).sum::<u64>();
+        }
+        Ok((map, black_box(sum)))
+    })?;
+    println!("{}", runs.json());
+    Ok(())
+}
+
+/// Reads whole files; their tensors are views of the memory they were read
+/// into.
+pub fn load(files: &[&str], n: &str) -> Outcome<()> {
+    let runs = Runs::measure(n, || (), |()| {
+        let mut all = Vec::new();
+        for file in files {
+            let bytes = std::fs::read(file)?;
+            let count = SafeTensors::deserialize(&bytes)?.iter().filter(|(_, view)| !view.data().is_empty()).count();
+            all.push((bytes, count));
+        }
+        Ok(all)
+    })?;
+    println!("{}", runs.json());
+    Ok(())
+}
+
+/// Maps the file with every page brought in ahead, and copies every tensor out.
+pub fn copy(file: &str, n: &str) -> Outcome<()> {
+    let runs = Runs::measure(n, || (), |()| {
+        let handle = File::open(file)?;
+        // SAFETY: as above.
+        let map = unsafe { memmap2::MmapOptions::new().populate().map(&handle)? };
+        let tensors: Vec<(String, Vec<u8>)> =
+            SafeTensors::deserialize(&map)?.iter().map(|(name, view)| (name.to_owned(), view.data().to_vec())).collect();
+        Ok((map, tensors))
+    })?;
+    println!("{}", runs.json());
+    Ok(())
+}
+
+/// Copies the first columns of a matrix out of the mapped file.
+pub fn slice(file: &str, name: &str, columns: &str, n: &str) -> Outcome<()> {
+    let columns: usize = columns.parse().map_err(|_| "COLUMNS is no number")?;
+    let handle = File::open(file)?;
+    // SAFETY: as above.
+    let map = unsafe { memmap2::Mmap::map(&handle)? };
+    let all = SafeTensors::deserialize(&map)?;
+    let view = all.tensor(name)?;
+    let runs = Runs::measure(n, || (), |()| {
+        let parts = view.slice((.., ..columns)).map_err(|err| format!("{err:?}"))?;
+        let mut data = Vec::with_capacity(parts.remaining_byte_len());
+        for part in parts {
+            data.extend_from_slice(part);
+        }
+        Ok(data)
     })?;
     println!("{}", runs.json());
     Ok(())
@@ -120,11 +182,53 @@ fn shuffle<T>(items: &mut [T]) {
     }
 }
 
-pub fn save(file: &str, out: &str, n: &str) -> Outcome<()> {
+/// Makes a file and its name durable, which the crate leaves to its caller.
+fn sync(path: &Path) -> Outcome<()> {
+    File::open(path)?.sync_all()?;
+    Ok(File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()?)
+}
+
+pub fn save(file: &str, out: &str, n: &str, durable: bool) -> Outcome<()> {
     let bytes = std::fs::read(file)?;
     let content = content(&bytes)?;
-    let runs = Runs::measure(n, || content.clone(), |(tensors, metadata)| {
-        Ok(serialize_to_file(tensors, metadata, Path::new(out))?)
+    let out = Path::new(out);
+    let setup = || {
+        // Outside the clock: what was there goes, and the disk knows of it.
+        let _ = std::fs::remove_file(out);
+        if let Some(parent) = out.parent() {
+            let _ = File::open(parent).and_then(|dir| dir.sync_all());
+        }
+        content.clone()
+    };
+    let runs = Runs::measure(n, setup, |(tensors, metadata)| {
+        serialize_to_file(tensors, metadata, out)?;
+        if durable {
+            sync(out)?;
+        }
+        Ok(())
+    })?;
+    println!("{}", runs.json());
+    Ok(())
+}
+
+/// Gives the file other metadata: maps it, and writes it anew in its place.
+pub fn edit(file: &str, n: &str) -> Outcome<()> {
+    let path = Path::new(file);
+    let mut turn = 0;
+    let setup = || {
+        turn += 1;
+        turn
+    };
+    let runs = Runs::measure(n, setup, |turn| {
+        let handle = File::open(path)?;
+        // SAFETY: the crate replaces the file, and does not write to it.
+        let map = unsafe { memmap2::MmapOptions::new().populate().map(&handle)? };
+        let (tensors, metadata) = content(&map)?;
+        let mut metadata = metadata.unwrap_or_default();
+        metadata.insert("note".into(), turn.to_string());
+        serialize_to_file(tensors, Some(metadata), path)?;
+        sync(path)?;
+        Ok(map)
     })?;
     println!("{}", runs.json());
     Ok(())
