@@ -22,7 +22,13 @@ func (v level) halvesOfFloats(dst []byte, d safetensors.DType, src []float32, n 
 }
 
 func (v level) bytesOfFloats(dst []byte, src []float32, n int, p *narrowing) (high uint32) {
-	if v >= avx512 {
+	switch {
+	case v >= vnni && p.quick():
+		if high = toByteFloatsVNNI(dst, src, n, p); high <= 0xFF<<23 {
+			return high
+		}
+		fallthrough
+	case v >= avx512:
 		return toByteFloatsAVX512(dst, src, n, p)
 	}
 	return toByteFloatsAVX2(dst, src, n, p)
@@ -48,7 +54,19 @@ func (v level) halves(dst []byte, d safetensors.DType, src []byte, n int, over u
 	return toF16AVX2(dst, src, n, over)
 }
 
+// bytes and others take the quick kernel for 8 bits where there is one, and the
+// other for all numbers again where there was a NaN.
 func (v level) bytes(dst, src []byte, n int, p *narrowing, stream bool) (high uint32) {
+	if v >= vnni && p.quick() {
+		if stream {
+			high = toByteStreamVNNI(dst, src, n, p)
+		} else {
+			high = toByteVNNI(dst, src, n, p)
+		}
+		if high <= 0xFF<<23 {
+			return high
+		}
+	}
 	switch wide := v >= avx512; {
 	case wide && stream:
 		return toByteStreamAVX512(dst, src, n, p)
@@ -59,6 +77,9 @@ func (v level) bytes(dst, src []byte, n int, p *narrowing, stream bool) (high ui
 	}
 	return toByteAVX2(dst, src, n, p)
 }
+
+// quick tells whether codes have eight bits, the first of which is the sign.
+func (p *narrowing) quick() bool { return p.sign == 0x80 }
 
 func (v level) floatsOfWords(dst []float32, d safetensors.DType, src []byte, n int) {
 	switch wide := v >= avx512; {
@@ -79,6 +100,21 @@ func (v level) floatsOfWords(dst []float32, d safetensors.DType, src []byte, n i
 
 // bytesOfHalves rounds BF16 or F16 to codes of a byte, or returns false.
 func (v level) bytesOfHalves(dst []byte, from safetensors.DType, src []byte, n int, p *narrowing, stream bool) (high uint32, ok bool) {
+	if v >= vnni && p.quick() {
+		switch {
+		case from == safetensors.BF16 && stream:
+			high = bytesOfBF16StreamVNNI(dst, src, n, p)
+		case from == safetensors.BF16:
+			high = bytesOfBF16VNNI(dst, src, n, p)
+		case stream:
+			high = bytesOfF16StreamVNNI(dst, src, n, p)
+		default:
+			high = bytesOfF16VNNI(dst, src, n, p)
+		}
+		if high <= 0xFF<<23 {
+			return high, true
+		}
+	}
 	switch wide := v >= avx512; {
 	case v == plain:
 		return 0, false

@@ -12,7 +12,7 @@ const (
 	plain  level = iota // none: the loops in Go
 	avx2                // AVX2, FMA, F16C
 	avx512              // AVX-512 F, BW, DQ, VL
-	vnni                // and VBMI, VNNI, GFNI: Ice Lake, Zen 4
+	vnni                // and VBMI, VBMI2, VNNI, GFNI: Ice Lake, Zen 4
 )
 
 // best is found once; nothing changes it.
@@ -26,7 +26,7 @@ func detect() level {
 		popcnt                  = 1 << 23
 		bit2                    = 1 << 5                                     // leaf 7, b: AVX2
 		f, dq, bw, vl           = 1 << 16, 1 << 17, 1 << 30, uint32(1) << 31 // leaf 7, b
-		vbmi, gfni, dot         = 1 << 1, 1 << 8, 1 << 11                    // leaf 7, c
+		vbmi, more, gfni, dot   = 1 << 1, 1 << 6, 1 << 8, 1 << 11            // leaf 7, c; more: VBMI2
 		ymm, zmm                = 0x06, 0xE6
 	)
 	highest, _, _, _ := cpuid(0, 0)
@@ -44,7 +44,7 @@ func detect() level {
 		return plain
 	case saved&zmm != zmm || b&(f|dq|bw|vl) != f|dq|bw|vl:
 		return avx2
-	case c&(vbmi|gfni|dot) != vbmi|gfni|dot:
+	case c&(vbmi|more|gfni|dot) != vbmi|more|gfni|dot:
 		return avx512
 	}
 	return vnni
@@ -283,6 +283,27 @@ func bytesOfF16AVX512(dst, src []byte, n int, p *narrowing) (high uint32)
 
 //go:noescape
 func bytesOfF16StreamAVX512(dst, src []byte, n int, p *narrowing) (high uint32)
+
+//go:noescape
+func toByteVNNI(dst, src []byte, n int, p *narrowing) (high uint32)
+
+//go:noescape
+func toByteFloatsVNNI(dst []byte, src []float32, n int, p *narrowing) (high uint32)
+
+//go:noescape
+func toByteStreamVNNI(dst, src []byte, n int, p *narrowing) (high uint32)
+
+//go:noescape
+func bytesOfBF16VNNI(dst, src []byte, n int, p *narrowing) (high uint32)
+
+//go:noescape
+func bytesOfBF16StreamVNNI(dst, src []byte, n int, p *narrowing) (high uint32)
+
+//go:noescape
+func bytesOfF16VNNI(dst, src []byte, n int, p *narrowing) (high uint32)
+
+//go:noescape
+func bytesOfF16StreamVNNI(dst, src []byte, n int, p *narrowing) (high uint32)
 
 //go:noescape
 func fromCodeAVX512(dst, src []byte, n int, p *widening)

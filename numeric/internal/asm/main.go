@@ -10,7 +10,7 @@
 //
 // Every kernel takes whole steps of 16 or 64 numbers and leaves the rest to the
 // plain loop. There are two of most for amd64: AVX2 with FMA and F16C, and
-// AVX-512 with F, BW, DQ and VL. Those called VNNI also need VBMI and GFNI.
+// AVX-512 with F, BW, DQ and VL. Those called VNNI also need VBMI, VBMI2 and GFNI.
 package main
 
 import (
@@ -47,6 +47,7 @@ func main() {
 		pairsNarrow("pairsF32"+e.name+"AVX512", elements[0], e)
 	}
 	for _, stream := range []bool{false, true} {
+		narrowBytes(stream)
 		widenWords("fromCode", "func(dst, src []byte, n int, p *uint32)", true, stream)
 		widenWords("wordsOfCode", "func(dst, src []byte, n int, p *uint32)", false, stream)
 	}
@@ -103,7 +104,12 @@ func processor() {
 // it does not use.
 func (k *kind) alias(name, second, signature string) {
 	TEXT(second+k.name, NOSPLIT, signature)
-	Instruction(&ir.Instruction{Opcode: "JMP", Operands: []Op{LabelRef("·" + name + k.name + "(SB)")}, IsTerminal: true})
+	jump(name + k.name)
+}
+
+// jump leaves for another kernel.
+func jump(name string) {
+	Instruction(&ir.Instruction{Opcode: "JMP", Operands: []Op{LabelRef("·" + name + "(SB)")}, IsTerminal: true})
 }
 
 // loop runs body once for every step of numbers, a power of two. n counts
