@@ -39,7 +39,8 @@ const maxOfRule = 1000
 // read, or that ctx ended.
 //
 // Memory is bounded by the number of tensors and of workers, not by their size,
-// but for 80 bytes for each 64 KiB of an F32 tensor while it is read.
+// but for 80 bytes for each 16,384 elements of a tensor of floats while it is
+// read.
 func Values(ctx context.Context, c *safetensors.Checkpoint, opts ValueOptions) (CheckReport, error) {
 	return valuesOf(ctx, []*safetensors.Checkpoint{c}, opts)
 }
@@ -48,7 +49,7 @@ func Values(ctx context.Context, c *safetensors.Checkpoint, opts ValueOptions) (
 // that its shards are compared with each other whatever is wrong with its
 // index.
 func valuesOf(ctx context.Context, parts []*safetensors.Checkpoint, opts ValueOptions) (CheckReport, error) {
-	s := &valueScan{opts: opts, magics: newMagicTable(), found: map[string]int{}}
+	s := &valueScan{opts: opts, magics: newMagicTable(), lows: newLowTable(), found: map[string]int{}}
 	if s.opts.Jobs <= 0 {
 		s.opts.Jobs = runtime.GOMAXPROCS(0)
 	}
@@ -96,6 +97,7 @@ func valuesOf(ctx context.Context, parts []*safetensors.Checkpoint, opts ValueOp
 type valueScan struct {
 	opts    ValueOptions
 	magics  *magicTable
+	lows    *lowTable
 	tensors []*valueTensor
 
 	mu       sync.Mutex

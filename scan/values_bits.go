@@ -1,29 +1,28 @@
 package scan
 
 import (
-	"encoding/binary"
 	"fmt"
 	"io"
-	"math"
 	"math/bits"
 )
 
 // What hides in weights lies in their lowest bits, which no one misses: one to
 // eight of each, or the lower bytes (Liu et al., "StegoNet", ACSAC 2020; Wang
 // et al., "EvilModel", arXiv 2107.08590; Hitaj et al., "MaleficNet", ESORICS
-// 2022). What can be told of it, of F32 alone:
+// 2022). What can be told of it:
 //
-//   - a known file in the lowest 1, 2, 4, 8, 16 or 24 bits, see stream. The
-//     lowest byte is looked at everywhere, the others where bits lean to one
-//     side or bytes are far from random, which is where something is that is
-//     not encrypted or compressed;
-//   - anything at all in weights that were cast from BF16 or F16, whose low
+//   - a known file in the lowest 1, 2, 4, 8, 16, 24 … bits of elements of any
+//     type, see lowLook. In 16 and more it has to begin with an element, or bytes
+//     to be far from random, as those are of what is not encrypted or
+//     compressed;
+//   - anything at all in floats that were cast from a narrower type, whose low
 //     bits are zeros: low bits in a few places where the others have none, or
 //     in all places but with zeros above them, which no arithmetic leaves;
-//   - a stretch of low bytes that are far from random, among others that are.
+//   - of F32 and F64, a stretch of low bytes that are far from random, among
+//     others that are.
 //
 // What is encrypted or compressed, or spread over the bits by a code, within
-// weights that were trained as F32 looks like those, and cannot be found.
+// weights that were trained in their type looks like those, and cannot be found.
 //
 // The lowest bytes of trained weights are nearly random: chi-square of 16384
 // of them is about 300, of 255 for random bytes. Those of fresh weights are
@@ -35,32 +34,32 @@ import (
 // that a numeric.Scan reads.
 const lowBlock = 16384
 
-// A lowBits are the low 16 bits of the F32 elements of a block that are not
-// zero.
+// A lowBits are the low 16 bits of the elements of a block that are not zero.
 type lowBits struct {
 	count   uint32 // of elements that are not zero
-	set     uint32 // of those with a bit in the low 13
+	set     uint32 // of those with a bit where a cast has none
 	ones    [16]uint32
 	skewed  bool // the lowest byte is as no weight's, and not all zeros
 	wide    bool // it is far from random, as that of some fresh weights
-	leans   bool // so are some of the lowest four bits
 	uniform bool // the lowest byte is as random as that of trained weights
 }
 
-// takeBlock judges the elements of a block and appends their lowest bytes to
-// low.
-func takeBlock(p []byte, low []byte) (b lowBits, _ []byte) {
+// block judges the elements of a block.
+func (k *lowKind) block(elements []uint64) (b lowBits) {
 	var first, second [256]uint32
-	for ; len(p) >= 4; p = p[4:] {
-		w := binary.LittleEndian.Uint32(p)
-		low = append(low, byte(w))
-		if w<<1 == 0 {
+	value := uint64(1)<<(8*k.width-1) - 1 // all but the sign
+	if k.exponent != 0 {
+		value = k.exponent
+	}
+	cast := uint64(1)<<k.cast - 1
+	for _, w := range elements {
+		if w&value == 0 {
 			continue
 		}
 		b.count++
 		first[byte(w)]++
 		second[byte(w>>8)]++
-		if w&0x1FFF != 0 {
+		if w&cast != 0 {
 			b.set++
 		}
 	}
@@ -74,13 +73,11 @@ func takeBlock(p []byte, low []byte) (b lowBits, _ []byte) {
 			b.ones[8+bits.TrailingZeros8(m)] += n
 		}
 	}
+	if !k.random {
+		return b
+	}
 	if b.count >= lowBlock/4 {
 		b.uniform = chiSquare(first[:], b.count) < float64(uniformChi)
-		for _, n := range b.ones[:4] {
-			if share := float64(n) / float64(b.count); n > 0 && math.Abs(share-0.5) > 0.06 {
-				b.leans = true
-			}
-		}
 	}
 	// Zeros are left out of what is skewed: a block in which a part was cast
 	// has many, and hides nothing in them.
@@ -88,7 +85,7 @@ func takeBlock(p []byte, low []byte) (b lowBits, _ []byte) {
 		x := chiSquare(first[1:], rest) / float64(rest)
 		b.skewed, b.wide = x > 3, x > 1
 	}
-	return b, low
+	return b
 }
 
 // uniformChi is fifteen standard deviations above what chi-square is of random
@@ -106,6 +103,7 @@ func chiSquare(counts []uint32, n uint32) float64 {
 
 // A lowSpan is what a tensor's low bits came to.
 type lowSpan struct {
+	kind   lowKind
 	blocks []lowBits
 }
 
@@ -113,8 +111,8 @@ type lowSpan struct {
 const minBits = 64
 
 // judge tells what is odd about the low bits of a tensor: a message for each
-// rule, and the blocks that deserve a look for files, in bits and in bytes.
-func (s *lowSpan) judge() (found []Finding, inBits, inBytes [][2]int) {
+// rule, and the blocks whose bytes deserve a look for files.
+func (s *lowSpan) judge() (found []Finding, inBytes [][2]int) {
 	var elements, castElements, set uint64
 	var ones [16]uint64
 	cast, skewed, uniform := 0, 0, 0
@@ -138,7 +136,10 @@ func (s *lowSpan) judge() (found []Finding, inBits, inBytes [][2]int) {
 			uniform++
 		}
 	}
-	gap, _ := gapOf(&ones, elements)
+	gap := 0
+	if s.kind.random {
+		gap, _ = gapOf(&ones, elements)
+	}
 	carrier := func(b *lowBits) bool { return b.set >= minBits }
 	few := castElements*2 >= elements && castElements > 0 && cast < len(s.blocks)
 	switch {
@@ -146,15 +147,14 @@ func (s *lowSpan) judge() (found []Finding, inBits, inBytes [][2]int) {
 		found = append(found, Finding{ID: "ST214", Message: fmt.Sprintf("of the low 16 bits of its %d elements that are not zero only the lowest %d are ever set, in %d of them, with zeros above: no arithmetic gives such numbers", elements, gap, set)})
 	case few && set >= minBits:
 		at, n, most := s.span(carrier)
-		found = append(found, Finding{ID: "ST215", Offset: at, Message: fmt.Sprintf("%d elements have low bits set, in %d of %d blocks from element %d on; those of the rest are zeros, as in a cast from BF16 or F16%s", most, n, len(s.blocks), at, bitRange(&ones))})
+		found = append(found, Finding{ID: "ST215", Offset: at, Message: fmt.Sprintf("%d elements have low bits set, in %d of %d blocks from element %d on; those of the rest are zeros, as in a cast from %s%s", most, n, len(s.blocks), at, s.kind.from, s.kind.bitRange(&ones))})
 	case skewed > 0 && uniform >= skewed:
 		at, n, _ := s.span(func(b *lowBits) bool { return b.skewed })
 		found = append(found, Finding{ID: "ST216", Offset: at, Message: fmt.Sprintf("the lowest bytes of %d of %d blocks, from element %d on, are far from random, and most others' are not", n, len(s.blocks), at)})
 	}
 	all := gap > 0 || few // every low bit deserves a look
-	inBits = s.runs(func(b *lowBits) bool { return b.set > 0 && (all || b.leans) })
 	inBytes = s.runs(func(b *lowBits) bool { return b.set > 0 && (all || b.wide) })
-	return found, inBits, inBytes
+	return found, inBytes
 }
 
 // runs are the blocks that are so, and those beside them, for what is there may
@@ -209,14 +209,14 @@ func gapOf(ones *[16]uint64, elements uint64) (used, zeros int) {
 }
 
 // bitRange says which bits are set, if they are not all.
-func bitRange(ones *[16]uint64) string {
+func (k *lowKind) bitRange(ones *[16]uint64) string {
 	last := -1
-	for k, n := range ones {
+	for i, n := range ones {
 		if n > 0 {
-			last = k
+			last = i
 		}
 	}
-	if last >= 12 || last < 0 {
+	if last >= 12 || last < 0 || !k.random {
 		return ""
 	}
 	return fmt.Sprintf("; none above bit %d", last)
@@ -320,21 +320,13 @@ func (s *stream) extract(p, raw []byte, skip int) (n int) {
 	return n
 }
 
-// streams are the ways to hide a payload in F32 elements that are looked into,
-// but for the lowest byte.
-func streams(source io.ReaderAt, size int64) (inBits, inBytes []*stream) {
-	const width = 4
-	for _, take := range []int{16, 24} {
+// streams are the ways to hide a payload in several bytes of each element. A
+// file that begins within an element is found in these alone.
+func (w *valueWatch) streams() (all []*stream) {
+	for _, take := range w.kind.takes() {
 		for _, reverse := range []bool{false, true} {
-			inBytes = append(inBytes, &stream{source: source, size: size, width: width, take: take, reverse: reverse})
+			all = append(all, &stream{source: w.t, size: w.t.Size(), width: w.kind.width, take: take, reverse: reverse})
 		}
 	}
-	for _, take := range []int{1, 2, 4} {
-		for _, reverse := range []bool{true, false} {
-			for skip := range 8 / take {
-				inBits = append(inBits, &stream{source: source, size: size, width: width, take: take, skip: skip, reverse: reverse})
-			}
-		}
-	}
-	return inBits, inBytes
+	return all
 }

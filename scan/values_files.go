@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"io"
 	"slices"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -247,6 +248,10 @@ func validBzip2(r io.ReaderAt, off, end int64) (int64, string, bool) {
 	return off, "", len(h) == 10 && h[3] >= '1' && h[3] <= '9' && string(h[4:]) == "1AY&SY"
 }
 
+// maxPickle is how far a pickle is read. A file may have as many places that
+// begin so as are looked into at all.
+const maxPickle = 1 << 19
+
 // minPath is how long module and name together must be for an import to count:
 // shorter ones are met by chance. io.open has six.
 const minPath = 6
@@ -256,27 +261,45 @@ const minPath = 6
 // called something before it breaks off. A pickle that does neither holds plain data and does no
 // harm; random bytes hold many.
 func validPickle(r io.ReaderAt, off, end int64) (int64, string, bool) {
-	h := head(r, off, end, 512)
+	h := head(r, off, end, 32)
 	if h == nil || !beginsPickle(h, end-off) {
 		return 0, "", false
 	}
 	framed := h[0] == 0x80 && h[2] == 0x95
-	if !framed {
-		// Nearly all break off soon, before r is read any further.
+	// Nearly all break off soon, before r is read any further.
+	for _, n := range []int{32, 512} {
+		if framed {
+			break
+		}
+		if n > 32 {
+			h = head(r, off, end, n)
+		}
 		name, ok, err := decodePickle(bytes.NewReader(h), 0, int64(len(h)), framed)
 		if !errors.Is(err, io.ErrUnexpectedEOF) {
 			return off, name, ok
 		}
 	}
-	// A file may have as many places that begin so as are looked into at all.
-	name, ok, _ := decodePickle(r, off, min(end, off+1<<19), framed)
+	name, ok, _ := decodePickle(r, off, min(end, off+maxPickle), framed)
 	return off, name, ok
 }
 
 func decodePickle(r io.ReaderAt, off, end int64, framed bool) (name string, ok bool, err error) {
+	name, imports, harm, err := decodeEvents(r, off, end)
+	switch {
+	case harm:
+		return name, true, nil
+	case err != nil && !errors.Is(err, pickle.ErrLimit):
+		return "", false, err
+	}
+	return name, imports > 0 || framed, nil
+}
+
+// decodeEvents decodes a pickle and returns the worst of its imports, how many
+// there are, and whether one that can run code was there when something was called.
+func decodeEvents(r io.ReaderAt, off, end int64) (name string, imports int, harm bool, err error) {
 	d := pickle.NewDecoder(r, off, end)
 	d.Limits = pickle.Limits{Memory: 8 << 20, Opcodes: 10_000, Memo: 10_000, Stack: 10_000, Marks: 10_000, String: 1 << 16}
-	worst, imports, called := pickle.Allowed, 0, false
+	worst, called := pickle.Allowed, false
 	d.OnEvent = func(e pickle.Event) {
 		called = called || e.Kind == pickle.KindCall
 		s, ok := e.Value.(*pickle.Symbol)
@@ -289,13 +312,7 @@ func decodePickle(r io.ReaderAt, off, end int64, framed bool) (name string, ok b
 		}
 	}
 	_, err = d.Decode()
-	switch {
-	case called && imports > 0 && worst == pickle.Dangerous:
-		return name, true, nil
-	case err != nil && !errors.Is(err, pickle.ErrLimit):
-		return "", false, err
-	}
-	return name, imports > 0 || framed, nil
+	return name, imports, called && imports > 0 && worst == pickle.Dangerous, err
 }
 
 // beginsPickle spares most places the decoder: a frame must fit into size
@@ -310,7 +327,32 @@ func beginsPickle(h []byte, size int64) bool {
 	if h[2] == 0x95 { // FRAME
 		return len(h) >= 11 && binary.LittleEndian.Uint64(h[3:]) <= uint64(size)
 	}
-	return bytes.IndexByte([]byte("}](c)XUTKMJGNCB\x88\x89\x8a\x8c\x8d\x8f\x96"), h[2]) >= 0
+	// So must a text, and the decoder, which reads no more, need not be asked.
+	most := uint64(min(size, maxPickle))
+	switch h[2] {
+	case 'X', 'T', 'B':
+		return len(h) >= 7 && uint64(binary.LittleEndian.Uint32(h[3:])) <= most
+	case 0x8d, 0x8e, 0x96:
+		return len(h) >= 11 && binary.LittleEndian.Uint64(h[3:]) <= most
+	}
+	return pickleSecond(h[2])
+}
+
+// pickleSecond tells whether an opcode is one of those that stand behind
+// PROTO.
+func pickleSecond(op byte) bool {
+	return op == 0x95 || strings.IndexByte("}](c)XUTKMJGNCB\x88\x89\x8a\x8c\x8d\x8f\x96", op) >= 0
+}
+
+// certainPickle is validPickle for what would be dangerous to be: a pickle
+// without a frame has to call what can run code.
+func certainPickle(r io.ReaderAt, off, end int64) bool {
+	h := head(r, off, end, 4)
+	if len(h) == 4 && h[0] == 0x80 && h[2] == 0x95 {
+		return true
+	}
+	_, _, harm, _ := decodeEvents(r, off, min(end, off+maxPickle))
+	return harm
 }
 
 // isName tells whether a module or name can be one of Python's that somebody

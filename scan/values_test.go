@@ -396,9 +396,13 @@ func FuzzValues(f *testing.F) {
 	f.Add([]byte("\x80\x02cposix\nsystem\nq\x00."), uint8(0))
 	f.Add(elf(), uint8(1))
 	f.Add(pe(), uint8(2))
+	for i, d := range lowTypes {
+		if k, _ := lowKindOf(d); i%2 == 0 {
+			f.Add(hideIn(make([]byte, 8*k.width*len(elf())), k.width, elf(), 0, 1, i%4 == 0), uint8(i))
+		}
+	}
 	f.Fuzz(func(t *testing.T, data []byte, kind uint8) {
-		dtypes := []safetensors.DType{safetensors.U8, safetensors.F32, safetensors.BF16, safetensors.F8E5M2, safetensors.C64}
-		d := dtypes[int(kind)%len(dtypes)]
+		d := lowTypes[int(kind)%len(lowTypes)]
 		data = data[:len(data)/8*8]
 		var b bytes.Buffer
 		entry := safetensors.Entry{Info: safetensors.Info{Name: "x", DType: d, Shape: []uint64{1, uint64(len(data) * 8 / d.Bits())}}, Data: bytes.NewReader(data)}

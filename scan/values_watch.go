@@ -2,11 +2,11 @@ package scan
 
 import (
 	"context"
-	"encoding/binary"
+	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"sync"
-
-	"github.com/tensmith/tensmith/safetensors"
 )
 
 // maxCandidates is up to how many places of a tensor that begin like a file are
@@ -19,9 +19,12 @@ type valueWatch struct {
 	s *valueScan
 	t *valueTensor
 
+	low  bool // its low bits are looked at
+	kind lowKind
+
 	mu         sync.Mutex
 	bits       lowSpan
-	candidates int
+	candidates map[int]int // by how many bits are taken of each element, 0 for all
 	hits       map[hit]fileHit
 }
 
@@ -37,9 +40,10 @@ type fileHit struct {
 }
 
 func newValueWatch(s *valueScan, t *valueTensor) *valueWatch {
-	w := &valueWatch{s: s, t: t, hits: map[hit]fileHit{}}
-	if t.DType == safetensors.F32 {
-		w.bits.blocks = make([]lowBits, (t.Size()/4+lowBlock-1)/lowBlock)
+	w := &valueWatch{s: s, t: t, hits: map[hit]fileHit{}, candidates: map[int]int{}}
+	w.kind, w.low = lowKindOf(t.DType)
+	if w.kind.cast > 0 {
+		w.bits = lowSpan{kind: w.kind, blocks: make([]lowBits, (t.Size()/int64(w.kind.width)+lowBlock-1)/lowBlock)}
 	}
 	return w
 }
@@ -67,26 +71,45 @@ func (w *valueWatch) look(p []byte, off int64) {
 		})
 	}
 	w.s.magics.find(p, func(at int, e *embedded) { w.candidate(w.t, off+int64(at), w.t.Size(), e, nil) })
-	if w.t.DType == safetensors.F32 {
+	if w.low {
 		w.lookLow(p, off)
 	}
 }
 
 // lookLow judges the blocks of a piece, which begins at one, and looks for
-// files in the lowest bytes.
+// files in the low bits.
 func (w *valueWatch) lookLow(p []byte, off int64) {
-	lowest := &stream{source: w.t, size: w.t.Size(), width: 4, take: 8}
-	low := head(lowest, max(0, off/4-longestMagic), off/4, longestMagic)
+	width := w.kind.width
+	look := lowLook{table: w.s.lows, kind: w.kind}
+	for _, e := range w.lowBefore(off) {
+		look.prime(e)
+	}
+	lowest := &stream{source: w.t, size: w.t.Size(), width: width, take: 8}
+	var low []byte
+	if width > 1 { // else it is all there is
+		low = make([]byte, 0, longestMagic+len(p)/width)
+		low = append(low, head(lowest, max(0, off/int64(width)-longestMagic), off/int64(width), longestMagic)...)
+	}
 	before := len(low)
-	for i := off / 4 / lowBlock; len(p) > 0; i++ {
-		n := min(len(p), 4*lowBlock)
-		// No one else has this block.
-		w.bits.blocks[i], low = takeBlock(p[:n], low)
+	var room [lowBlock]uint64
+	for i := off / int64(width) / lowBlock; len(p) > 0; i++ {
+		n := min(len(p), width*lowBlock)
+		elements := widen(room[:], p[:n], width)
+		look.look(elements, i*lowBlock, w.lowFiles)
+		if w.kind.cast > 0 {
+			// No one else has this block.
+			w.bits.blocks[i] = w.kind.block(elements)
+		}
+		if width > 1 {
+			for _, e := range elements {
+				low = append(low, byte(e))
+			}
+		}
 		p = p[n:]
 	}
 	w.s.magics.find(low, func(at int, e *embedded) {
 		if at+len(e.magic) > before {
-			w.candidate(lowest, off/4-int64(before)+int64(at), lowest.length(), e, lowest)
+			w.candidate(lowest, off/int64(width)-int64(before)+int64(at), lowest.length(), e, lowest)
 		}
 	})
 }
@@ -97,9 +120,13 @@ func (w *valueWatch) candidate(r io.ReaderAt, off, end int64, e *embedded, how *
 	if e.id == "ST212" && !beginsPickle(head(r, off, end, 11), end-off) {
 		return // two bytes are everywhere
 	}
+	take := 0
+	if how != nil {
+		take = how.take
+	}
 	w.mu.Lock()
-	w.candidates++
-	enough := w.candidates > maxCandidates
+	w.candidates[take]++
+	enough := w.candidates[take] > maxCandidates
 	w.mu.Unlock()
 	if enough {
 		return
@@ -110,6 +137,9 @@ func (w *valueWatch) candidate(r io.ReaderAt, off, end int64, e *embedded, how *
 	}
 	id, way, at := e.id, "", start
 	if how != nil {
+		if e.id == "ST212" && !certainPickle(r, off, end) {
+			return // there are some twenty ways to take low bits, and a finding is dangerous
+		}
 		id, way = "ST213", how.String()
 		at = (start*8/int64(how.take) + int64(how.skip)) * int64(how.width)
 	}
@@ -126,16 +156,18 @@ func (w *valueWatch) candidate(r io.ReaderAt, off, end int64, e *embedded, how *
 
 // finish tells what was found, once all has been read.
 func (w *valueWatch) finish(ctx context.Context) error {
-	found, runsBits, runsBytes := w.bits.judge()
-	inBits, inBytes := streams(w.t, w.t.Size())
-	if err := w.search(ctx, inBits, runsBits); err != nil {
+	found, runs := w.bits.judge()
+	if err := w.search(ctx, w.streams(), runs); err != nil {
 		return err
 	}
-	if err := w.search(ctx, inBytes, runsBytes); err != nil {
-		return err
-	}
-	if w.candidates > maxCandidates {
-		w.s.add(w.t, "ST218", 0, "%d places begin like a file; %d of them were looked into", w.candidates, maxCandidates)
+	for _, take := range slices.Sorted(maps.Keys(w.candidates)) {
+		if n := w.candidates[take]; n > maxCandidates {
+			where := ""
+			if take > 0 {
+				where = fmt.Sprintf(" in the lowest %d bits", take)
+			}
+			w.s.add(w.t, "ST218", 0, "%d places%s begin like a file; %d of them were looked into", n, where, maxCandidates)
+		}
 	}
 	lowFile := false
 	for h, f := range w.hits { // the order is that of the report, which is sorted
@@ -160,7 +192,7 @@ func (w *valueWatch) finish(ctx context.Context) error {
 		if f.ID == "ST216" && !w.varied() {
 			continue
 		}
-		w.s.add(w.t, f.ID, f.Offset*4, "%s", f.Message)
+		w.s.add(w.t, f.ID, f.Offset*int64(w.kind.width), "%s", f.Message)
 	}
 	return nil
 }
@@ -198,7 +230,8 @@ func (w *valueWatch) search(ctx context.Context, all []*stream, runs [][2]int) e
 // rows that are copies, and numbers that were quantised once, have low bytes
 // that are not random, and hide nothing.
 func (w *valueWatch) varied() bool {
-	raw := make([]byte, 4*lowBlock)
+	width := w.kind.width
+	raw := make([]byte, width*lowBlock)
 	looked := 0
 	for i, b := range w.bits.blocks {
 		if !b.skewed {
@@ -208,11 +241,11 @@ func (w *valueWatch) varied() bool {
 			break
 		}
 		n, _ := w.t.ReadAt(raw[:min(int64(len(raw)), w.t.Size()-int64(i)*int64(len(raw)))], int64(i)*int64(len(raw)))
-		words := map[uint32]struct{}{}
-		for p := raw[:n]; len(p) >= 4; p = p[4:] {
-			words[binary.LittleEndian.Uint32(p)] = struct{}{}
+		words := map[uint64]struct{}{}
+		for _, e := range widen(make([]uint64, lowBlock), raw[:n/width*width], width) {
+			words[e] = struct{}{}
 		}
-		if len(words) > n/4/2 {
+		if len(words) > n/width/2 {
 			return true
 		}
 	}
