@@ -4581,18 +4581,18 @@ pairsAVX512_loop:
 	VEXTRACTF64X4      $0x01, Z10, Y14
 	VCVTPS2PD          Y10, Z13
 	VCVTPS2PD          Y14, Z14
-	VEXTRACTF64X4      $0x01, Z11, Y16
-	VCVTPS2PD          Y11, Z15
-	VCVTPS2PD          Y16, Z16
 	VFMADD231PD        Z13, Z13, Z6
-	VFMADD231PD        Z15, Z15, Z8
-	VFMADD231PD        Z13, Z15, Z4
 	VFMADD231PD        Z14, Z14, Z7
-	VFMADD231PD        Z16, Z16, Z9
-	VFMADD231PD        Z14, Z16, Z5
 	KMOVW              K1, R8
 	TESTL              R8, R8
 	JZ                 pairsAVX512_a_same
+	VEXTRACTF64X4      $0x01, Z11, Y16
+	VCVTPS2PD          Y11, Z15
+	VCVTPS2PD          Y16, Z16
+	VFMADD231PD        Z15, Z15, Z8
+	VFMADD231PD        Z13, Z15, Z4
+	VFMADD231PD        Z16, Z16, Z9
+	VFMADD231PD        Z14, Z16, Z5
 	POPCNTL            R8, R8
 	ADDQ               R8, SI
 	VSUBPD             Z15, Z13, Z17
@@ -4626,7 +4626,7 @@ pairsAVX512_a_sure:
 	POPCNTL R8, R8
 	ADDQ    R8, DI
 
-pairsAVX512_a_same:
+pairsAVX512_a_next:
 	ADDQ $0x40, CX
 	ADDQ $0x40, DX
 	DECQ BX
@@ -4658,6 +4658,13 @@ pairsAVX512_done:
 	MOVL    AX, special+64(FP)
 	VZEROUPPER
 	RET
+
+pairsAVX512_a_same:
+	VFMADD231PD Z13, Z13, Z8
+	VFMADD231PD Z13, Z13, Z4
+	VFMADD231PD Z14, Z14, Z9
+	VFMADD231PD Z14, Z14, Z5
+	JMP         pairsAVX512_a_next
 
 pairsAVX512_a_unsure:
 	VPXORD           Z19, Z19, Z19
@@ -5105,18 +5112,18 @@ pairsBF16AVX512_loop:
 	VEXTRACTF64X4      $0x01, Z12, Y16
 	VCVTPS2PD          Y12, Z15
 	VCVTPS2PD          Y16, Z16
-	VEXTRACTF64X4      $0x01, Z13, Y18
-	VCVTPS2PD          Y13, Z17
-	VCVTPS2PD          Y18, Z18
 	VFMADD231PD        Z15, Z15, Z6
-	VFMADD231PD        Z17, Z17, Z8
-	VFMADD231PD        Z15, Z17, Z4
 	VFMADD231PD        Z16, Z16, Z6
-	VFMADD231PD        Z18, Z18, Z8
-	VFMADD231PD        Z16, Z18, Z4
 	KMOVW              K1, R8
 	TESTL              R8, R8
 	JZ                 pairsBF16AVX512_a_same
+	VEXTRACTF64X4      $0x01, Z13, Y18
+	VCVTPS2PD          Y13, Z17
+	VCVTPS2PD          Y18, Z18
+	VFMADD231PD        Z17, Z17, Z8
+	VFMADD231PD        Z15, Z17, Z4
+	VFMADD231PD        Z18, Z18, Z8
+	VFMADD231PD        Z16, Z18, Z4
 	POPCNTL            R8, R8
 	ADDQ               R8, SI
 	VSUBPD             Z17, Z15, Z19
@@ -5150,7 +5157,7 @@ pairsBF16AVX512_a_sure:
 	POPCNTL R8, R8
 	ADDQ    R8, DI
 
-pairsBF16AVX512_a_same:
+pairsBF16AVX512_a_next:
 	VPANDD             upper16AVX512<>+0(SB), Z10, Z10
 	VPANDD             upper16AVX512<>+0(SB), Z11, Z11
 	VSUBPS.RU_SAE      Z11, Z10, Z12
@@ -5158,18 +5165,18 @@ pairsBF16AVX512_a_same:
 	VEXTRACTF64X4      $0x01, Z10, Y14
 	VCVTPS2PD          Y10, Z13
 	VCVTPS2PD          Y14, Z14
-	VEXTRACTF64X4      $0x01, Z11, Y16
-	VCVTPS2PD          Y11, Z15
-	VCVTPS2PD          Y16, Z16
 	VFMADD231PD        Z13, Z13, Z7
-	VFMADD231PD        Z15, Z15, Z9
-	VFMADD231PD        Z13, Z15, Z5
 	VFMADD231PD        Z14, Z14, Z7
-	VFMADD231PD        Z16, Z16, Z9
-	VFMADD231PD        Z14, Z16, Z5
 	KMOVW              K1, R8
 	TESTL              R8, R8
 	JZ                 pairsBF16AVX512_b_same
+	VEXTRACTF64X4      $0x01, Z11, Y16
+	VCVTPS2PD          Y11, Z15
+	VCVTPS2PD          Y16, Z16
+	VFMADD231PD        Z15, Z15, Z9
+	VFMADD231PD        Z13, Z15, Z5
+	VFMADD231PD        Z16, Z16, Z9
+	VFMADD231PD        Z14, Z16, Z5
 	POPCNTL            R8, R8
 	ADDQ               R8, SI
 	VSUBPD             Z15, Z13, Z17
@@ -5203,7 +5210,7 @@ pairsBF16AVX512_b_sure:
 	POPCNTL R8, R8
 	ADDQ    R8, DI
 
-pairsBF16AVX512_b_same:
+pairsBF16AVX512_b_next:
 	ADDQ $0x40, CX
 	ADDQ $0x40, DX
 	DECQ BX
@@ -5268,6 +5275,13 @@ pairsBF16AVX512_done:
 	VZEROUPPER
 	RET
 
+pairsBF16AVX512_a_same:
+	VFMADD231PD Z15, Z15, Z8
+	VFMADD231PD Z15, Z15, Z4
+	VFMADD231PD Z16, Z16, Z8
+	VFMADD231PD Z16, Z16, Z4
+	JMP         pairsBF16AVX512_a_next
+
 pairsBF16AVX512_a_unsure:
 	VPXORD           Z21, Z21, Z21
 	VSUBPD           Z17, Z15, Z12
@@ -5309,6 +5323,13 @@ pairsBF16AVX512_a_unsure:
 	VBROADCASTSS     X12, Z12
 	VMAXPS           Z12, Z0, Z0
 	JMP              pairsBF16AVX512_a_sure
+
+pairsBF16AVX512_b_same:
+	VFMADD231PD Z13, Z13, Z9
+	VFMADD231PD Z13, Z13, Z5
+	VFMADD231PD Z14, Z14, Z9
+	VFMADD231PD Z14, Z14, Z5
+	JMP         pairsBF16AVX512_b_next
 
 pairsBF16AVX512_b_unsure:
 	VPXORD           Z22, Z22, Z22
@@ -5580,18 +5601,18 @@ pairsF16AVX512_loop:
 	VEXTRACTF64X4      $0x01, Z10, Y14
 	VCVTPS2PD          Y10, Z13
 	VCVTPS2PD          Y14, Z14
-	VEXTRACTF64X4      $0x01, Z11, Y16
-	VCVTPS2PD          Y11, Z15
-	VCVTPS2PD          Y16, Z16
 	VFMADD231PD        Z13, Z13, Z6
-	VFMADD231PD        Z15, Z15, Z8
-	VFMADD231PD        Z13, Z15, Z4
 	VFMADD231PD        Z14, Z14, Z7
-	VFMADD231PD        Z16, Z16, Z9
-	VFMADD231PD        Z14, Z16, Z5
 	KMOVW              K1, R8
 	TESTL              R8, R8
 	JZ                 pairsF16AVX512_a_same
+	VEXTRACTF64X4      $0x01, Z11, Y16
+	VCVTPS2PD          Y11, Z15
+	VCVTPS2PD          Y16, Z16
+	VFMADD231PD        Z15, Z15, Z8
+	VFMADD231PD        Z13, Z15, Z4
+	VFMADD231PD        Z16, Z16, Z9
+	VFMADD231PD        Z14, Z16, Z5
 	POPCNTL            R8, R8
 	ADDQ               R8, SI
 	VSUBPD             Z15, Z13, Z17
@@ -5625,7 +5646,7 @@ pairsF16AVX512_a_sure:
 	POPCNTL R8, R8
 	ADDQ    R8, DI
 
-pairsF16AVX512_a_same:
+pairsF16AVX512_a_next:
 	ADDQ $0x20, CX
 	ADDQ $0x20, DX
 	DECQ BX
@@ -5657,6 +5678,13 @@ pairsF16AVX512_done:
 	MOVL    AX, special+64(FP)
 	VZEROUPPER
 	RET
+
+pairsF16AVX512_a_same:
+	VFMADD231PD Z13, Z13, Z8
+	VFMADD231PD Z13, Z13, Z4
+	VFMADD231PD Z14, Z14, Z9
+	VFMADD231PD Z14, Z14, Z5
+	JMP         pairsF16AVX512_a_next
 
 pairsF16AVX512_a_unsure:
 	VPXORD           Z19, Z19, Z19
@@ -7582,18 +7610,18 @@ pairsCodesVNNI_loop:
 	VEXTRACTF64X4      $0x01, Z22, Y26
 	VCVTPS2PD          Y22, Z25
 	VCVTPS2PD          Y26, Z26
-	VEXTRACTF64X4      $0x01, Z23, Y28
-	VCVTPS2PD          Y23, Z27
-	VCVTPS2PD          Y28, Z28
 	VFMADD231PD        Z25, Z25, Z6
-	VFMADD231PD        Z27, Z27, Z8
-	VFMADD231PD        Z25, Z27, Z4
 	VFMADD231PD        Z26, Z26, Z6
-	VFMADD231PD        Z28, Z28, Z8
-	VFMADD231PD        Z26, Z28, Z4
 	KMOVW              K1, R9
 	TESTL              R9, R9
 	JZ                 pairsCodesVNNI_a_same
+	VEXTRACTF64X4      $0x01, Z23, Y28
+	VCVTPS2PD          Y23, Z27
+	VCVTPS2PD          Y28, Z28
+	VFMADD231PD        Z27, Z27, Z8
+	VFMADD231PD        Z25, Z27, Z4
+	VFMADD231PD        Z28, Z28, Z8
+	VFMADD231PD        Z26, Z28, Z4
 	POPCNTL            R9, R9
 	ADDQ               R9, SI
 	VSUBPD             Z27, Z25, Z29
@@ -7627,7 +7655,7 @@ pairsCodesVNNI_a_sure:
 	POPCNTL R9, R9
 	ADDQ    R9, DI
 
-pairsCodesVNNI_a_same:
+pairsCodesVNNI_a_next:
 	VPANDD             upper16AVX512<>+0(SB), Z13, Z13
 	VPANDD             upper16AVX512<>+0(SB), Z15, Z15
 	VSUBPS.RU_SAE      Z15, Z13, Z22
@@ -7635,18 +7663,18 @@ pairsCodesVNNI_a_same:
 	VEXTRACTF64X4      $0x01, Z13, Y24
 	VCVTPS2PD          Y13, Z23
 	VCVTPS2PD          Y24, Z24
-	VEXTRACTF64X4      $0x01, Z15, Y26
-	VCVTPS2PD          Y15, Z25
-	VCVTPS2PD          Y26, Z26
 	VFMADD231PD        Z23, Z23, Z7
-	VFMADD231PD        Z25, Z25, Z9
-	VFMADD231PD        Z23, Z25, Z5
 	VFMADD231PD        Z24, Z24, Z7
-	VFMADD231PD        Z26, Z26, Z9
-	VFMADD231PD        Z24, Z26, Z5
 	KMOVW              K1, R9
 	TESTL              R9, R9
 	JZ                 pairsCodesVNNI_b_same
+	VEXTRACTF64X4      $0x01, Z15, Y26
+	VCVTPS2PD          Y15, Z25
+	VCVTPS2PD          Y26, Z26
+	VFMADD231PD        Z25, Z25, Z9
+	VFMADD231PD        Z23, Z25, Z5
+	VFMADD231PD        Z26, Z26, Z9
+	VFMADD231PD        Z24, Z26, Z5
 	POPCNTL            R9, R9
 	ADDQ               R9, SI
 	VSUBPD             Z25, Z23, Z27
@@ -7680,7 +7708,7 @@ pairsCodesVNNI_b_sure:
 	POPCNTL R9, R9
 	ADDQ    R9, DI
 
-pairsCodesVNNI_b_same:
+pairsCodesVNNI_b_next:
 	VPSLLD             $0x10, Z14, Z13
 	VPSLLD             $0x10, Z21, Z15
 	VSUBPS.RU_SAE      Z15, Z13, Z22
@@ -7688,18 +7716,18 @@ pairsCodesVNNI_b_same:
 	VEXTRACTF64X4      $0x01, Z13, Y24
 	VCVTPS2PD          Y13, Z23
 	VCVTPS2PD          Y24, Z24
-	VEXTRACTF64X4      $0x01, Z15, Y26
-	VCVTPS2PD          Y15, Z25
-	VCVTPS2PD          Y26, Z26
 	VFMADD231PD        Z23, Z23, Z6
-	VFMADD231PD        Z25, Z25, Z8
-	VFMADD231PD        Z23, Z25, Z4
 	VFMADD231PD        Z24, Z24, Z6
-	VFMADD231PD        Z26, Z26, Z8
-	VFMADD231PD        Z24, Z26, Z4
 	KMOVW              K1, R9
 	TESTL              R9, R9
 	JZ                 pairsCodesVNNI_c_same
+	VEXTRACTF64X4      $0x01, Z15, Y26
+	VCVTPS2PD          Y15, Z25
+	VCVTPS2PD          Y26, Z26
+	VFMADD231PD        Z25, Z25, Z8
+	VFMADD231PD        Z23, Z25, Z4
+	VFMADD231PD        Z26, Z26, Z8
+	VFMADD231PD        Z24, Z26, Z4
 	POPCNTL            R9, R9
 	ADDQ               R9, SI
 	VSUBPD             Z25, Z23, Z27
@@ -7733,7 +7761,7 @@ pairsCodesVNNI_c_sure:
 	POPCNTL R9, R9
 	ADDQ    R9, DI
 
-pairsCodesVNNI_c_same:
+pairsCodesVNNI_c_next:
 	VPANDD             upper16AVX512<>+0(SB), Z14, Z13
 	VPANDD             upper16AVX512<>+0(SB), Z21, Z14
 	VSUBPS.RU_SAE      Z14, Z13, Z15
@@ -7741,18 +7769,18 @@ pairsCodesVNNI_c_same:
 	VEXTRACTF64X4      $0x01, Z13, Y22
 	VCVTPS2PD          Y13, Z21
 	VCVTPS2PD          Y22, Z22
-	VEXTRACTF64X4      $0x01, Z14, Y24
-	VCVTPS2PD          Y14, Z23
-	VCVTPS2PD          Y24, Z24
 	VFMADD231PD        Z21, Z21, Z7
-	VFMADD231PD        Z23, Z23, Z9
-	VFMADD231PD        Z21, Z23, Z5
 	VFMADD231PD        Z22, Z22, Z7
-	VFMADD231PD        Z24, Z24, Z9
-	VFMADD231PD        Z22, Z24, Z5
 	KMOVW              K1, R9
 	TESTL              R9, R9
 	JZ                 pairsCodesVNNI_d_same
+	VEXTRACTF64X4      $0x01, Z14, Y24
+	VCVTPS2PD          Y14, Z23
+	VCVTPS2PD          Y24, Z24
+	VFMADD231PD        Z23, Z23, Z9
+	VFMADD231PD        Z21, Z23, Z5
+	VFMADD231PD        Z24, Z24, Z9
+	VFMADD231PD        Z22, Z24, Z5
 	POPCNTL            R9, R9
 	ADDQ               R9, SI
 	VSUBPD             Z23, Z21, Z25
@@ -7786,7 +7814,7 @@ pairsCodesVNNI_d_sure:
 	POPCNTL R9, R9
 	ADDQ    R9, DI
 
-pairsCodesVNNI_d_same:
+pairsCodesVNNI_d_next:
 	ADDQ $0x40, CX
 	ADDQ $0x40, DX
 	DECQ BX
@@ -7851,6 +7879,13 @@ pairsCodesVNNI_done:
 	VZEROUPPER
 	RET
 
+pairsCodesVNNI_a_same:
+	VFMADD231PD Z25, Z25, Z8
+	VFMADD231PD Z25, Z25, Z4
+	VFMADD231PD Z26, Z26, Z8
+	VFMADD231PD Z26, Z26, Z4
+	JMP         pairsCodesVNNI_a_next
+
 pairsCodesVNNI_a_unsure:
 	VPXORD           Z17, Z17, Z17
 	VSUBPD           Z27, Z25, Z22
@@ -7892,6 +7927,13 @@ pairsCodesVNNI_a_unsure:
 	VBROADCASTSS     X22, Z22
 	VMAXPS           Z22, Z0, Z0
 	JMP              pairsCodesVNNI_a_sure
+
+pairsCodesVNNI_b_same:
+	VFMADD231PD Z23, Z23, Z9
+	VFMADD231PD Z23, Z23, Z5
+	VFMADD231PD Z24, Z24, Z9
+	VFMADD231PD Z24, Z24, Z5
+	JMP         pairsCodesVNNI_b_next
 
 pairsCodesVNNI_b_unsure:
 	VPXORD           Z18, Z18, Z18
@@ -7935,6 +7977,13 @@ pairsCodesVNNI_b_unsure:
 	VMAXPS           Z13, Z0, Z0
 	JMP              pairsCodesVNNI_b_sure
 
+pairsCodesVNNI_c_same:
+	VFMADD231PD Z23, Z23, Z8
+	VFMADD231PD Z23, Z23, Z4
+	VFMADD231PD Z24, Z24, Z8
+	VFMADD231PD Z24, Z24, Z4
+	JMP         pairsCodesVNNI_c_next
+
 pairsCodesVNNI_c_unsure:
 	VPXORD           Z19, Z19, Z19
 	VSUBPD           Z25, Z23, Z13
@@ -7976,6 +8025,13 @@ pairsCodesVNNI_c_unsure:
 	VBROADCASTSS     X13, Z13
 	VMAXPS           Z13, Z0, Z0
 	JMP              pairsCodesVNNI_c_sure
+
+pairsCodesVNNI_d_same:
+	VFMADD231PD Z21, Z21, Z9
+	VFMADD231PD Z21, Z21, Z5
+	VFMADD231PD Z22, Z22, Z9
+	VFMADD231PD Z22, Z22, Z5
+	JMP         pairsCodesVNNI_d_next
 
 pairsCodesVNNI_d_unsure:
 	VPXORD           Z20, Z20, Z20
@@ -8088,18 +8144,18 @@ pairsBF16F32AVX512_loop:
 	VEXTRACTF64X4      $0x01, Z10, Y14
 	VCVTPS2PD          Y10, Z13
 	VCVTPS2PD          Y14, Z14
-	VEXTRACTF64X4      $0x01, Z11, Y16
-	VCVTPS2PD          Y11, Z15
-	VCVTPS2PD          Y16, Z16
 	VFMADD231PD        Z13, Z13, Z6
-	VFMADD231PD        Z15, Z15, Z8
-	VFMADD231PD        Z13, Z15, Z4
 	VFMADD231PD        Z14, Z14, Z7
-	VFMADD231PD        Z16, Z16, Z9
-	VFMADD231PD        Z14, Z16, Z5
 	KMOVW              K1, R8
 	TESTL              R8, R8
 	JZ                 pairsBF16F32AVX512_a_same
+	VEXTRACTF64X4      $0x01, Z11, Y16
+	VCVTPS2PD          Y11, Z15
+	VCVTPS2PD          Y16, Z16
+	VFMADD231PD        Z15, Z15, Z8
+	VFMADD231PD        Z13, Z15, Z4
+	VFMADD231PD        Z16, Z16, Z9
+	VFMADD231PD        Z14, Z16, Z5
 	POPCNTL            R8, R8
 	ADDQ               R8, SI
 	VSUBPD             Z15, Z13, Z17
@@ -8133,7 +8189,7 @@ pairsBF16F32AVX512_a_sure:
 	POPCNTL R8, R8
 	ADDQ    R8, DI
 
-pairsBF16F32AVX512_a_same:
+pairsBF16F32AVX512_a_next:
 	ADDQ $0x20, CX
 	ADDQ $0x40, DX
 	DECQ BX
@@ -8165,6 +8221,13 @@ pairsBF16F32AVX512_done:
 	MOVL    AX, special+64(FP)
 	VZEROUPPER
 	RET
+
+pairsBF16F32AVX512_a_same:
+	VFMADD231PD Z13, Z13, Z8
+	VFMADD231PD Z13, Z13, Z4
+	VFMADD231PD Z14, Z14, Z9
+	VFMADD231PD Z14, Z14, Z5
+	JMP         pairsBF16F32AVX512_a_next
 
 pairsBF16F32AVX512_a_unsure:
 	VPXORD           Z19, Z19, Z19
@@ -8239,18 +8302,18 @@ pairsF32BF16AVX512_loop:
 	VEXTRACTF64X4      $0x01, Z10, Y14
 	VCVTPS2PD          Y10, Z13
 	VCVTPS2PD          Y14, Z14
-	VEXTRACTF64X4      $0x01, Z11, Y16
-	VCVTPS2PD          Y11, Z15
-	VCVTPS2PD          Y16, Z16
 	VFMADD231PD        Z13, Z13, Z6
-	VFMADD231PD        Z15, Z15, Z8
-	VFMADD231PD        Z13, Z15, Z4
 	VFMADD231PD        Z14, Z14, Z7
-	VFMADD231PD        Z16, Z16, Z9
-	VFMADD231PD        Z14, Z16, Z5
 	KMOVW              K1, R8
 	TESTL              R8, R8
 	JZ                 pairsF32BF16AVX512_a_same
+	VEXTRACTF64X4      $0x01, Z11, Y16
+	VCVTPS2PD          Y11, Z15
+	VCVTPS2PD          Y16, Z16
+	VFMADD231PD        Z15, Z15, Z8
+	VFMADD231PD        Z13, Z15, Z4
+	VFMADD231PD        Z16, Z16, Z9
+	VFMADD231PD        Z14, Z16, Z5
 	POPCNTL            R8, R8
 	ADDQ               R8, SI
 	VSUBPD             Z15, Z13, Z17
@@ -8284,7 +8347,7 @@ pairsF32BF16AVX512_a_sure:
 	POPCNTL R8, R8
 	ADDQ    R8, DI
 
-pairsF32BF16AVX512_a_same:
+pairsF32BF16AVX512_a_next:
 	ADDQ $0x40, CX
 	ADDQ $0x20, DX
 	DECQ BX
@@ -8316,6 +8379,13 @@ pairsF32BF16AVX512_done:
 	MOVL    AX, special+64(FP)
 	VZEROUPPER
 	RET
+
+pairsF32BF16AVX512_a_same:
+	VFMADD231PD Z13, Z13, Z8
+	VFMADD231PD Z13, Z13, Z4
+	VFMADD231PD Z14, Z14, Z9
+	VFMADD231PD Z14, Z14, Z5
+	JMP         pairsF32BF16AVX512_a_next
 
 pairsF32BF16AVX512_a_unsure:
 	VPXORD           Z19, Z19, Z19
@@ -8389,18 +8459,18 @@ pairsF16F32AVX512_loop:
 	VEXTRACTF64X4      $0x01, Z10, Y14
 	VCVTPS2PD          Y10, Z13
 	VCVTPS2PD          Y14, Z14
-	VEXTRACTF64X4      $0x01, Z11, Y16
-	VCVTPS2PD          Y11, Z15
-	VCVTPS2PD          Y16, Z16
 	VFMADD231PD        Z13, Z13, Z6
-	VFMADD231PD        Z15, Z15, Z8
-	VFMADD231PD        Z13, Z15, Z4
 	VFMADD231PD        Z14, Z14, Z7
-	VFMADD231PD        Z16, Z16, Z9
-	VFMADD231PD        Z14, Z16, Z5
 	KMOVW              K1, R8
 	TESTL              R8, R8
 	JZ                 pairsF16F32AVX512_a_same
+	VEXTRACTF64X4      $0x01, Z11, Y16
+	VCVTPS2PD          Y11, Z15
+	VCVTPS2PD          Y16, Z16
+	VFMADD231PD        Z15, Z15, Z8
+	VFMADD231PD        Z13, Z15, Z4
+	VFMADD231PD        Z16, Z16, Z9
+	VFMADD231PD        Z14, Z16, Z5
 	POPCNTL            R8, R8
 	ADDQ               R8, SI
 	VSUBPD             Z15, Z13, Z17
@@ -8434,7 +8504,7 @@ pairsF16F32AVX512_a_sure:
 	POPCNTL R8, R8
 	ADDQ    R8, DI
 
-pairsF16F32AVX512_a_same:
+pairsF16F32AVX512_a_next:
 	ADDQ $0x20, CX
 	ADDQ $0x40, DX
 	DECQ BX
@@ -8466,6 +8536,13 @@ pairsF16F32AVX512_done:
 	MOVL    AX, special+64(FP)
 	VZEROUPPER
 	RET
+
+pairsF16F32AVX512_a_same:
+	VFMADD231PD Z13, Z13, Z8
+	VFMADD231PD Z13, Z13, Z4
+	VFMADD231PD Z14, Z14, Z9
+	VFMADD231PD Z14, Z14, Z5
+	JMP         pairsF16F32AVX512_a_next
 
 pairsF16F32AVX512_a_unsure:
 	VPXORD           Z19, Z19, Z19
@@ -8539,18 +8616,18 @@ pairsF32F16AVX512_loop:
 	VEXTRACTF64X4      $0x01, Z10, Y14
 	VCVTPS2PD          Y10, Z13
 	VCVTPS2PD          Y14, Z14
-	VEXTRACTF64X4      $0x01, Z11, Y16
-	VCVTPS2PD          Y11, Z15
-	VCVTPS2PD          Y16, Z16
 	VFMADD231PD        Z13, Z13, Z6
-	VFMADD231PD        Z15, Z15, Z8
-	VFMADD231PD        Z13, Z15, Z4
 	VFMADD231PD        Z14, Z14, Z7
-	VFMADD231PD        Z16, Z16, Z9
-	VFMADD231PD        Z14, Z16, Z5
 	KMOVW              K1, R8
 	TESTL              R8, R8
 	JZ                 pairsF32F16AVX512_a_same
+	VEXTRACTF64X4      $0x01, Z11, Y16
+	VCVTPS2PD          Y11, Z15
+	VCVTPS2PD          Y16, Z16
+	VFMADD231PD        Z15, Z15, Z8
+	VFMADD231PD        Z13, Z15, Z4
+	VFMADD231PD        Z16, Z16, Z9
+	VFMADD231PD        Z14, Z16, Z5
 	POPCNTL            R8, R8
 	ADDQ               R8, SI
 	VSUBPD             Z15, Z13, Z17
@@ -8584,7 +8661,7 @@ pairsF32F16AVX512_a_sure:
 	POPCNTL R8, R8
 	ADDQ    R8, DI
 
-pairsF32F16AVX512_a_same:
+pairsF32F16AVX512_a_next:
 	ADDQ $0x40, CX
 	ADDQ $0x20, DX
 	DECQ BX
@@ -8616,6 +8693,13 @@ pairsF32F16AVX512_done:
 	MOVL    AX, special+64(FP)
 	VZEROUPPER
 	RET
+
+pairsF32F16AVX512_a_same:
+	VFMADD231PD Z13, Z13, Z8
+	VFMADD231PD Z13, Z13, Z4
+	VFMADD231PD Z14, Z14, Z9
+	VFMADD231PD Z14, Z14, Z5
+	JMP         pairsF32F16AVX512_a_next
 
 pairsF32F16AVX512_a_unsure:
 	VPXORD           Z19, Z19, Z19

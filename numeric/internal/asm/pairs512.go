@@ -173,15 +173,18 @@ func (c *comparison) add(x, y VecVirtual, to [2]int) {
 	magnitude := k.data("magnitude", func(int) uint32 { return 0x7FFFFFFF })
 	VSUBPS_RU_SAE(y, x, d)
 	VPTESTMD(magnitude, d, differs) // -0 less 0 is -0
-	wideX, wideY := k.halves(x), k.halves(y)
+	wideX := k.halves(x)
 	for i, j := range to {
 		VFMADD231PD(wideX[i], wideX[i], c.a[j])
-		VFMADD231PD(wideY[i], wideY[i], c.b[j])
-		VFMADD231PD(wideX[i], wideY[i], c.dot[j])
 	}
 	KMOVW(differs, some)
 	TESTL(some, some)
 	JZ(LabelRef(label + "_same"))
+	wideY := k.halves(y)
+	for i, j := range to {
+		VFMADD231PD(wideY[i], wideY[i], c.b[j])
+		VFMADD231PD(wideX[i], wideY[i], c.dot[j])
+	}
 	POPCNTL(some, some)
 	ADDQ(some.As64(), c.changed)
 	for i, j := range to {
@@ -216,8 +219,17 @@ func (c *comparison) add(x, y VecVirtual, to [2]int) {
 	KMOVW(outside, some)
 	POPCNTL(some, some)
 	ADDQ(some.As64(), c.beyond)
-	Label(label + "_same")
+	Label(label + "_next")
 
+	c.slow = append(c.slow, func() {
+		// All are the same, but for the sign of a zero.
+		Label(label + "_same")
+		for i, j := range to {
+			VFMADD231PD(wideX[i], wideX[i], c.b[j])
+			VFMADD231PD(wideX[i], wideX[i], c.dot[j])
+		}
+		JMP(LabelRef(label + "_next"))
+	})
 	c.slow = append(c.slow, func() {
 		Label(label + "_unsure")
 		best := ZMM()
