@@ -16,7 +16,7 @@ func (r *run) choose() error {
 		switch f.way = r.loader.Way; f.way {
 		case Auto:
 			f.way = auto.way(f)
-		case Read:
+		case Read, Populate, Private:
 			f.look(auto.total)
 		}
 		switch {
@@ -68,6 +68,9 @@ func (r *run) mapFile(f *file) error {
 		r.sys.munmap(mapped)
 		return err
 	}
+	if way != Map && f.cold() {
+		f.sys.hugePages(mapped) // see lookAhead
+	}
 	f.way, f.mapped = way, mapped
 	r.loader.Arena.own(mapped)
 	return nil
@@ -95,7 +98,7 @@ func (r *run) width() int {
 			switch {
 			case f.network:
 				n = max(n, 16)
-			case f.way == Direct && !f.asked, f.mapped == nil && f.missing > (f.last-f.first)/8:
+			case f.way == Direct && !f.asked, f.way != Map && f.missing > (f.last-f.first)/8:
 				n = max(n, 8) // a disk wants so many, however few processors there are
 			}
 		}
