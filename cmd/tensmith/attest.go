@@ -58,6 +58,9 @@ func (s *stating) check(ctx context.Context, a *app, cmd *cobra.Command) (signer
 		}
 		return nil, err
 	}
+	if err := lacksKeyless(s.method); err != nil {
+		return nil, err
+	}
 	if !slices.Contains(signMethods, s.method) {
 		return nil, usagef("--sign is %q, not one of %s", s.method, strings.Join(signMethods, ", "))
 	}

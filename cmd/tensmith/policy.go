@@ -9,8 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tensmith/tensmith/scan"
-	"github.com/tensmith/tensmith/sign"
-	"github.com/tensmith/tensmith/sign/keyless"
 )
 
 func policyCommand(a *app) *cobra.Command {
@@ -107,18 +105,7 @@ func (a *app) whoSigned(ctx context.Context, p place, flags scanFlags) scan.Sign
 	if o.Dir == "" {
 		o.Dir = "."
 	}
-	o.Keyless = func(list []scan.Identity) (sign.Verifier, error) {
-		trust, err := (&trusting{file: flags.root}).trust(ctx)
-		if err != nil {
-			return nil, err
-		}
-		a.tellTrust(trust)
-		v := keyless.Verifier{Trust: trust}
-		for _, id := range list {
-			v.Identities = append(v.Identities, keyless.Identity{Subject: id.Subject, Issuer: id.Issuer})
-		}
-		return v, nil
-	}
+	o.Keyless = a.policyIdentities(ctx, flags)
 	return o
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -171,7 +172,7 @@ func (a *app) root() *cobra.Command {
 			_, err := io.WriteString(a.stdout, about)
 			return err
 		},
-		PersistentPreRunE: func(cmd *cobra.Command, args []string) error { return a.settle() },
+		PersistentPreRunE: func(cmd *cobra.Command, args []string) error { return cmp.Or(a.settle(), refuseKeyless(cmd)) },
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	root.SuggestionsMinimumDistance = 2
@@ -210,6 +211,7 @@ func (a *app) root() *cobra.Command {
 			cmd.GroupID = group.group
 			cmd.DisableFlagsInUseLine = true
 			cmd.Flags().SortFlags = false
+			leaveOutKeyless(cmd)
 			root.AddCommand(cmd)
 			if writes := []string{"sign", "attest", "sbom"}; group.group == "Change" || slices.Contains(writes, cmd.Name()) {
 				a.logged(cmd)

@@ -36,8 +36,7 @@ Exit status: 0 signed, 2 the model could not be read, is refused, or nobody
 would sign.`,
 		Example: `  tensmith sign key --private-key key.pem model/
   tensmith sign certificate --private-key key.pem \
-    --signing-certificate leaf.pem --certificate-chain chain.pem model/
-  tensmith sign --use-ambient-credentials model/`,
+    --signing-certificate leaf.pem --certificate-chain chain.pem model/` + signIdentity,
 		ValidArgsFunction: completeMethod,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			method, model, err := methodAndModel(cmd, args, signingMethods)

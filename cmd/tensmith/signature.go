@@ -16,7 +16,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/tensmith/tensmith/sign"
-	"github.com/tensmith/tensmith/sign/keyless"
 )
 
 // The verbs digest, sign and verify take the command line of the Python
@@ -148,8 +147,8 @@ func withoutPackage(err error) error {
 		text = strings.TrimPrefix(text, prefix)
 	}
 	out := error(plainError{err, text})
-	if e, ok := errors.AsType[*keyless.Error](err); ok && e.Hint != "" {
-		return hinted{out, e.Hint}
+	if hint := keylessHint(err); hint != "" {
+		return hinted{out, hint}
 	}
 	if errors.Is(err, sign.ErrRefused) && strings.Contains(text, "symbolic link") {
 		return hinted{out, "--allow-symlinks follows links, and --ignore-paths leaves them out"}
@@ -164,7 +163,7 @@ func isNegative(err error) bool {
 
 // methods are the ways to verify, and signMethods those to sign.
 var (
-	methods     = []string{"sigstore", "key", "certificate"}
+	methods     = append(slices.Clone(identityMethods), "key", "certificate")
 	signMethods = append(slices.Clone(methods), "pkcs11-key", "pkcs11-certificate")
 )
 
@@ -182,6 +181,8 @@ func methodAndModel(cmd *cobra.Command, args []string, of map[string]string) (me
 		switch word := strings.ReplaceAll(args[0], "_", "-"); {
 		case slices.Contains(methodsOf(cmd), word):
 			method, args = word, args[1:]
+		case lacksKeyless(word) != nil:
+			return "", "", lacksKeyless(word)
 		case strings.HasPrefix(word, "pkcs11-"):
 			return "", "", hinted{usagef("there is no method %s here", word), "what a key in hardware has signed is verified as of any key: " + strings.TrimPrefix(word, "pkcs11-")}
 		case len(args) > 1:
@@ -193,6 +194,9 @@ func methodAndModel(cmd *cobra.Command, args []string, of map[string]string) (me
 		return "", "", usagef("MODEL is missing")
 	case len(args) > 1:
 		return "", "", usagef("too many arguments: %s", strings.Join(args[1:], " "))
+	}
+	if err := lacksKeyless(method); err != nil {
+		return "", "", err
 	}
 	return method, args[0], goesWith(cmd, method, of)
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tensmith/tensmith/sign"
-	"github.com/tensmith/tensmith/sign/keyless"
 )
 
 // A signer signs a payload; the bundle is JSON.
@@ -108,7 +107,7 @@ func (a *app) signer(ctx context.Context, method string, s *signing) (signer, er
 		return nil, err
 	}
 	if s.tsa != "" {
-		key.Stamp = keyless.Stamp(s.tsa)
+		key.Stamp = stampFrom(s.tsa)
 	}
 	if strings.HasSuffix(method, "key") {
 		return key, nil
@@ -192,42 +191,6 @@ func readCertificates(names []string) (all []*x509.Certificate, err error) {
 		all = append(all, some...)
 	}
 	return all, nil
-}
-
-// keylessSigner is what signs with an identity. Before the model is read, which
-// may take longer than a token lasts, it says what is wrong with what is known
-// by then, and no person is asked.
-func (a *app) keylessSigner(ctx context.Context, s *signing, before bool) (signer, error) {
-	trust, err := s.trust(ctx)
-	if err != nil {
-		return nil, err
-	}
-	k := keyless.Signer{Trust: trust, Token: s.token, Rekor: s.rekor}
-	switch {
-	case s.tokenFile != "":
-		text, err := readFile("identity-token-file", s.tokenFile)
-		if err != nil {
-			return nil, err
-		}
-		k.Token = strings.TrimSpace(string(text))
-	case s.ambient:
-		from := ""
-		if k.Token, from, err = (keyless.Ambient{}).Token(ctx); err != nil {
-			return nil, withoutPackage(err)
-		}
-		if !before {
-			a.words("note: signing with the identity of %s", from)
-		}
-	case s.token == "" && !before:
-		login := keyless.OAuth{Provider: trust.Provider(), ClientID: s.clientID, ClientSecret: s.clientSecret, OutOfBand: s.outOfBand, In: a.stdin, Out: a.stderr}
-		if k.Token, err = login.Token(ctx); err != nil {
-			return nil, withoutPackage(err)
-		}
-	}
-	if before {
-		return nil, withoutPackage(k.Check())
-	}
-	return k, nil
 }
 
 // earlier returns the digests of an earlier signature by the same key.

@@ -1,14 +1,6 @@
 package main
 
-import (
-	"context"
-	"time"
-
-	"github.com/spf13/cobra"
-
-	"github.com/tensmith/tensmith/sign"
-	"github.com/tensmith/tensmith/sign/keyless"
-)
+import "github.com/spf13/cobra"
 
 // A trusting is the flags that say which deployment of Sigstore is meant.
 type trusting struct {
@@ -56,52 +48,6 @@ func (t *trusting) repository() bool {
 	return t.mirror != "" || t.root != "" || t.cache != "" || t.offline
 }
 
-// trust returns the deployment of Sigstore that the flags name.
-func (t *trusting) trust(ctx context.Context) (trust *keyless.Trust, err error) {
-	switch {
-	case t.config != "":
-		trust, err = readTrust("trust-config", t.config)
-	case t.file != "":
-		trust, err = readTrust("trusted-root", t.file)
-	case t.staging || t.refresh || t.repository():
-		r := keyless.Repository{Mirror: t.mirror, Cache: t.cache, Offline: t.offline}
-		if t.staging {
-			r.Mirror = keyless.Staging
-		}
-		if t.root != "" {
-			if r.Root, err = readFile("tuf-root", t.root); err != nil {
-				return nil, err
-			}
-		}
-		trust, err = r.Trust(ctx)
-	default:
-		trust, err = keyless.PublicGood()
-	}
-	if err != nil {
-		return nil, withoutPackage(err)
-	}
-	return trust, nil
-}
-
-func readTrust(flag, name string) (*keyless.Trust, error) {
-	text, err := readFile(flag, name)
-	if err != nil {
-		return nil, err
-	}
-	return keyless.ParseTrust(name, text)
-}
-
-// tellTrust tells whom a verification believes, and how old that is.
-func (a *app) tellTrust(t *keyless.Trust) {
-	if t.AsOf.IsZero() {
-		a.words("note: trusted root: %s", t.Source)
-		return
-	}
-	a.words("note: trusted root: %s, as of %s, %s ago", t.Source, t.AsOf.UTC().Format(time.DateOnly), plural(daysSince(t.AsOf), "day"))
-}
-
-func daysSince(t time.Time) int { return max(0, int(time.Since(t).Hours()/24)) }
-
 // An evidenceJSON is what the bundle of an identity has beside who has signed.
 type evidenceJSON struct {
 	Log   *logJSON   `json:"log,omitempty"`
@@ -120,26 +66,6 @@ type trustJSON struct {
 	Source  string `json:"source"`
 	AsOf    string `json:"as_of,omitempty"`
 	AgeDays *int   `json:"age_days,omitempty"`
-}
-
-// jsonEvidence has nothing of verifiers of other methods.
-func jsonEvidence(v sign.Verifier) (j evidenceJSON) {
-	by, ok := v.(*identityVerifier)
-	if !ok {
-		return j
-	}
-	j.Trust = &trustJSON{Source: by.Trust.Source}
-	if as := by.Trust.AsOf; !as.IsZero() {
-		days := daysSince(as)
-		j.Trust.AsOf, j.Trust.AgeDays = as.UTC().Format(time.DateOnly), &days
-	}
-	if e := by.found; e != nil && e.Log != "" {
-		j.Log = &logJSON{URL: e.Log, Index: e.LogIndex}
-		if !e.Logged.IsZero() {
-			j.Log.Time = e.Logged.UTC().Format(time.RFC3339)
-		}
-	}
-	return j
 }
 
 // tellLog tells where a signature was logged.

@@ -5,11 +5,11 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tensmith/tensmith/sign"
-	"github.com/tensmith/tensmith/sign/keyless"
 )
 
 // A verifying is the flags that say whom a verification believes.
@@ -71,13 +71,7 @@ func (v *verifying) check(method string) error {
 // verifier returns what verifies by a method.
 func (a *app) verifier(ctx context.Context, method string, v *verifying) (sign.Verifier, error) {
 	if method == "sigstore" {
-		trust, err := v.trust(ctx)
-		if err != nil {
-			return nil, err
-		}
-		a.tellTrust(trust)
-		who := keyless.Identity{Subject: v.identity, SubjectPattern: v.identityPattern, Issuer: v.provider, IssuerPattern: v.providerPattern}
-		return &identityVerifier{Verifier: keyless.Verifier{Trust: trust, Identities: []keyless.Identity{who}}}, nil
+		return a.identityVerifier(ctx, v)
 	}
 	stamps, err := v.stamps(ctx)
 	if err != nil {
@@ -92,13 +86,9 @@ func (a *app) verifier(ctx context.Context, method string, v *verifying) (sign.V
 		if err != nil {
 			return nil, trouble(v.publicKey, err)
 		}
-		k := sign.KeyVerifier{Key: key, Nonstandard: v.nonstandard}
-		if stamps != nil {
-			k.Timestamp = stamps.Time
-		}
-		return k, nil
+		return sign.KeyVerifier{Key: key, Nonstandard: v.nonstandard, Timestamp: stamps}, nil
 	}
-	c := sign.CertificateVerifier{AtNotBefore: v.notBefore, Nonstandard: v.nonstandard}
+	c := sign.CertificateVerifier{AtNotBefore: v.notBefore, Nonstandard: v.nonstandard, Timestamp: stamps}
 	if len(v.chain) > 0 {
 		roots, err := readCertificates(v.chain)
 		if err != nil {
@@ -112,46 +102,11 @@ func (a *app) verifier(ctx context.Context, method string, v *verifying) (sign.V
 			}
 		}
 	}
-	if stamps != nil {
-		c.Timestamp = stamps.Time
-	}
 	return c, nil
 }
 
-// stamps returns who is believed about the time of signatures with keys and
-// certificates, or nil.
-func (v *verifying) stamps(ctx context.Context) (*keyless.Trust, error) {
-	switch {
-	case v.tsaRoot != "":
-		text, err := readFile("tsa-certificate", v.tsaRoot)
-		if err != nil {
-			return nil, err
-		}
-		trust, err := keyless.ParseTimestampAuthority(v.tsaRoot, text)
-		if err != nil {
-			return nil, withoutPackage(err)
-		}
-		return trust, nil
-	case v.file != "":
-		return v.trust(ctx)
-	}
-	return nil, nil
-}
-
-// An identityVerifier remembers what it has found.
-type identityVerifier struct {
-	keyless.Verifier
-	found *keyless.Evidence
-}
-
-func (w *identityVerifier) Verify(ctx context.Context, b *sign.Bundle) (*sign.Signer, error) {
-	e, err := w.Evidence(ctx, b)
-	if err != nil {
-		return nil, err
-	}
-	w.found = e
-	return &e.Signer, nil
-}
+// timestamps tell the time of a token (RFC 3161) over a signature.
+type timestamps = func(token, signature []byte) (time.Time, error)
 
 // trouble is an error about a file of the user's own, such as a key: what is
 // wrong with it is no answer about the signature.

@@ -32,9 +32,7 @@ Exit status: 0 the signature is good and the model is what was signed, 1 one of
 them is not, 2 something could not be read or is refused.`,
 		Example: `  tensmith verify key --public-key pub.pem --signature model.sig model/
   tensmith verify certificate --certificate-chain ca.pem \
-    --signature model.sig model/
-  tensmith verify --signature model.sig --identity release@example.org \
-    --identity-provider https://accounts.google.com model/`,
+    --signature model.sig model/` + verifyIdentity,
 		ValidArgsFunction: completeMethod,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			method, model, err := methodAndModel(cmd, args, verifyingMethods)

@@ -21,30 +21,36 @@ func versionCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "print the version",
-		Long:  "Print the version, the revision it was built from, and for what.\n\nExit status: 0 printed.",
+		Long:  "Print the version, the revision it was built from, for what, and with which\nbuild tags: pkcs11 adds keys in hardware, nokeyless leaves Sigstore out.\n\nExit status: 0 printed.",
 		Args:  args(0, 0, ""),
 		RunE: func(*cobra.Command, []string) error {
 			version, revision := version()
+			tags := buildTags()
 			switch {
 			case a.isJSON():
 				return a.printJSON(struct {
-					Schema   string `json:"schema"`
-					Version  string `json:"version"`
-					Revision string `json:"revision"`
-					Go       string `json:"go"`
-					OS       string `json:"os"`
-					Arch     string `json:"arch"`
-				}{"tensmith.version/1", version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH})
+					Schema   string   `json:"schema"`
+					Version  string   `json:"version"`
+					Revision string   `json:"revision"`
+					Go       string   `json:"go"`
+					OS       string   `json:"os"`
+					Arch     string   `json:"arch"`
+					Tags     []string `json:"tags"` // that it was built with
+				}{"tensmith.version/1", version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH, tags})
 			case a.format == "tsv":
-				s := a.sheet("version", "revision", "go", "os", "arch")
-				s.row(version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+				s := a.sheet("version", "revision", "go", "os", "arch", "tags")
+				s.row(version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH, strings.Join(tags, " "))
 				return s.flush()
 			}
 			if revision != "" {
 				version += " (" + revision + ")"
 			}
-			fmt.Fprintf(a.stdout, "tensmith %s, %s, %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
-			return nil
+			with := ""
+			if len(tags) > 0 {
+				with = ", -tags " + strings.Join(tags, ",")
+			}
+			_, err := fmt.Fprintf(a.stdout, "tensmith %s, %s, %s/%s%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH, with)
+			return err
 		},
 	}
 }
@@ -61,6 +67,17 @@ func version() (version, revision string) {
 		}
 	}
 	return info.Main.Version, revision
+}
+
+// buildTags are the tags that the program was built with.
+func buildTags() []string {
+	info, _ := debug.ReadBuildInfo()
+	for i := 0; info != nil && i < len(info.Settings); i++ {
+		if s := info.Settings[i]; s.Key == "-tags" && s.Value != "" {
+			return strings.Split(s.Value, ",")
+		}
+	}
+	return []string{}
 }
 
 func completionCommand(a *app) *cobra.Command {
