@@ -309,10 +309,15 @@ func (t *trace) tryPickle(b blob, at place) (*trace, reading, bool) {
 	if r.legacy {
 		return apart, r, true
 	}
+	odd, certain := false, false
 	for _, f := range apart.findings {
-		if f.Name != "" && (f.ID == "ST301" || f.ID == "ST302" || f.ID == "ST303") && !isDotted(f.Name) {
-			return apart, r, false
+		if f.Name != "" && (f.ID == "ST301" || f.ID == "ST302" || f.ID == "ST303") {
+			dotted := isDotted(f.Name)
+			odd, certain = odd || !dotted, certain || dotted && f.ID == "ST301"
 		}
+	}
+	if odd && !(certain && r.calls > 0) {
+		return apart, r, false
 	}
 	switch {
 	case r.imports > 0 && r.count > 0, r.calls > 0 && apart.has(Dangerous):

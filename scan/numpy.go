@@ -28,9 +28,9 @@ func (t *trace) rawArray(o *pickle.Object, b blob, off int64, at place, r *readi
 	if !ok {
 		return 0, &rawError{"its description is no dict"}
 	}
-	dtype, _ := state.Get("dtype")
-	width, object := itemSize(dtype)
-	if object {
+	elements, _ := state.Get("dtype")
+	d := dtypeOf(elements)
+	if d.object {
 		at = at.in("objects")
 		if at.depth > maxDepth {
 			return 0, &rawError{"arrays of objects within each other"}
@@ -40,10 +40,10 @@ func (t *trace) rawArray(o *pickle.Object, b blob, off int64, at place, r *readi
 	}
 	shapeValue, _ := state.Get("shape")
 	shape, ok := shapeValue.(*pickle.Tuple)
-	if width <= 0 || !ok {
+	if d.width <= 0 || !ok {
 		return 0, &rawError{"the size of an element is not known"}
 	}
-	size := uint64(width)
+	size := uint64(d.width)
 	for _, v := range shape.Items {
 		n, ok := v.(int64)
 		hi, lo := bits.Mul64(size, uint64(n))
@@ -68,85 +68,6 @@ func (t *trace) rawArray(o *pickle.Object, b blob, off int64, at place, r *readi
 	}
 	t.storage(b, off+pad, int64(size), at)
 	return pad + int64(size), nil
-}
-
-// itemSize returns the bytes of an element of a dtype of NumPy, 0 if unknown.
-func itemSize(v pickle.Value) (width int64, object bool) {
-	o, ok := v.(*pickle.Object)
-	if !ok {
-		return 0, false
-	}
-	sym := o.Symbol()
-	if sym != nil && sym.Module == "numpy.dtypes" {
-		name := strings.ToLower(strings.TrimSuffix(sym.Name, "DType"))
-		return namedSizes[name], name == "object"
-	}
-	args := o.ArgList()
-	if !sym.Is("numpy", "dtype") || len(args) == 0 {
-		return 0, false
-	}
-	code, _ := pickle.Text(args[0])
-	width, object = codeSize(code)
-	for _, state := range o.States() {
-		tuple, ok := state.(*pickle.Tuple)
-		if !ok || len(tuple.Items) < 6 {
-			continue
-		}
-		// Of text, bytes and fields the size stands in the state.
-		if n, ok := tuple.Items[5].(int64); ok && n > 0 && (width == 0 || code[0] == 'V' || code[0] == 'S' || code[0] == 'U') {
-			width = n
-		}
-		if fields, ok := tuple.Items[4].(*pickle.Dict); ok {
-			for _, p := range fields.Pairs {
-				if field, ok := p.Value.(*pickle.Tuple); ok && len(field.Items) > 0 {
-					if inner, ok := field.Items[0].(*pickle.Object); ok && len(inner.ArgList()) > 0 {
-						if code, _ := pickle.Text(inner.ArgList()[0]); strings.Contains(code, "O") {
-							object = true
-						}
-					}
-				}
-			}
-		}
-	}
-	return width, object
-}
-
-var namedSizes = map[string]int64{
-	"bool": 1, "int8": 1, "uint8": 1, "int16": 2, "uint16": 2, "int32": 4, "uint32": 4, "int64": 8, "uint64": 8,
-	"float16": 2, "float32": 4, "float64": 8, "complex64": 8, "complex128": 16, "datetime64": 8, "timedelta64": 8, "longdouble": 16, "clongdouble": 32,
-}
-
-// codeSize reads a code such as "<f4".
-func codeSize(code string) (width int64, object bool) {
-	code = strings.TrimLeft(code, "<>|=")
-	switch {
-	case code == "":
-		return 0, false
-	case code[0] == 'O':
-		return 8, true
-	case code == "?" || code == "b" || code == "B":
-		return 1, false
-	case code == "h" || code == "H" || code == "e":
-		return 2, false
-	case code == "i" || code == "I" || code == "f":
-		return 4, false
-	case code == "q" || code == "Q" || code == "d" || code == "l" || code == "L" || code == "F":
-		return 8, false
-	case code == "D" || code == "g":
-		return 16, false
-	}
-	digits := code[1:]
-	if i := strings.IndexByte(digits, '['); i >= 0 {
-		digits = digits[:i] // M8[ns]
-	}
-	n, err := strconv.ParseInt(digits, 10, 32)
-	if err != nil || n < 0 {
-		return 0, false
-	}
-	if code[0] == 'U' {
-		n *= 4
-	}
-	return n, false
 }
 
 // npy reads the header of an array; what follows that of an array of objects

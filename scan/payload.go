@@ -28,8 +28,8 @@ func (w *watcher) payload(v pickle.Value) (blob, bool) {
 	case *pickle.Object:
 		args := v.ArgList()
 		if !v.Symbol().Is("_codecs", "encode") || len(args) != 2 || args[1] != "latin1" {
-			if sym := v.Symbol(); (sym.Is("builtins", "bytes") || sym.Is("builtins", "bytearray")) && len(args) == 0 {
-				return inMemory(nil), true
+			if sym := v.Symbol(); sym.Is("builtins", "bytes") || sym.Is("builtins", "bytearray") {
+				return w.madeBytes(args)
 			}
 			return blob{}, false
 		}
@@ -54,6 +54,46 @@ func (w *watcher) payload(v pickle.Value) (blob, bool) {
 		}
 	}
 	return blob{}, false
+}
+
+// madeBytes returns what bytes and bytearray make of their arguments: of bytes,
+// of a list of numbers, and of text in Latin-1, as protocol 2 has it.
+func (w *watcher) madeBytes(args []pickle.Value) (blob, bool) {
+	if len(args) == 0 {
+		return inMemory(nil), true
+	}
+	if plainBytes(args[0]) && len(args) == 1 {
+		return w.payload(args[0])
+	}
+	if text, ok := args[0].(string); ok && len(args) == 2 {
+		if name, _ := pickle.Text(args[1]); name == "latin-1" || name == "latin1" {
+			data, ok := latin1([]byte(text))
+			return inMemory(data), ok
+		}
+	}
+	if o, ok := args[0].(*pickle.Object); ok && len(args) == 1 && o.Symbol().Is("_codecs", "encode") {
+		return w.payload(o)
+	}
+	var numbers []pickle.Value
+	switch v := args[0].(type) {
+	case *pickle.List:
+		numbers = v.Items
+	case *pickle.Tuple:
+		numbers = v.Items
+	}
+	if int64(len(numbers)) > w.t.spent.unpack || len(numbers) == 0 || len(args) > 1 {
+		return blob{}, false
+	}
+	w.t.spent.unpack -= int64(len(numbers))
+	data := make([]byte, len(numbers))
+	for i, v := range numbers {
+		n, ok := v.(int64)
+		if !ok || n < 0 || n > 255 {
+			return blob{}, false
+		}
+		data[i] = byte(n)
+	}
+	return inMemory(data), true
 }
 
 // isLoaded tells whether a value was read as a checkpoint already.
@@ -114,7 +154,7 @@ func (w *watcher) look(v pickle.Value, offset int64) {
 	case *pickle.ByteArray:
 		data = inMemory(v.Data)
 	case *pickle.Object:
-		if !v.Symbol().Is("_codecs", "encode") {
+		if sym := v.Symbol(); !sym.Is("_codecs", "encode") && !sym.Is("builtins", "bytes") && !sym.Is("builtins", "bytearray") {
 			return
 		}
 		var ok bool

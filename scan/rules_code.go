@@ -33,6 +33,10 @@ var codeRules = []Rule{
 		"Persistent ids mean what the loader makes of them. torch knows storages and modules, and this is neither.",
 		"Find out which program wrote the file."},
 
+	{"ST311", Suspicious, "A harmless name in a use that is not",
+		"The name makes data of data, for which it is allowed. Here it is handed a function, a class or a state that no pickler gives it, by which such names call, return or change something else, or by which readers of the file come to read different bytes.",
+		"Do not load the file unless its origin is known."},
+
 	{"ST320", Suspicious, "Bytes behind the end",
 		"No reader of the format looks at them, so anything can hide there.",
 		"Find out what they are; write the file again with a correct writer."},

@@ -1,0 +1,184 @@
+package scan
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/tensmith/tensmith/pickle"
+)
+
+// A dtype is what matters here of a type of NumPy's elements.
+type dtype struct {
+	known  bool
+	width  int64 // bytes of an element, 0 if unknown
+	object bool  // NumPy takes it for one that holds objects
+	lies   bool  // and its parts say otherwise
+}
+
+// maxFields bounds how many types within types are looked at.
+const maxFields = 4096
+
+// dtypeOf reads a type of NumPy, to which a state is about to be given, or none.
+func dtypeOf(v pickle.Value, state ...pickle.Value) dtype {
+	left := maxFields
+	return readDtype(v, state, &left, 8)
+}
+
+// readDtype reads a type of up to depth types within each other. The state is a
+// version, the byte order, a type and a shape, names, fields, bytes, alignment
+// and flags (numpy/_core/src/multiarray/descriptor.c, arraydescr_setstate); the
+// first flag says that there are objects, and readers go by it.
+func readDtype(v pickle.Value, state []pickle.Value, left *int, depth int) dtype {
+	o, ok := v.(*pickle.Object)
+	if *left--; !ok || *left < 0 || depth == 0 {
+		return dtype{}
+	}
+	sym, args := o.Symbol(), o.ArgList()
+	d := dtype{known: true}
+	extended := false // its bytes stand in the state
+	switch {
+	case sym != nil && sym.Module == "numpy.dtypes":
+		name := strings.ToLower(strings.TrimSuffix(sym.Name, "DType"))
+		d.width, d.object = namedSizes[name], name == "object"
+	case sym.Is("numpy", "dtype") && len(args) > 0:
+		code, _ := pickle.Text(args[0])
+		d.width, d.object = codeSize(code)
+		extended = d.width == 0 || code[0] == 'V' || code[0] == 'S' || code[0] == 'U'
+	default:
+		return dtype{}
+	}
+	for _, s := range append(o.States(), state...) {
+		tuple, ok := s.(*pickle.Tuple)
+		if !ok || len(tuple.Items) < 6 {
+			continue
+		}
+		if n, ok := tuple.Items[5].(int64); ok && n > 0 && extended {
+			d.width = n
+		}
+		part := func(v pickle.Value) {
+			if pair, ok := v.(*pickle.Tuple); ok && len(pair.Items) > 0 {
+				inner := readDtype(pair.Items[0], nil, left, depth-1)
+				d.object = d.object || inner.object
+				d.lies = d.lies || inner.lies
+				d.known = d.known && inner.known
+			}
+		}
+		part(tuple.Items[2])
+		if fields, ok := tuple.Items[4].(*pickle.Dict); ok {
+			for _, p := range fields.Pairs {
+				part(p.Value)
+			}
+		}
+		if len(tuple.Items) > 7 {
+			flags, ok := tuple.Items[7].(int64)
+			d.lies = d.lies || !ok || d.object != (flags&1 != 0)
+			d.object = flags&1 != 0
+		}
+	}
+	return d
+}
+
+var namedSizes = map[string]int64{
+	"bool": 1, "int8": 1, "uint8": 1, "int16": 2, "uint16": 2, "int32": 4, "uint32": 4, "int64": 8, "uint64": 8,
+	"float16": 2, "float32": 4, "float64": 8, "complex64": 8, "complex128": 16, "datetime64": 8, "timedelta64": 8, "longdouble": 16, "clongdouble": 32,
+}
+
+// codeSize reads a code such as "<f4".
+func codeSize(code string) (width int64, object bool) {
+	code = strings.TrimLeft(code, "<>|=")
+	switch {
+	case code == "":
+		return 0, false
+	case code[0] == 'O':
+		return 8, true
+	case code == "?" || code == "b" || code == "B":
+		return 1, false
+	case code == "h" || code == "H" || code == "e":
+		return 2, false
+	case code == "i" || code == "I" || code == "f":
+		return 4, false
+	case code == "q" || code == "Q" || code == "d" || code == "l" || code == "L" || code == "F":
+		return 8, false
+	case code == "D" || code == "g":
+		return 16, false
+	}
+	digits := code[1:]
+	if i := strings.IndexByte(digits, '['); i >= 0 {
+		digits = digits[:i] // M8[ns]
+	}
+	n, err := strconv.ParseInt(digits, 10, 32)
+	if err != nil || n < 0 {
+		return 0, false
+	}
+	if code[0] == 'U' {
+		n *= 4
+	}
+	return n, false
+}
+
+// arrayCall judges the functions and classes of NumPy.
+func (w *watcher) arrayCall(e pickle.Event, fn *pickle.Symbol, args []pickle.Value) {
+	var dtype pickle.Value
+	switch {
+	case fn.Is("numpy", "ndarray"):
+		w.misuse(e, "", "numpy.ndarray", "is called, and picklers only name it")
+		if len(args) > 1 {
+			dtype = args[1]
+		}
+	case fn.Is("numpy", "dtype"):
+		if len(args) > 0 {
+			_, isClass := args[0].(*pickle.Symbol)
+			if _, isText := pickle.Text(args[0]); !isText && !isClass {
+				w.misuse(e, "", "numpy.dtype", "is made of what is neither a code nor a class")
+			}
+		}
+		return
+	case fn.Name == "scalar" && len(args) > 0:
+		dtype = args[0]
+	case fn.Name == "_frombuffer" && len(args) > 1:
+		dtype = args[1]
+	default:
+		return
+	}
+	switch d := dtypeOf(dtype); {
+	case d.object || d.lies:
+		w.add("ST308", e, fn.String(), fn.String()+" makes objects of bytes")
+	case !d.known:
+		w.misuse(e, "", fn.String(), "has a type of elements that is none")
+	}
+}
+
+// wrapper judges the description of an array between the opcodes. joblib goes by
+// its attributes, and calls some of them.
+func (w *watcher) wrapper(e pickle.Event, o *pickle.Object) {
+	const name = "joblib.numpy_pickle.NumpyArrayWrapper"
+	sound := onlyKeys(e.Arg, "subclass", "shape", "order", "dtype", "allow_mmap", "numpy_array_alignment_bytes")
+	if !sound || o.Op.String() != "NEWOBJ" || len(o.ArgList()) > 0 || len(o.States()) > 0 {
+		w.misuse(e, Dangerous, name, "is not described as joblib does, which reads other bytes then")
+	}
+}
+
+// arrayState looks for arrays of objects that are given as raw memory: the
+// state is a version, which the oldest have not, the shape, the type of the
+// elements, their order and their bytes.
+func (w *watcher) arrayState(e pickle.Event, state []pickle.Value) {
+	if len(state) == 5 {
+		state = state[1:]
+	}
+	if len(state) != 4 {
+		w.misuse(e, "", "numpy.ndarray", "is given a state that no pickler gives it")
+		return
+	}
+	d := dtypeOf(state[1])
+	_, isList := state[3].(*pickle.List)
+	switch {
+	case d.lies, d.object && !isList:
+		w.add("ST308", e, "", "an array of objects whose pointers are given as bytes")
+	case !d.known:
+		w.misuse(e, "", "numpy.ndarray", "has a type of elements that is none")
+	}
+}
+
+func isArray(sym *pickle.Symbol) bool {
+	return sym.Is("numpy.core.multiarray", "_reconstruct") || sym.Is("numpy._core.multiarray", "_reconstruct") || sym.Is("numpy", "ndarray")
+}

@@ -1,0 +1,358 @@
+package scan
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/tensmith/tensmith/pickle"
+)
+
+// A watcher judges the events of one pickle.
+type watcher struct {
+	t        *trace
+	b        blob
+	at       place
+	r        *reading
+	d        *pickle.Decoder
+	getattr  []*pickle.Symbol // imports of it, judged when all calls are known
+	members  int              // calls of it that give the member of an enumeration
+	loads    map[*pickle.Symbol]bool
+	loaded   map[any]bool   // bytes that were read as checkpoints
+	kept     []pickle.Value // that the final value need not hold
+	later    []pickle.Value // bytes to look into, unless they are read as checkpoints
+	decodes  int            // strings decoded for a look into them
+	searched int            // long strings that were searched for secrets
+	sources  int            // that were searched for programs
+	events   int64
+}
+
+// maxWatched bounds the values that a watcher keeps besides the final one.
+const maxWatched = 4096
+
+// opcodes is about how many opcodes n bytes of a pickle were.
+func (w *watcher) opcodes(n int64) int64 { return max(w.events, n/8) }
+
+func (w *watcher) add(id string, e pickle.Event, name, message string) {
+	w.t.add(Finding{ID: id, File: w.at.file, Offset: e.Offset, Op: opName(e.Op), Name: name, Message: message})
+}
+
+func (w *watcher) keep(v pickle.Value) {
+	if len(w.kept) < maxWatched {
+		w.kept = append(w.kept, v)
+		w.d.Hold(v)
+	}
+}
+
+func (w *watcher) event(e pickle.Event) {
+	w.events++
+	switch e.Kind {
+	case pickle.KindGlobal:
+		w.global(e)
+	case pickle.KindCall:
+		w.call(e)
+	case pickle.KindBuild:
+		w.build(e)
+	case pickle.KindPersistent:
+		w.persistent(e, e.Value.(*pickle.Persistent))
+	case pickle.KindExtension:
+		ext := e.Value.(*pickle.Extension)
+		w.add("ST306", e, fmt.Sprintf("code %d", ext.Code), fmt.Sprintf("extension code %d, which stands for any name", ext.Code))
+	case pickle.KindRaw:
+	case pickle.KindComputed:
+		w.add("ST305", e, "", "imports a name that is the result of a call")
+	case pickle.KindChange:
+		if sym, ok := e.Value.(*pickle.Symbol); ok {
+			w.add("ST307", e, sym.String(), "changes "+sym.String()+" itself")
+			return
+		}
+		w.add("ST321", e, "", "puts state or items where no type of data has them")
+	case pickle.KindDiscard:
+		w.keep(e.Value)
+		name := ""
+		switch v := e.Value.(type) {
+		case *pickle.Symbol:
+			name = v.String()
+		case *pickle.Object:
+			if sym := v.Symbol(); sym != nil {
+				name = sym.String()
+			}
+		}
+		w.add("ST322", e, name, strings.TrimSpace("imports or calls something and drops it: "+name))
+	default:
+		if id, ok := irregular[e.Kind]; ok {
+			if array, ok := e.Value.(*pickle.Object); ok && e.Kind == pickle.KindFrame {
+				// joblib reads the array behind the frame, and then what is left in it.
+				left, _ := array.Raw()
+				w.t.sweep(w.b, left, w.at)
+			}
+			message := "no pickler writes that: " + e.Kind.String()
+			if e.Detail != "" {
+				message += fmt.Sprintf(" %+q", clip(e.Detail, 60))
+			}
+			w.add(id, e, "", message)
+		}
+	}
+}
+
+// irregular has the rule for what is odd about the bytes of a pickle.
+var irregular = map[pickle.Kind]string{
+	pickle.KindNumber:   "ST323",
+	pickle.KindText:     "ST324",
+	pickle.KindFrame:    "ST325",
+	pickle.KindProtocol: "ST326",
+	pickle.KindMemo:     "ST327",
+	pickle.KindLeftover: "ST328",
+}
+
+func (w *watcher) global(e pickle.Event) {
+	sym := e.Value.(*pickle.Symbol)
+	w.r.imports++
+	switch {
+	case sym.Computed: // told by its own event
+		return
+	case sym.Is("builtins", "getattr"):
+		w.getattr = append(w.getattr, sym)
+		return
+	case sym.Is("torch.storage", "_load_from_bytes"), isAlias(sym, "torch.storage", "_load_from_bytes"):
+		if w.loads == nil {
+			w.loads = map[*pickle.Symbol]bool{}
+		}
+		w.loads[sym] = false
+		return
+	}
+	v, why := pickle.Judge(sym)
+	name := sym.String()
+	message := "imports " + name + ": " + why
+	if sym.WrittenModule != sym.Module || sym.WrittenName != sym.Name {
+		message = fmt.Sprintf("imports %s, written %s.%s: %s", name, sym.WrittenModule, sym.WrittenName, why)
+	}
+	switch {
+	case v == pickle.Dangerous:
+		w.add("ST301", e, name, message)
+	case v == pickle.Suspicious && why == "an unknown name":
+		w.add("ST302", e, name, message)
+	case v == pickle.Suspicious:
+		w.add("ST303", e, name, message)
+	}
+}
+
+// isAlias tells whether a name leads to another by a longer way.
+func isAlias(sym *pickle.Symbol, module, name string) bool {
+	return !sym.Computed && sym.Module+"."+sym.Name == module+"."+name
+}
+
+func (w *watcher) call(e pickle.Event) {
+	o := e.Value.(*pickle.Object)
+	switch fn := o.Callable.(type) {
+	case *pickle.Symbol:
+		w.callSymbol(e, o, fn)
+	case *pickle.Persistent:
+		w.r.calls++
+		if !isModule(fn) {
+			w.add("ST305", e, "", "calls what the loader gives for a persistent id")
+		}
+	default:
+		w.r.calls++
+		w.add("ST305", e, "", "calls the result of a call")
+	}
+}
+
+func (w *watcher) callSymbol(e pickle.Event, o *pickle.Object, fn *pickle.Symbol) {
+	args := o.ArgList()
+	if isAllowed(fn) {
+		w.use(e, o, fn)
+	} else {
+		w.r.calls++
+		w.keep(o)
+	}
+	switch {
+	case fn.Is("_codecs", "encode"):
+		if len(args) != 2 || args[1] != "latin1" {
+			name := ""
+			if len(args) == 2 {
+				name, _ = pickle.Text(args[1])
+			}
+			w.add("ST329", e, clip(name, 40), fmt.Sprintf("decodes text by %q, not by latin1 as picklers do", clip(name, 40)))
+			w.keep(o)
+		}
+	case fn.Is("builtins", "getattr"):
+		if pickle.EnumMember(o) {
+			w.members++
+		}
+		w.lookLater(o)
+	case w.isLoad(fn):
+		w.nestedLoad(e, o, fn, args)
+	case greedy(fn):
+		w.room(e, fn, args)
+	}
+}
+
+func (w *watcher) isLoad(fn *pickle.Symbol) bool {
+	_, ok := w.loads[fn]
+	return ok
+}
+
+// nestedLoad reads the checkpoint that torch.storage._load_from_bytes is
+// given.
+func (w *watcher) nestedLoad(e pickle.Event, o *pickle.Object, fn *pickle.Symbol, args []pickle.Value) {
+	if o.Op.String() == "REDUCE" && len(args) == 1 {
+		if data, ok := w.payload(args[0]); ok {
+			w.loads[fn] = true
+			if w.loaded == nil {
+				w.loaded = map[any]bool{}
+			}
+			switch v := args[0].(type) {
+			case []byte:
+				if len(v) > 0 {
+					w.loaded[&v[0]] = true
+				}
+			case *pickle.Object, *pickle.ByteArray, pickle.Range, pickle.ByteString:
+				w.loaded[v] = true
+			}
+			at := w.at.in(fmt.Sprintf("bytes@%d", e.Offset))
+			if at.depth > maxDepth || data.size > w.t.spent.nested {
+				w.t.note("ST404", w.at, e.Offset, "", "checkpoints within the pickle are nested too deep, or too many")
+				return
+			}
+			w.t.spent.nested -= data.size
+			w.t.content(data, at)
+			return
+		}
+	}
+	w.add("ST301", e, fn.String(), "opens a checkpoint that is not there to be read")
+}
+
+// persistent knows the two ids that torch gives meaning to.
+func (w *watcher) persistent(e pickle.Event, p *pickle.Persistent) {
+	if isModule(p) {
+		w.add("ST309", e, "", "a whole module, with the source of its class")
+		return
+	}
+	if tuple, ok := p.ID.(*pickle.Tuple); ok && len(tuple.Items) >= 5 && len(tuple.Items) <= 6 {
+		kind, _ := pickle.Text(tuple.Items[0])
+		if class, ok := tuple.Items[1].(*pickle.Symbol); ok && kind == "storage" {
+			w.r.torch = true
+			w.r.keys.add(class, tuple.Items[2], tuple.Items[4])
+			if key, ok := tuple.Items[2].(string); ok && strings.ContainsAny(key, `/\`) {
+				w.add("ST412", e, key, fmt.Sprintf("the storage key %q is a path", clip(key, 80)))
+			}
+			return
+		}
+	}
+	if w.at.name == "pickle" {
+		switch p.ID.(type) { // the key of a tensor, in a tar of torch 0.1
+		case string, pickle.ByteString, int64:
+			return
+		}
+	}
+	w.add("ST310", e, "", "asks its loader for something that is no storage of torch")
+}
+
+// isModule knows ('module', class, file, source), which old whole modules
+// have in the place of a class.
+func isModule(p *pickle.Persistent) bool {
+	tuple, ok := p.ID.(*pickle.Tuple)
+	if !ok || len(tuple.Items) < 2 {
+		return false
+	}
+	kind, _ := pickle.Text(tuple.Items[0])
+	_, isClass := tuple.Items[1].(*pickle.Symbol)
+	return kind == "module" && isClass
+}
+
+// text judges a string or bytes where an opcode has them.
+func (w *watcher) text(v pickle.Value, op pickle.Op, offset int64) {
+	if _, isArray := v.(*pickle.ByteArray); isArray {
+		return // looked into when it is filled
+	}
+	w.secrets(v, offset)
+	w.source(v)
+	if _, isText := v.(string); !isText && len(w.loads) > 0 && len(w.later) < maxWatched {
+		// It may be what is loaded, which is read there.
+		w.later = append(w.later, v)
+		w.d.Hold(v)
+		return
+	}
+	w.look(v, offset)
+}
+
+// lookLater looks into bytes that are written as text, as soon as it is known
+// that they are not loaded.
+func (w *watcher) lookLater(o *pickle.Object) {
+	if len(w.loads) == 0 || len(w.later) == maxWatched {
+		w.look(o, o.Offset)
+		return
+	}
+	w.later = append(w.later, o)
+	w.d.Hold(o)
+}
+
+// finish judges what only shows when all of a pickle is known, or all of it
+// that there is.
+func (w *watcher) finish(v pickle.Value) {
+	member := w.members > 0
+	getattr := map[any]bool{}
+	for _, sym := range w.getattr {
+		getattr[sym] = true
+	}
+	look := func(v pickle.Value) bool {
+		if len(getattr) > 0 || len(w.loads) > 0 {
+			for i := 0; ; i++ {
+				part, there := pickle.Part(v, i)
+				if !there {
+					break
+				}
+				sym, ok := part.(*pickle.Symbol)
+				if !ok {
+					continue
+				}
+				o, ok := v.(*pickle.Object)
+				called := ok && o.Callable == part && i == 0
+				if getattr[sym] {
+					member = member && called && pickle.EnumMember(o)
+				}
+				if w.isLoad(sym) && !called {
+					w.handed(pickle.Event{Offset: sym.Offset, Op: sym.Op}, sym)
+				}
+			}
+		}
+		switch v.(type) {
+		case *pickle.Object:
+			w.changed(v)
+		case *pickle.Dict:
+			w.pairs(v)
+			w.source(v)
+		case *pickle.ByteArray: // which opcodes may have filled
+			w.look(v, -1)
+		}
+		return w.t.ctx.Err() == nil
+	}
+	roots := append([]pickle.Value{v}, w.kept...)
+	for _, root := range roots {
+		if sym, ok := root.(*pickle.Symbol); ok && getattr[sym] {
+			member = false
+		}
+	}
+	w.d.Walk(&pickle.List{Items: roots}, look)
+	for sym, used := range w.loads {
+		if !used {
+			w.t.add(Finding{ID: "ST303", File: w.at.file, Offset: sym.Offset, Op: opName(sym.Op), Name: sym.String(),
+				Message: "imports " + sym.String() + ", which opens checkpoints, and does not call it"})
+		}
+	}
+	for _, v := range w.later {
+		if !w.isLoaded(v) {
+			w.look(v, -1)
+		}
+	}
+	if unfolds(v, w.d) {
+		w.t.note("ST338", w.at, -1, "", "lists, tuples or dicts that hold each other so often that printing or copying them does not end")
+	}
+	for _, sym := range w.getattr {
+		f := Finding{ID: "ST301", File: w.at.file, Offset: sym.Offset, Op: opName(sym.Op), Name: sym.String(), Message: "imports builtins.getattr: reaches other names"}
+		if member {
+			f.ID, f.Message = "ST304", "the member of an enumeration, as early Pythons 3.11 pickle it"
+		}
+		w.t.add(f)
+	}
+}
