@@ -39,7 +39,7 @@ func main() {
 	flag.IntVar(&s.Tensors, "tensors", 1_000_000, "tensors of the file of the most tensors")
 	rounds := flag.Int("rounds", 11, "rounds at most, after one that does not count")
 	long := flag.Duration("for", 13*time.Minute, "begin no round that would end later than this; 0 for no such end")
-	only := flag.String("case", "*/*", "run the cases that match one of these patterns, and their limits; separated by commas")
+	only := flag.String("case", withGoals, "run the cases that match one of these patterns, and their limits; separated by commas")
 	dir := flag.String("dir", "", "where files are made; default: the directory for temporary files")
 	flag.StringVar(&p.reference, "reference", "", "the program of bench/reference")
 	flag.StringVar(&p.python, "python", "", "a Python with safetensors and numpy")
@@ -85,6 +85,9 @@ func main() {
 	}
 	tail(report)
 }
+
+// withGoals are the cases that have goals, and others beside them.
+const withGoals = "load/*,tensor/*,slice/*,save/plain,save/durable,save/direct,save/merged,edit/*,tensors/*,bytes/*"
 
 func measure(ctx context.Context, s bench.Setting, dir string, rounds int, long time.Duration, only string, p programs) (*bench.Report, error) {
 	var err error

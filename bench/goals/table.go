@@ -42,6 +42,10 @@ var operations = []operation{
 	{name: "edit/moved", about: "metadata edited, the file written anew, durable"},
 }
 
+// mostMemory is how many MiB a program may take for one tensor besides its
+// bytes.
+const mostMemory = 16
+
 // peers are the columns.
 var peers = []string{nlpodysseyName, crate, numpy, torch}
 
@@ -130,6 +134,19 @@ func goals(w io.Writer, r *bench.Report) {
 			}
 		}
 		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", o.about, ms(c.Min), ms(c.Median), share, shareGoal, strings.Join(cells, " | "), faster, peerGoal)
+	}
+	// Of this program, which has little more than the library, all memory counts.
+	if c := find(r, "tensor/one", bench.Ours); c != nil && c.Peak > 0 {
+		mib := float64(c.Peak-c.Bytes) / (1 << 20)
+		fmt.Fprintf(w, "\nOne tensor takes %.1f MiB of memory besides its own bytes; the goal is at most %d.\n", mib, mostMemory)
+		if mib > mostMemory {
+			short = append(short, fmt.Sprintf("one tensor: %.1f MiB of memory, not %d", mib, mostMemory))
+		}
+	}
+	for _, g := range r.Growth {
+		if g.Holds != "yes" {
+			short = append(short, fmt.Sprintf("growth in %s: %s is %s", g.Of, g.Goal, g.Holds))
+		}
 	}
 	fmt.Fprintln(w)
 	for _, text := range short {

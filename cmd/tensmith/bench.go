@@ -176,11 +176,19 @@ func (a *app) printBench(r *bench.Report) error {
 	width, onTerminal := terminal(a.stdout)
 	narrow := onTerminal && width < 110
 	t := &table{a: a, right: []bool{false, true, true, true, true, true, true, true}, give: 8}
-	if narrow {
+	slim := narrow && width < 70
+	switch {
+	case slim:
+		t.right, t.give = t.right[:3], 3
+	case narrow:
 		t.right, t.give = t.right[:4], 4
 	}
 	row := func(name, least, median, rate, cpu, allocs, rss, share, limit any) {
-		if narrow {
+		switch {
+		case slim:
+			t.row(name, least, share, limit)
+			return
+		case narrow:
 			t.row(name, least, rate, share, limit)
 			return
 		}

@@ -292,7 +292,7 @@ func TestNotes(t *testing.T) {
 		}
 		want := map[string]string{
 			"edit/in-place":   "edit/in-place takes 1.50 ms, however large the file is; the goal is less than 5 ms",
-			"tensor/one":      "tensor/one takes 10.0 MiB of memory besides the tensor, 4.0 of them pages of this program's own file; the goal is at most 16",
+			"tensor/one":      "tensor/one takes 6.0 MiB of memory besides the tensor, and 4.0 of pages of this program's own file; the goal is at most 16, of a program that has the library alone",
 			"slice/rows-read": "slice/rows-read reads 1.500 × the bytes of the slice; the goal is at most 1.05",
 		}[c.Name]
 		if diff := cmp.Diff([]string{want}, r.Notes); diff != "" {

@@ -36,8 +36,8 @@ func memoryOfOne(r *Result) string {
 	if r.Peak < 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s takes %.1f MiB of memory besides the tensor, %.1f of them pages of this program's own file; the goal is at most 16", r.Name,
-		float64(r.Peak-r.Bytes)/(1<<20), float64(r.Mapped)/(1<<20))
+	return fmt.Sprintf("%s takes %.1f MiB of memory besides the tensor, and %.1f of pages of this program's own file; the goal is at most 16, of a program that has the library alone",
+		r.Name, float64(r.Peak-r.Mapped-r.Bytes)/(1<<20), float64(r.Mapped)/(1<<20))
 }
 
 func readOfSlice(r *Result) string {
