@@ -103,7 +103,7 @@ var guarded = []struct {
 }{
 	{"unsafe", map[string]string{
 		"load":           "memory is aligned by its address, and mincore takes one",
-		"safetensors":    "names are strings in the header's own bytes; a view of Windows is an address",
+		"safetensors":    "names are strings in the header's own bytes; a view of Windows is an address; memory that is overwritten need not be cleared",
 		"internal/bench": "mincore takes the address of a mapping, and huge pages begin at one",
 	}},
 	{"syscall", map[string]string{
