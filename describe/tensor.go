@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/tensmith/tensmith/safetensors"
@@ -158,12 +159,10 @@ func packing(tensors []Tensor) string {
 // classify gives every tensor its role. The infos are sorted by name.
 func classify(infos []safetensors.Info, cfg config, read func(string) []byte) []Tensor {
 	tensors := make([]Tensor, len(infos))
-	index := make(map[string]int, len(infos))
 	for i, info := range infos {
 		tensors[i] = Tensor{Info: info}
-		index[info.Name] = i
 	}
-	m := matcher{tensors: tensors, index: index, cfg: cfg, read: read}
+	m := matcher{tensors: tensors, cfg: cfg, read: read}
 	for i := range tensors {
 		if tensors[i].Role == Plain { // not yet a companion
 			m.pack(i)
@@ -183,8 +182,7 @@ func classify(infos []safetensors.Info, cfg config, read func(string) []byte) []
 
 // A matcher holds a tensor against the table of layouts.
 type matcher struct {
-	tensors []Tensor
-	index   map[string]int
+	tensors []Tensor // by name
 	cfg     config
 	read    func(name string) []byte
 	key     []byte // scratch
@@ -238,7 +236,7 @@ func (m *matcher) companions() bool {
 	any := false
 	for _, c := range m.lay.companions {
 		m.key = append(append(m.key[:0], m.base...), c.suffix...)
-		j, ok := m.index[string(m.key)]
+		j, ok := m.find(m.key)
 		if ok = ok && m.tensors[j].Role == Plain && &m.tensors[j] != m.t; !ok {
 			j = -1
 		}
@@ -246,6 +244,13 @@ func (m *matcher) companions() bool {
 		m.found = append(m.found, j)
 	}
 	return any
+}
+
+// find returns the last tensor that has a name. A search through what is sorted
+// needs none of the memory of a map of all names, and few are looked for.
+func (m *matcher) find(name []byte) (int, bool) {
+	end := sort.Search(len(m.tensors), func(i int) bool { return m.tensors[i].Name > string(name) })
+	return end - 1, end > 0 && m.tensors[end-1].Name == string(name)
 }
 
 // part returns the first companion present of a purpose, or nil.

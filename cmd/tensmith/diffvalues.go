@@ -83,37 +83,68 @@ type valuePair struct {
 	RelativeL2 scalar `json:"relative_l2"` // L2 of the difference by that of the first
 	Cosine     scalar `json:"cosine"`
 	SQNR       scalar `json:"sqnr_db"`
-
-	a, b *safetensors.Tensor
-	size int64
 }
 
-func (p *valuePair) take(d *numeric.Diff) {
-	p.Count, p.Changed, p.Beyond, p.Special = d.Count, d.Changed, d.Beyond, d.Special
-	p.Share, p.MaxAbs, p.MaxRel, p.L2, p.Cosine = scalar(d.Share()), scalar(d.MaxAbs), scalar(d.MaxRel), scalar(d.L2()), scalar(d.Cosine())
-	if p.Changed == 0 && math.IsNaN(d.Cosine()) {
-		p.Cosine = 1 // of nothing but zeros with themselves
-	}
-	p.SQNR = scalar(d.SQNR())
-	p.RelativeL2 = scalar(math.Pow(10, -d.SQNR()/20))
-	if d.Changed > 0 {
-		first := int64(d.First)
-		p.First = &first
-	}
-	if d.MaxAbs > 0 {
-		at := int64(d.MaxAbsAt)
-		p.MaxAbsAt = &at
+// A compared is a tensor of either model and what is kept of how they differ.
+type compared struct {
+	a, b                             *safetensors.Tensor
+	tied                             bool
+	count, changed, beyond, special  uint64
+	first, maxAbsAt                  uint64 // valid where something changed, and by more than nothing
+	maxAbs, maxRel, l2, cosine, sqnr float64
+}
+
+// size is how much is read to compare them.
+func (c *compared) size() int64 { return c.a.Size() + c.b.Size() }
+
+func (c *compared) take(d *numeric.Diff) {
+	c.count, c.changed, c.beyond, c.special = d.Count, d.Changed, d.Beyond, d.Special
+	c.first, c.maxAbsAt, c.maxAbs, c.maxRel, c.l2, c.cosine, c.sqnr = d.First, d.MaxAbsAt, d.MaxAbs, d.MaxRel, d.L2(), d.Cosine(), d.SQNR()
+	if c.changed == 0 && math.IsNaN(c.cosine) {
+		c.cosine = 1 // of nothing but zeros with themselves
 	}
 }
+
+func (c *compared) relativeL2() float64 { return math.Pow(10, -c.sqnr/20) }
 
 // distance orders pairs: those with NaN or infinities in one model alone differ
 // most.
-func (p *valuePair) distance() float64 {
-	if p.Special > 0 || math.IsNaN(float64(p.RelativeL2)) {
-		return math.Inf(1)
+func (c *compared) distance() float64 {
+	if r := c.relativeL2(); c.special == 0 && !math.IsNaN(r) {
+		return r
 	}
-	return float64(p.RelativeL2)
+	return math.Inf(1)
 }
+
+// note says how weights are packed whose codes were compared.
+func (c *compared) note(parts roles) string {
+	if parts[c.a.Name].Role != describe.Packed {
+		return ""
+	}
+	return parts.label(c.a.Name)
+}
+
+// pair is what is printed of it.
+func (c *compared) pair(parts roles) *valuePair {
+	p := &valuePair{Name: c.a.Name, Tied: c.tied, A: layoutOf(c.a), B: layoutOf(c.b), Note: c.note(parts),
+		Count: c.count, Changed: c.changed, Share: scalar(float64(c.changed) / float64(max(c.count, 1))), Beyond: c.beyond, Special: c.special,
+		MaxAbs: scalar(c.maxAbs), MaxRel: scalar(c.maxRel), L2: scalar(c.l2), RelativeL2: scalar(c.relativeL2()), Cosine: scalar(c.cosine), SQNR: scalar(c.sqnr)}
+	p.A.Name, p.B.Name = "", ""
+	if c.b.Name != c.a.Name {
+		p.BName = c.b.Name
+	}
+	if c.changed > 0 {
+		first := int64(c.first)
+		p.First = &first
+	}
+	if c.maxAbs > 0 {
+		at := int64(c.maxAbsAt)
+		p.MaxAbsAt = &at
+	}
+	return p
+}
+
+func layoutOf(t *safetensors.Tensor) layout { return layout{t.Name, t.DType.String(), t.Shape} }
 
 // A valuesReport is the JSON of diff --values.
 type valuesReport struct {
@@ -126,8 +157,20 @@ type valuesReport struct {
 	OnlyA   []layout        `json:"only_a"`
 	OnlyB   []layout        `json:"only_b"`
 	Changed []changedTensor `json:"changed"` // of other shapes, whose values cannot be compared
-	Values  []*valuePair    `json:"values"`  // those that differ most first
+	Values  listing         `json:"values"`  // those that differ most first
 	Total   valueTotal      `json:"total"`
+
+	shown []*compared `json:"-"` // the values
+	parts roles       `json:"-"` // of the first model
+}
+
+// values calls yield for each pair that is shown, which is its own.
+func (r *valuesReport) values(yield func(*valuePair) bool) {
+	for i := range r.shown {
+		if !yield(r.shown[i].pair(r.parts)) {
+			return
+		}
+	}
 }
 
 type valueTotal struct {
@@ -154,33 +197,31 @@ func (r *diffRequest) rename(name string) (string, error) {
 }
 
 // match finds what is to be compared with what.
-func (r *diffRequest) match(ca, cb *safetensors.Checkpoint, report *valuesReport) (pairs []*valuePair, err error) {
-	of := func(t *safetensors.Tensor) layout { return layout{t.Name, t.DType.String(), t.Shape} }
+func (r *diffRequest) match(ca, cb *safetensors.Checkpoint, report *valuesReport) (pairs []compared, err error) {
 	metaA, metaB := ca.Metadata(), cb.Metadata()
-	named := map[string]*safetensors.Tensor{} // of the first model, by the name it is to have
-	met := map[string]bool{}                  // names of the second
+	// Names are unique, so that only those that are changed can meet.
+	named := map[string]string{} // of the first model, by the name it is to have
+	met := map[string]bool{}     // names of the second, but for those that both have
 	pair := func(t, u *safetensors.Tensor, tied bool) {
-		p := &valuePair{Name: t.Name, Tied: tied, A: of(t), B: of(u), a: t, b: u, size: t.Size() + u.Size()}
-		p.A.Name, p.B.Name = "", ""
-		if u.Name != t.Name {
-			p.BName = u.Name
-		}
 		complexes := (t.DType == safetensors.C64) != (u.DType == safetensors.C64)
 		if complexes || !slices.Equal(t.Shape, u.Shape) {
+			p := (&compared{a: t, b: u}).pair(nil)
 			report.Changed = append(report.Changed, changedTensor{t.Name, p.A, p.B})
 			return
 		}
-		pairs = append(pairs, p)
+		pairs = append(pairs, compared{a: t, b: u, tied: tied})
 	}
 	for t := range ca.All() {
 		name, err := r.rename(t.Name)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %s: %w", report.A, shorten(safe(t.Name), 80), err)
 		}
-		if other, twice := named[name]; twice {
-			return nil, fmt.Errorf("%s: %s and %s would both be called %s", report.A, shorten(safe(other.Name), 80), shorten(safe(t.Name), 80), shorten(safe(name), 80))
+		if len(r.expressions) > 0 {
+			if other, twice := named[name]; twice {
+				return nil, fmt.Errorf("%s: %s and %s would both be called %s", report.A, shorten(safe(other), 80), shorten(safe(t.Name), 80), shorten(safe(name), 80))
+			}
+			named[name] = t.Name
 		}
-		named[name] = t
 		u, err := cb.Tensor(name)
 		tied := false
 		if err != nil {
@@ -188,23 +229,27 @@ func (r *diffRequest) match(ca, cb *safetensors.Checkpoint, report *valuesReport
 			tied = true
 		}
 		if err != nil {
-			report.OnlyA = append(report.OnlyA, of(t))
+			report.OnlyA = append(report.OnlyA, layoutOf(t))
 			continue
 		}
-		if !tied {
+		if !tied && len(r.expressions) > 0 {
 			met[name] = true
 		}
 		pair(t, u, tied)
 	}
 	for u := range cb.All() {
-		if met[u.Name] {
+		if len(r.expressions) == 0 {
+			if _, err := ca.Tensor(u.Name); err == nil {
+				continue
+			}
+		} else if met[u.Name] {
 			continue
 		}
 		if t, err := ca.Tensor(metaA[u.Name]); err == nil {
 			pair(t, u, true)
 			continue
 		}
-		report.OnlyB = append(report.OnlyB, of(u))
+		report.OnlyB = append(report.OnlyB, layoutOf(u))
 	}
 	byName := func(x, y layout) int { return natural(x.Name, y.Name) }
 	slices.SortFunc(report.OnlyA, byName)
@@ -225,7 +270,7 @@ func (a *app) diffValues(ctx context.Context, r *diffRequest, x, y string) error
 	}
 	defer cb.Close()
 	report := &valuesReport{Schema: "tensmith.diff/1", A: x, B: y, RTol: r.tolerance.Rel, ATol: r.tolerance.Abs,
-		OnlyA: []layout{}, OnlyB: []layout{}, Changed: []changedTensor{}, Values: []*valuePair{}}
+		OnlyA: []layout{}, OnlyB: []layout{}, Changed: []changedTensor{}}
 	pairs, err := r.match(ca, cb, report)
 	if err != nil {
 		return err
@@ -234,18 +279,16 @@ func (a *app) diffValues(ctx context.Context, r *diffRequest, x, y string) error
 	if err != nil {
 		return err
 	}
-	parts, bytes := rolesOf(ca, p), int64(0)
-	for _, v := range pairs {
-		bytes += v.size
-		if parts[v.Name].Role == describe.Packed {
-			v.Note = parts.label(v.Name)
-		}
+	bytes := int64(0)
+	for i := range pairs {
+		bytes += pairs[i].size()
 	}
+	report.parts = rolesOf(ca, p)
 	m := a.meter("comparing", bytes)
 	defer m.end()
 	total := new(numeric.Diff)
 	var mu sync.Mutex // of total
-	err = a.work(ctx, len(pairs), func(i int) int64 { return pairs[i].size }, func(ctx context.Context, i, workers int) error {
+	err = a.work(ctx, len(pairs), func(i int) int64 { return pairs[i].size() }, func(ctx context.Context, i, workers int) error {
 		scan := numeric.Scan{Workers: workers, Progress: m.steps()}
 		d, err := scan.Compare(ctx, dataOf(pairs[i].a), dataOf(pairs[i].b), r.tolerance)
 		if err != nil {
@@ -257,7 +300,7 @@ func (a *app) diffValues(ctx context.Context, r *diffRequest, x, y string) error
 		if d.Beyond > 0 {
 			report.Total.Differing++
 		}
-		if pairs[i].Note == "" {
+		if pairs[i].note(report.parts) == "" {
 			total.Merge(d)
 		}
 		return nil
@@ -266,9 +309,7 @@ func (a *app) diffValues(ctx context.Context, r *diffRequest, x, y string) error
 	if err != nil {
 		return err
 	}
-	slices.SortStableFunc(pairs, func(x, y *valuePair) int {
-		return cmp.Or(cmp.Compare(y.distance(), x.distance()), natural(x.Name, y.Name), natural(x.BName, y.BName))
-	})
+	report.order(pairs)
 	report.total(pairs, total)
 	if err := a.printValues(r, report, pairs); err != nil {
 		return err
@@ -279,21 +320,40 @@ func (a *app) diffValues(ctx context.Context, r *diffRequest, x, y string) error
 	return nil
 }
 
+// order is that of what is shown.
+func (r *valuesReport) order(pairs []compared) {
+	type key struct {
+		distance float64
+		pair     *compared
+	}
+	keys := make([]key, len(pairs))
+	for i := range pairs {
+		keys[i] = key{pairs[i].distance(), &pairs[i]}
+	}
+	slices.SortStableFunc(keys, func(x, y key) int {
+		return cmp.Or(cmp.Compare(y.distance, x.distance), natural(x.pair.a.Name, y.pair.a.Name), natural(x.pair.b.Name, y.pair.b.Name))
+	})
+	r.shown = make([]*compared, len(pairs))
+	for i, k := range keys {
+		r.shown[i] = k.pair
+	}
+}
+
 // total completes the report: the same is what holds the same tensors with the
 // same values, to the tolerance.
-func (r *valuesReport) total(pairs []*valuePair, d *numeric.Diff) {
+func (r *valuesReport) total(pairs []compared, d *numeric.Diff) {
 	t := &r.Total
 	t.Tensors = len(pairs)
 	t.Count, t.Changed, t.Beyond = d.Count, d.Changed, d.Beyond
 	t.MaxAbs, t.L2, t.Cosine, t.SQNR = scalar(d.MaxAbs), scalar(d.L2()), scalar(d.Cosine()), scalar(d.SQNR())
-	r.Values = append(r.Values, pairs...)
 	r.Same = len(r.OnlyA)+len(r.OnlyB)+len(r.Changed)+t.Differing == 0
 }
 
-func (a *app) printValues(r *diffRequest, report *valuesReport, pairs []*valuePair) error {
-	if r.top > 0 && r.top < len(report.Values) {
-		report.Values = report.Values[:r.top]
+func (a *app) printValues(r *diffRequest, report *valuesReport, pairs []compared) error {
+	if r.top > 0 && r.top < len(report.shown) {
+		report.shown = report.shown[:r.top]
 	}
+	report.Values = listing{len(report.shown), func(i int) any { return report.shown[i].pair(report.parts) }}
 	switch {
 	case a.isJSON():
 		return a.printJSON(report)
@@ -331,10 +391,10 @@ func (a *app) valuesTable(r *diffRequest, report *valuesReport) error {
 	if tolerant {
 		f.columns[2].head = "beyond"
 	}
-	var differing []*valuePair
-	for _, p := range report.Values {
-		if p.Beyond > 0 {
-			differing = append(differing, p)
+	var differing []int
+	for i := range report.shown {
+		if report.shown[i].beyond > 0 {
+			differing = append(differing, i)
 		}
 	}
 	if len(differing) == 0 {
@@ -342,7 +402,7 @@ func (a *app) valuesTable(r *diffRequest, report *valuesReport) error {
 	}
 	f.count = len(differing)
 	f.make = func(i int) []cell {
-		p := differing[i]
+		p := report.shown[differing[i]].pair(report.parts)
 		name, dtype := shorten(safe(p.Name), 120), p.A.DType
 		if p.Tied {
 			name += " (tied)"
@@ -385,28 +445,29 @@ func cosine(c scalar) string {
 	return c.short()
 }
 
-func (a *app) valuesWords(report *valuesReport, pairs []*valuePair) {
+func (a *app) valuesWords(report *valuesReport, pairs []compared) {
 	equal, within, tied, dtypes, packed := 0, 0, 0, 0, map[string]int{}
-	for _, p := range pairs {
+	for i := range pairs {
+		p := &pairs[i]
 		switch {
-		case p.Changed == 0:
+		case p.changed == 0:
 			equal++
-		case p.Beyond == 0:
+		case p.beyond == 0:
 			within++
 		}
-		if p.Tied {
+		if p.tied {
 			tied++
 		}
-		if p.A.DType != p.B.DType {
+		if p.a.DType != p.b.DType {
 			dtypes++
 		}
-		if p.Note != "" && p.Changed > 0 {
-			packed[p.Note]++
+		if note := p.note(report.parts); note != "" && p.changed > 0 {
+			packed[note]++
 		}
 	}
 	shown := 0
-	for _, p := range report.Values {
-		if p.Beyond > 0 {
+	for i := range report.shown {
+		if report.shown[i].beyond > 0 {
 			shown++
 		}
 	}
@@ -467,7 +528,7 @@ func (a *app) valuesSheet(report *valuesReport) error {
 	for _, c := range report.Changed {
 		layouts("shape", c.Name, of(c.A), of(c.B))
 	}
-	for _, p := range report.Values {
+	for p := range report.values {
 		change := "values"
 		switch {
 		case p.Changed == 0:

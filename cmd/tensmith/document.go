@@ -59,6 +59,16 @@ func printIndented(out *bufio.Writer, v any) error {
 	}
 	for i, m := range members {
 		fmt.Fprintf(out, "%c\n  %q: ", "{,"[min(i, 1)], m.name)
+		if l, ok := m.value.Interface().(listing); ok && l.count > 0 {
+			for i := range l.count {
+				fmt.Fprintf(out, "%c\n    ", "[,"[min(i, 1)])
+				if err := print(l.at(i), "    "); err != nil {
+					return err
+				}
+			}
+			out.WriteString("\n  ]")
+			continue
+		}
 		if m.value.Kind() != reflect.Slice || m.value.Len() == 0 || m.value.Type().Elem().Kind() == reflect.Uint8 {
 			if err := print(m.value.Interface(), "  "); err != nil {
 				return err
@@ -75,6 +85,32 @@ func printIndented(out *bufio.Writer, v any) error {
 	}
 	_, err := out.WriteString("\n}\n")
 	return err
+}
+
+// A listing is a list of a document whose elements are made when they are
+// printed: of a hundred thousand tensors, what is known takes far less room than
+// what is said of it.
+type listing struct {
+	count int
+	at    func(i int) any
+}
+
+// MarshalJSON implements json.Marshaler.
+func (l listing) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte('[')
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	for i := range l.count {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		if err := e.Encode(l.at(i)); err != nil {
+			return nil, err
+		}
+	}
+	b.WriteByte(']')
+	return b.Bytes(), nil
 }
 
 // A member is one of a document.

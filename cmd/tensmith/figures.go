@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"math"
 	"path"
-	"runtime/debug"
 	"slices"
 	"sort"
 	"strconv"
@@ -76,10 +75,6 @@ const workBytes = 4 << 20
 // as its size is worth, a.jobs at a time in all: large tensors are read by all
 // of them, small ones side by side. The first error ends it.
 func (a *app) work(ctx context.Context, n int, size func(i int) int64, do func(ctx context.Context, i, workers int) error) error {
-	// What is in memory is what the result keeps of each tensor. Half as much
-	// again may lie around, not as much again: collecting it takes little of the
-	// time that reading does.
-	defer debug.SetGCPercent(debug.SetGCPercent(50))
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	free := make(chan struct{}, a.jobs) // one for each worker that is busy

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"math"
 	"os"
@@ -102,12 +103,21 @@ type histogram struct {
 	EdgeError float64 `json:"edge_error"`
 }
 
-func (h *histogram) take(s *numeric.Stats, r *histRequest) {
-	h.Count, h.Zeros, h.NaNs, h.PosInfs, h.NegInfs = s.Count, s.Zeros, s.NaNs, s.PosInfs, s.NegInfs
-	h.Edges, h.Counts, h.Outside = []scalar{}, []uint64{}, s.Finite()
+// A binned is what is kept of a histogram, of which there may be a hundred
+// thousand: its edges follow from their ends, and most counts are small.
+type binned struct {
+	tensor                                        *safetensors.Tensor
+	count, zeros, nans, posInfs, negInfs, outside uint64
+	low, high                                     float64
+	counts                                        string // varints; "" if there are no bins
+}
+
+func (b *binned) take(s *numeric.Stats, r *histRequest) {
+	b.count, b.zeros, b.nans, b.posInfs, b.negInfs = s.Count, s.Zeros, s.NaNs, s.PosInfs, s.NegInfs
+	b.outside = s.Finite()
 	low, high := s.Min(), s.Max()
 	if r.log {
-		h.Outside -= s.Zeros
+		b.outside -= s.Zeros
 		low, high = leastMagnitude(s), s.AbsMax()
 	}
 	if r.text != "" {
@@ -130,20 +140,48 @@ func (h *histogram) take(s *numeric.Stats, r *histRequest) {
 			return // at the ends of float64
 		}
 	}
-	var edges []float64
+	b.low, b.high = low, high
+	counts := s.Histogram
 	if r.log {
-		edges = numeric.LogEdges(low, high, r.bins)
-		h.Counts = s.Magnitudes(edges)
-	} else {
-		edges = numeric.LinearEdges(low, high, r.bins)
-		h.Counts = s.Histogram(edges)
+		counts = s.Magnitudes
 	}
-	for _, e := range edges {
+	var text []byte
+	for _, n := range counts(r.edges(low, high)) {
+		text = binary.AppendUvarint(text, n)
+		b.outside -= n
+	}
+	b.counts = string(text)
+}
+
+func (r *histRequest) edges(low, high float64) []float64 {
+	if r.log {
+		return numeric.LogEdges(low, high, r.bins)
+	}
+	return numeric.LinearEdges(low, high, r.bins)
+}
+
+// histogram is what is printed of it.
+func (b *binned) histogram(r *histRequest, parts roles) *histogram {
+	t := b.tensor
+	h := &histogram{Name: t.Name, DType: t.DType.String(), Shape: t.Shape, Role: parts[t.Name].Role.String(), Note: parts.label(t.Name), Scale: "linear",
+		Count: b.count, Zeros: b.zeros, NaNs: b.nans, PosInfs: b.posInfs, NegInfs: b.negInfs, Outside: b.outside, Edges: []scalar{}, Counts: []uint64{}}
+	if r.log {
+		h.Scale = "log"
+	}
+	if t.DType.Bits() > 16 {
+		h.EdgeError = 1.0 / 256
+	}
+	if b.counts == "" {
+		return h
+	}
+	for _, e := range r.edges(b.low, b.high) {
 		h.Edges = append(h.Edges, scalar(e))
 	}
-	for _, n := range h.Counts {
-		h.Outside -= n
+	for text := []byte(b.counts); len(text) > 0; {
+		n, size := binary.Uvarint(text)
+		h.Counts, text = append(h.Counts, n), text[size:]
 	}
+	return h
 }
 
 // leastMagnitude returns the smallest magnitude that is not zero, 0 if there is
@@ -221,69 +259,83 @@ func (a *app) hist(ctx context.Context, r *histRequest, address string, patterns
 		if a.words("no tensor matches"); a.format == "human" {
 			return errNo
 		}
-		return cmp.Or(a.printHist(address, []histogram{}), errNo)
+		return cmp.Or(a.printHist(address, histograms{}), errNo)
 	}
-	parts := rolesOf(c, p)
-	list := make([]histogram, len(tensors))
+	list := histograms{all: make([]binned, len(tensors)), r: r, parts: rolesOf(c, p)}
+	for i, t := range tensors {
+		list.all[i].tensor = t
+	}
 	m := a.meter("reading", bytes)
 	defer m.end()
 	err = a.work(ctx, len(tensors), func(i int) int64 { return tensors[i].Size() }, func(ctx context.Context, i, workers int) error {
-		t := tensors[i]
-		s, err := numeric.Scan{Workers: workers, Quantiles: true, Progress: m.steps()}.Stats(ctx, dataOf(t))
+		s, err := numeric.Scan{Workers: workers, Quantiles: true, Progress: m.steps()}.Stats(ctx, dataOf(tensors[i]))
 		if err != nil {
 			return fmt.Errorf("%s: %w", address, err)
 		}
-		h := histogram{Name: t.Name, DType: t.DType.String(), Shape: t.Shape, Role: parts[t.Name].Role.String(), Note: parts.label(t.Name), Scale: "linear"}
-		if r.log {
-			h.Scale = "log"
-		}
-		if t.DType.Bits() > 16 {
-			h.EdgeError = 1.0 / 256
-		}
-		h.take(s, r)
-		list[i] = h
+		list.all[i].take(s, r)
 		return nil
 	})
 	m.end()
 	if err != nil {
 		return err
 	}
-	slices.SortStableFunc(list, func(x, y histogram) int { return natural(x.Name, y.Name) })
+	slices.SortFunc(list.all, func(x, y binned) int { return natural(x.tensor.Name, y.tensor.Name) })
 	return a.printHist(address, list)
 }
 
-func (a *app) printHist(address string, list []histogram) error {
+// histograms are those that are printed, made one by one.
+type histograms struct {
+	all   []binned
+	r     *histRequest
+	parts roles
+}
+
+func (l histograms) at(i int) *histogram { return l.all[i].histogram(l.r, l.parts) }
+
+// each calls yield for each histogram, which is its own.
+func (l histograms) each(yield func(*histogram) bool) {
+	for i := range l.all {
+		if !yield(l.at(i)) {
+			return
+		}
+	}
+}
+
+func (a *app) printHist(address string, list histograms) error {
 	switch a.format {
 	case "json":
 		return a.printJSON(struct {
-			Schema  string      `json:"schema"`
-			Path    string      `json:"path"`
-			Tensors []histogram `json:"tensors"`
-		}{"tensmith.hist/1", address, list})
+			Schema  string  `json:"schema"`
+			Path    string  `json:"path"`
+			Tensors listing `json:"tensors"`
+		}{"tensmith.hist/1", address, listing{len(list.all), func(i int) any { return list.at(i) }}})
 	case "jsonl":
-		for i := range list {
-			list[i].Schema = "tensmith.hist/1"
-		}
-		return printLines(a, slices.Values(list))
+		return printLines(a, func(yield func(*histogram) bool) {
+			for h := range list.each {
+				if h.Schema = "tensmith.hist/1"; !yield(h) {
+					return
+				}
+			}
+		})
 	case "tsv":
 		s := a.sheet("name", "from", "to", "count")
-		for _, h := range list {
+		for h := range list.each {
 			for i, n := range h.Counts {
 				s.row(h.Name, h.Edges[i], h.Edges[i+1], n)
 			}
 		}
 		return s.flush()
 	}
-	if len(list) == 1 {
-		if err := a.drawHist(&list[0]); err != nil {
+	if len(list.all) == 1 {
+		if err := a.drawHist(list.at(0)); err != nil {
 			return err
 		}
 	} else if err := a.sparklines(list); err != nil {
 		return err
 	}
 	packed := 0
-	for i := range list {
-		if list[i].Role == describe.Packed.String() {
+	for i := range list.all {
+		if list.parts[list.all[i].tensor.Name].Role == describe.Packed {
 			packed++
 		}
 	}
@@ -422,12 +474,12 @@ func sparkline(counts []uint64, blocks bool) string {
 	return string(line)
 }
 
-func (a *app) sparklines(list []histogram) error {
+func (a *app) sparklines(list histograms) error {
 	blocks := utf8Locale()
 	f := figures{a: a, columns: []figure{{head: "name", left: true}, {head: "dtype", rank: 3, left: true}, {head: "from", rank: 1}, {head: "", left: true}, {head: "to", rank: 1, left: true}, {head: "not in it", rank: 2, left: true}}}
-	f.count = len(list)
+	f.count = len(list.all)
 	f.make = func(i int) []cell {
-		h := &list[i]
+		h := list.at(i)
 		from, to := "-", "-"
 		if len(h.Edges) > 0 {
 			from, to = h.Edges[0].short(), h.Edges[len(h.Edges)-1].short()

@@ -88,25 +88,33 @@ func (a *app) info(ctx context.Context, address string) (infoJSON, error) {
 	if err != nil {
 		return infoJSON{}, err
 	}
-	defer c.Close()
 	p, err := locate(address)
 	if err != nil {
+		c.Close()
 		return infoJSON{}, err
 	}
 	config, _ := fs.ReadFile(p.fsys, path.Join(path.Dir(p.name), "config.json"))
 	summary := describe.Describe(c, config)
-	report, err := scan.Check(ctx, p.fsys, p.name)
-	if err != nil {
-		return infoJSON{}, p.simplify(address, err)
-	}
 	doc := infoJSON{Schema: "tensmith.info/1", Path: address, Kind: summary.Kind, Evidence: summary.Evidence, Base: summary.Base, Architecture: summary.Architecture, Packing: summary.Packing,
-		Parameters: summary.Parameters, Tensors: c.Len(), Metadata: orEmpty(c.Metadata()), DTypes: countDTypes(c), Findings: jsonFindings(p, report.Findings, true)}
+		Parameters: summary.Parameters, Tensors: c.Len(), Metadata: orEmpty(c.Metadata()), DTypes: countDTypes(c)}
 	for _, f := range c.Files() {
 		doc.Files = append(doc.Files, infoFile{p.path(f.Name()), f.Size(), f.DataOffset(), f.Len()})
 	}
 	for _, d := range doc.DTypes {
 		doc.Bytes += d.Bytes
 	}
+	// What follows opens the model once more. A million tensors are to be in memory
+	// once.
+	summary.Tensors = nil
+	if err := c.Close(); err != nil {
+		return infoJSON{}, simplify(address, err)
+	}
+	c = nil
+	report, err := scan.Check(ctx, p.fsys, p.name)
+	if err != nil {
+		return infoJSON{}, p.simplify(address, err)
+	}
+	doc.Findings = jsonFindings(p, report.Findings, true)
 	if a.format == "human" {
 		err = a.printInfo(doc, summary, report)
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -74,6 +75,12 @@ var verbs = []struct {
 
 // run is the command without a process around it.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	// Most of what is in memory is what is known of each tensor. Half as much again
+	// may lie around, not as much again: collecting it takes little of the time
+	// that reading does.
+	if os.Getenv("GOGC") == "" {
+		defer debug.SetGCPercent(debug.SetGCPercent(50))
+	}
 	out := &stream{Writer: stdout}
 	a := &app{stdin: stdin, stdout: out, stderr: stderr, args: args}
 	root := a.root()

@@ -128,24 +128,52 @@ type quantile struct {
 	Value scalar  `json:"value"`
 }
 
-func (r *statsRow) fill(s *numeric.Stats) {
-	r.Count = s.Count
-	r.Min, r.Max, r.Mean, r.Std = scalar(s.Min()), scalar(s.Max()), scalar(s.Mean()), scalar(s.Std())
-	r.L2, r.AbsMax = scalar(s.L2()), scalar(s.AbsMax())
-	r.Zeros, r.Subnormals, r.NaNs, r.PosInfs, r.NegInfs = s.Zeros, s.Subnormals, s.NaNs, s.PosInfs, s.NegInfs
+// statsFigures are what is kept of what has been found of a unit: of a hundred
+// thousand tensors a row of each would take more room than the names of all.
+type statsFigures struct {
+	count, zeros, subnormals, nans, posInfs, negInfs uint64
+	least, greatest, mean, std, l2, absMax           float64
+	quantiles                                        []float64 // as many as are asked for, or none
+	off                                              float64   // up to what part of its value one may be
 }
 
-// A statsUnit is what becomes a row: tensors, in chains of one dtype.
+func figuresOf(s *numeric.Stats) statsFigures {
+	return statsFigures{count: s.Count, zeros: s.Zeros, subnormals: s.Subnormals, nans: s.NaNs, posInfs: s.PosInfs, negInfs: s.NegInfs,
+		least: s.Min(), greatest: s.Max(), mean: s.Mean(), std: s.Std(), l2: s.L2(), absMax: s.AbsMax()}
+}
+
+// fill puts figures into a row, with the quantiles of shares.
+func (r *statsRow) fill(f *statsFigures, shares []float64) {
+	r.Count, r.Zeros, r.Subnormals, r.NaNs, r.PosInfs, r.NegInfs = f.count, f.zeros, f.subnormals, f.nans, f.posInfs, f.negInfs
+	r.Min, r.Max, r.Mean, r.Std = scalar(f.least), scalar(f.greatest), scalar(f.mean), scalar(f.std)
+	r.L2, r.AbsMax = scalar(f.l2), scalar(f.absMax)
+	r.Quantiles, r.QuantileError = nil, nil
+	if f.quantiles == nil {
+		return
+	}
+	for i, q := range shares {
+		r.Quantiles = append(r.Quantiles, quantile{q, scalar(f.quantiles[i])})
+	}
+	r.QuantileError = &f.off
+}
+
+// A statsUnit is what becomes a row: a tensor, or a group of them.
 type statsUnit struct {
-	row    statsRow
-	single *safetensors.Tensor // if it is one, and no group
-	chains []*chain            // of a group
+	single *safetensors.Tensor // if it is one
+	group  *statsGroup         // else
+	statsFigures
 }
 
-func (u *statsUnit) add(t *safetensors.Tensor) {
-	u.row.Tensors++
-	u.row.Bytes += t.Size()
-	for _, c := range u.chains {
+// A statsGroup is tensors, in chains of one dtype.
+type statsGroup struct {
+	row    statsRow // but for its figures
+	chains []*chain
+}
+
+func (g *statsGroup) add(t *safetensors.Tensor) {
+	g.row.Tensors++
+	g.row.Bytes += t.Size()
+	for _, c := range g.chains {
 		if c.tensors[0].DType == t.DType {
 			c.add(t)
 			return
@@ -153,7 +181,26 @@ func (u *statsUnit) add(t *safetensors.Tensor) {
 	}
 	c := &chain{}
 	c.add(t)
-	u.chains = append(u.chains, c)
+	g.chains = append(g.chains, c)
+}
+
+func (u *statsUnit) size() int64 {
+	if u.single != nil {
+		return u.single.Size()
+	}
+	return u.group.row.Bytes
+}
+
+// row is the unit as it is printed.
+func (u *statsUnit) row(parts roles, shares []float64) *statsRow {
+	row := new(statsRow)
+	if t := u.single; t != nil {
+		*row = statsRow{Name: t.Name, DType: t.DType.String(), Shape: t.Shape, Role: parts[t.Name].Role.String(), Note: parts.label(t.Name), Tensors: 1, Bytes: t.Size()}
+	} else {
+		*row = u.group.row
+	}
+	row.fill(&u.statsFigures, shares)
+	return row
 }
 
 // layerOf returns the part of a name that stands for a layer: up to and with
@@ -181,43 +228,42 @@ func layerOf(name string) string {
 }
 
 // units are the rows that are asked for, in the order of the files.
-func (r *statsRequest) units(tensors []*safetensors.Tensor, parts roles) []*statsUnit {
-	var units []*statsUnit
-	index := map[[2]string]*statsUnit{}
+func (r *statsRequest) units(tensors []*safetensors.Tensor, parts roles) []statsUnit {
+	if r.by == "tensor" {
+		units := make([]statsUnit, len(tensors))
+		for i, t := range tensors {
+			units[i].single = t
+		}
+		return units
+	}
+	var units []statsUnit
+	index := map[[2]string]*statsGroup{}
 	for _, t := range tensors {
 		role, note := parts[t.Name].Role.String(), parts.label(t.Name)
-		var key string
+		key := "model"
 		switch r.by {
-		case "tensor":
-			units = append(units, &statsUnit{single: t, row: statsRow{Name: t.Name, DType: t.DType.String(), Shape: t.Shape, Role: role, Note: note, Tensors: 1, Bytes: t.Size()}})
-			continue
 		case "layer":
 			key = layerOf(t.Name)
 		case "dtype":
 			key = t.DType.String()
-		case "model":
-			key = "model"
 		}
-		u := index[[2]string{key, note}]
-		if u == nil {
-			u = &statsUnit{row: statsRow{Name: key, Role: role, Note: note}}
-			index[[2]string{key, note}] = u
-			units = append(units, u)
+		g := index[[2]string{key, note}]
+		if g == nil {
+			g = &statsGroup{row: statsRow{Name: key, Role: role, Note: note}}
+			index[[2]string{key, note}] = g
+			units = append(units, statsUnit{group: g})
 		}
-		u.add(t)
+		g.add(t)
 	}
-	for _, u := range units {
-		if r.by == "tensor" {
-			break
-		}
-		slices.SortFunc(u.chains, func(x, y *chain) int {
+	for _, g := range index {
+		slices.SortFunc(g.chains, func(x, y *chain) int {
 			return cmp.Or(cmp.Compare(y.size(), x.size()), cmp.Compare(y.tensors[0].DType, x.tensors[0].DType))
 		})
 		var names []string
-		for _, c := range u.chains {
+		for _, c := range g.chains {
 			names = append(names, c.tensors[0].DType.String())
 		}
-		u.row.DType = strings.Join(names, ",")
+		g.row.DType = strings.Join(names, ",")
 	}
 	return units
 }
@@ -226,18 +272,20 @@ func (r *statsRequest) units(tensors []*safetensors.Tensor, parts roles) []*stat
 // a table of counts costs more there, and is less exact.
 const fewBytes = 8 << 10
 
-// run reads a unit and completes its row. The result lacks quantiles if few
-// numbers were sorted.
+// run reads a unit and completes it. The result lacks quantiles if few numbers
+// were sorted.
 func (u *statsUnit) run(ctx context.Context, scan numeric.Scan, shares []float64, m *meter) (*numeric.Stats, error) {
+	var chains []*chain
 	if u.single != nil {
-		u.add(u.single)
-		u.row.Tensors, u.row.Bytes = 1, u.single.Size()
-		defer func() { u.chains = nil }() // of a hundred thousand tensors they add up
+		chains = []*chain{{}}
+		chains[0].add(u.single)
+	} else {
+		chains, u.group.chains = u.group.chains, nil
 	}
-	sorted := len(shares) > 0 && u.single != nil && u.row.Bytes <= fewBytes && u.single.DType.Bits() > 8
+	sorted := len(shares) > 0 && u.single != nil && u.size() <= fewBytes && u.single.DType.Bits() > 8
 	scan.Quantiles = len(shares) > 0 && !sorted
 	all := new(numeric.Stats)
-	for _, c := range u.chains {
+	for _, c := range chains {
 		scan.Progress = m.steps()
 		s, err := scan.Stats(ctx, c.data())
 		if err != nil {
@@ -245,52 +293,50 @@ func (u *statsUnit) run(ctx context.Context, scan numeric.Scan, shares []float64
 		}
 		all.Merge(s)
 	}
-	u.row.fill(all)
+	u.statsFigures = figuresOf(all)
 	if len(shares) == 0 || all.Finite() == 0 {
 		return all, nil
 	}
 	if sorted {
-		return all, u.sortFew(shares)
+		return all, u.sortFew(chains[0].data(), shares)
 	}
 	off := 1.0 / 256
-	if len(u.chains) == 1 && u.chains[0].tensors[0].DType.Bits() <= 16 {
+	if len(chains) == 1 && chains[0].tensors[0].DType.Bits() <= 16 {
 		off = 0
 	}
-	u.row.setQuantiles(all, shares, off)
+	u.setQuantiles(all, shares, off)
 	return all, nil
 }
 
-func (r *statsRow) setQuantiles(s *numeric.Stats, shares []float64, off float64) {
-	r.Quantiles = nil
-	for _, q := range shares {
+func (f *statsFigures) setQuantiles(s *numeric.Stats, shares []float64, off float64) {
+	f.quantiles, f.off = make([]float64, len(shares)), off
+	for i, q := range shares {
 		v, ok := s.Quantile(q)
 		if !ok {
-			r.Quantiles = nil
+			f.quantiles = nil
 			return
 		}
-		r.Quantiles = append(r.Quantiles, quantile{q, scalar(v)})
+		f.quantiles[i] = v
 	}
-	r.QuantileError = &off
 }
 
-// sortFew finds the quantiles of a small unit as Stats.Quantile defines them.
-func (u *statsUnit) sortFew(shares []float64) error {
-	d := u.chains[0].data()
+// sortFew finds the quantiles of few numbers as Stats.Quantile defines them.
+func (f *statsFigures) sortFew(d numeric.Data, shares []float64) error {
 	raw := make([]byte, d.Size)
 	if _, err := d.Source.ReadAt(raw, 0); err != nil && d.Size > 0 {
 		return err
 	}
-	values := make([]float64, u.row.Count)
+	values := make([]float64, f.count)
 	if err := numeric.Decode(values, d.DType, raw); err != nil {
 		return err
 	}
 	values = slices.DeleteFunc(values, func(v float64) bool { return math.IsNaN(v) || math.IsInf(v, 0) })
 	slices.Sort(values)
-	for _, q := range shares {
+	f.quantiles, f.off = make([]float64, len(shares)), 0
+	for i, q := range shares {
 		rank := max(1, int(math.Ceil(q*float64(len(values)))))
-		u.row.Quantiles = append(u.row.Quantiles, quantile{q, scalar(values[rank-1])})
+		f.quantiles[i] = values[rank-1]
 	}
-	u.row.QuantileError = new(float64)
 	return nil
 }
 
@@ -322,11 +368,14 @@ func (r *statsRequest) check() error {
 
 // A statsReport is the JSON of stats.
 type statsReport struct {
-	Schema string      `json:"schema"`
-	Path   string      `json:"path"`
-	By     string      `json:"by"`
-	Rows   []*statsRow `json:"rows"`
-	Total  statsRow    `json:"total"` // of the plain weights
+	Schema string   `json:"schema"`
+	Path   string   `json:"path"`
+	By     string   `json:"by"`
+	Rows   listing  `json:"rows"`
+	Total  statsRow `json:"total"` // of the plain weights
+
+	order []*statsUnit          `json:"-"` // the rows as they are printed
+	row   func(i int) *statsRow `json:"-"`
 }
 
 func (a *app) stats(ctx context.Context, r *statsRequest, address string, patterns []string) error {
@@ -353,26 +402,29 @@ func (a *app) stats(ctx context.Context, r *statsRequest, address string, patter
 			return errNo
 		}
 	}
-	units := r.units(tensors, rolesOf(c, p))
+	parts := rolesOf(c, p)
+	units := r.units(tensors, parts)
+	tensors = nil
 	m := a.meter("reading", bytes)
 	defer m.end()
 	total := new(numeric.Stats)
 	report := &statsReport{Schema: "tensmith.stats/1", Path: address, By: r.by, Total: statsRow{Name: "total", Role: describe.Plain.String()}}
 	var mu sync.Mutex // of total
-	err = a.work(ctx, len(units), func(i int) int64 { return units[i].row.Bytes }, func(ctx context.Context, i, workers int) error {
-		u := units[i]
+	err = a.work(ctx, len(units), func(i int) int64 { return units[i].size() }, func(ctx context.Context, i, workers int) error {
+		u := &units[i]
 		s, err := u.run(ctx, numeric.Scan{Workers: workers}, r.shares, m)
 		if err != nil {
 			return fmt.Errorf("%s: %w", address, err)
 		}
-		u.chains = nil
-		if u.row.Note != "" {
+		if u.single != nil && parts.label(u.single.Name) != "" || u.group != nil && u.group.row.Note != "" {
 			return nil
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		report.Total.Tensors += u.row.Tensors
-		report.Total.Bytes += u.row.Bytes
+		report.Total.Bytes += u.size()
+		if report.Total.Tensors++; u.group != nil {
+			report.Total.Tensors += u.group.row.Tensors - 1
+		}
 		total.Merge(s)
 		return nil
 	})
@@ -380,15 +432,17 @@ func (a *app) stats(ctx context.Context, r *statsRequest, address string, patter
 	if err != nil {
 		return err
 	}
-	report.Total.fill(total)
+	all := figuresOf(total)
 	if len(r.shares) > 0 && r.by != "tensor" {
-		report.Total.setQuantiles(total, r.shares, 1.0/256)
+		all.setQuantiles(total, r.shares, 1.0/256)
 	}
-	report.Rows = make([]*statsRow, len(units))
-	for i, u := range units {
-		report.Rows[i] = &u.row
+	report.Total.fill(&all, r.shares)
+	report.order = make([]*statsUnit, len(units))
+	for i := range units {
+		report.order[i] = &units[i]
 	}
-	r.sort(report.Rows)
+	report.row = func(i int) *statsRow { return report.order[i].row(parts, r.shares) }
+	r.sort(report)
 	if err := a.printStats(r, report); err != nil || !none {
 		return err
 	}
@@ -406,7 +460,7 @@ func matching(c *safetensors.Checkpoint, match globs) (tensors []*safetensors.Te
 	return tensors, bytes
 }
 
-func (r *statsRequest) sort(rows []*statsRow) {
+func (r *statsRequest) sort(report *statsReport) {
 	if r.order == "file" {
 		return
 	}
@@ -419,8 +473,37 @@ func (r *statsRequest) sort(rows []*statsRow) {
 	if r.order == "bytes" {
 		by = func(row *statsRow) scalar { return scalar(row.Bytes) }
 	}
-	slices.SortStableFunc(rows, func(x, y *statsRow) int {
+	type key struct {
+		by scalar
+		u  *statsUnit
+	}
+	keys := make([]key, len(report.order))
+	for i, u := range report.order {
+		keys[i].u = u
+		if r.order != "name" {
+			keys[i].by = by(report.row(i))
+		}
+	}
+	slices.SortFunc(keys, func(x, y key) int {
 		// What has no such figure comes last: Compare puts NaN first.
-		return cmp.Or(cmp.Compare(by(y), by(x)), natural(x.Name, y.Name), strings.Compare(x.Note, y.Note))
+		return cmp.Or(cmp.Compare(y.by, x.by), natural(x.u.name(), y.u.name()), strings.Compare(x.u.note(), y.u.note()))
 	})
+	for i, k := range keys {
+		report.order[i] = k.u
+	}
+}
+
+func (u *statsUnit) name() string {
+	if u.single != nil {
+		return u.single.Name
+	}
+	return u.group.row.Name
+}
+
+// note tells groups of one name apart, which tensors never are.
+func (u *statsUnit) note() string {
+	if u.single != nil {
+		return ""
+	}
+	return u.group.row.Note
 }

@@ -9,18 +9,22 @@ import (
 
 func (a *app) printStats(r *statsRequest, report *statsReport) error {
 	left := 0
-	if r.top > 0 && r.top < len(report.Rows) {
-		left = len(report.Rows) - r.top
-		report.Rows = report.Rows[:r.top]
+	if r.top > 0 && r.top < len(report.order) {
+		left = len(report.order) - r.top
+		report.order = report.order[:r.top]
 	}
 	switch a.format {
 	case "json":
+		report.Rows = listing{len(report.order), func(i int) any { return report.row(i) }}
 		return a.printJSON(report)
 	case "jsonl":
-		for i := range report.Rows {
-			report.Rows[i].Schema = report.Schema
-		}
-		return printLines(a, slices.Values(report.Rows))
+		return printLines(a, func(yield func(*statsRow) bool) {
+			for row := range report.rows {
+				if row.Schema = report.Schema; !yield(row) {
+					return
+				}
+			}
+		})
 	case "tsv":
 		return a.statsTSV(r, report)
 	}
@@ -31,7 +35,7 @@ func (a *app) printStats(r *statsRequest, report *statsReport) error {
 		a.words("and %s more", group(int64(left)))
 	}
 	packed, others := map[string]int{}, 0
-	for _, row := range report.Rows {
+	for row := range report.rows {
 		switch {
 		case row.Role == describe.Packed.String():
 			packed[row.Note] += row.Tensors
@@ -46,6 +50,15 @@ func (a *app) printStats(r *statsRequest, report *statsReport) error {
 		a.words("* %s that are no weights: not in the total", plural(others, "tensor"))
 	}
 	return nil
+}
+
+// rows calls yield for each row, which is its own.
+func (r *statsReport) rows(yield func(*statsRow) bool) {
+	for i := range r.order {
+		if !yield(r.row(i)) {
+			return
+		}
+	}
 }
 
 func sortedKeys(m map[string]int) (keys []string) {
@@ -69,7 +82,7 @@ func (a *app) statsTSV(r *statsRequest, report *statsReport) error {
 		headings = append(headings, quantileName(q))
 	}
 	out := a.sheet(headings...)
-	for _, row := range report.Rows {
+	for row := range report.rows {
 		dims := ""
 		if r.by == "tensor" {
 			dims = shape(row.Shape)
@@ -104,8 +117,12 @@ func (a *app) statsTable(r *statsRequest, report *statsReport) error {
 	// Columns of what there is none of say nothing.
 	some := map[string]bool{}
 	for _, c := range statsColumns {
-		some[c.name] = !slices.Contains([]string{"nans", "infs", "subnormals"}, c.name) || c.value(&report.Total) > 0 ||
-			slices.ContainsFunc(report.Rows, func(r *statsRow) bool { return c.value(r) > 0 })
+		some[c.name] = !slices.Contains([]string{"nans", "infs", "subnormals"}, c.name) || c.value(&report.Total) > 0
+	}
+	for _, u := range report.order {
+		some["nans"] = some["nans"] || u.nans > 0
+		some["infs"] = some["infs"] || u.posInfs+u.negInfs > 0
+		some["subnormals"] = some["subnormals"] || u.subnormals > 0
 	}
 	for _, c := range statsColumns {
 		rank := c.rank
@@ -150,15 +167,15 @@ func (a *app) statsTable(r *statsRequest, report *statsReport) error {
 		}
 		return cells
 	}
-	f.count = len(report.Rows)
-	if r.by != "model" && report.Total.Tensors > 0 && (len(report.Rows) > 1 || report.Total.Tensors > 1) {
+	f.count = len(report.order)
+	if r.by != "model" && report.Total.Tensors > 0 && (len(report.order) > 1 || report.Total.Tensors > 1) {
 		f.count++
 	}
 	f.make = func(i int) []cell {
-		if i == len(report.Rows) {
+		if i == len(report.order) {
 			return line(&report.Total, cell{plural(report.Total.Tensors, "tensor"), bold})
 		}
-		row := report.Rows[i]
+		row := report.row(i)
 		name := cell{text: shorten(safe(row.Name), 120)}
 		if row.Note != "" {
 			name.text += "*" // the dtype may have given way
