@@ -4,6 +4,7 @@ import (
 	"os"
 	"runtime"
 
+	"github.com/tensmith/tensmith/internal/memory"
 	"github.com/tensmith/tensmith/safetensors"
 )
 
@@ -145,11 +146,11 @@ func (c *chooser) way(f *file) Way {
 // it would fill, is more than the memory that is free.
 func (c *chooser) over() bool {
 	if !c.asked {
-		c.asked, c.available = true, available(c.sys.root)
+		c.asked, c.available = true, memory.Available(c.sys.root)
 	}
-	memory := c.total
+	owned := c.total
 	if c.l.Budget > 0 {
-		memory = min(memory, c.l.Budget)
+		owned = min(owned, c.l.Budget)
 	}
-	return c.available >= 0 && c.total > c.available-memory
+	return c.available >= 0 && c.total > c.available-owned
 }

@@ -1,12 +1,12 @@
 package safetensors
 
 import (
-	"bytes"
 	"errors"
 	"os"
-	"strconv"
 	"syscall"
 	"unsafe"
+
+	"github.com/tensmith/tensmith/internal/memory"
 )
 
 // preallocate reserves the blocks of f: a full disk is found before the first
@@ -30,29 +30,10 @@ func openDirect(name string) *os.File {
 	return f
 }
 
-// available returns the bytes of memory that the system has to give, the page
-// cache's included, and as much as a container may have; or false.
+// available returns the bytes of memory that the system has to give, or false.
 func available() (int64, bool) {
-	text, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
-		return 0, false
-	}
-	_, rest, ok := bytes.Cut(text, []byte("MemAvailable:"))
-	if !ok {
-		return 0, false
-	}
-	line, _, _ := bytes.Cut(rest, []byte("kB"))
-	n, err := strconv.ParseInt(string(bytes.TrimSpace(line)), 10, 53)
-	if err != nil {
-		return 0, false
-	}
-	n <<= 10
-	if text, err := os.ReadFile("/sys/fs/cgroup/memory.max"); err == nil {
-		if most, err := strconv.ParseInt(string(bytes.TrimSpace(text)), 10, 64); err == nil {
-			n = min(n, most)
-		}
-	}
-	return n, true
+	n := memory.Available(os.DirFS("/"))
+	return n, n >= 0
 }
 
 // hugeMemory returns n bytes that begin at a huge page, and a function that

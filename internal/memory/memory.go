@@ -1,4 +1,5 @@
-package load
+// Package memory tells how much memory there is.
+package memory
 
 import (
 	"bytes"
@@ -8,10 +9,11 @@ import (
 	"strings"
 )
 
-// available returns how many bytes of memory can be used without anything
-// being swapped out or ended for it, or -1 if that is not known. root holds
-// proc and sys as Linux has them: proc(5), and cgroups(7) in both versions.
-func available(root fs.FS) int64 {
+// Available returns how many bytes of memory can be used without anything
+// being swapped out or ended for it, the page cache's included, or -1 if that is
+// not known. root holds proc and sys as Linux has them: proc(5), and cgroups(7) in
+// both versions. Nil is a system without them.
+func Available(root fs.FS) int64 {
 	if root == nil {
 		return -1
 	}
