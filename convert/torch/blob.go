@@ -1,7 +1,9 @@
 package torch
 
 import (
+	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 
@@ -21,14 +23,9 @@ func encoded(b *builder, o *pickle.Object, depth int) (any, error) {
 		return o, nil // some other encoding: nothing we need
 	}
 	if r, ok := args[0].(pickle.Range); ok {
-		s, ok := b.src.sub(r.Offset, r.Size)
-		if !ok {
-			return nil, b.place(o).malformed("bounds", "text beyond the pickle")
-		}
-		in := &latin1Reader{r: io.NewSectionReader(s, 0, s.size)}
-		out, err := b.r.keep(in, s.size)
+		out, err := b.unwritten(r, b.place(o))
 		if err != nil {
-			return nil, b.place(o).malformed("latin1", "%v", err)
+			return nil, err
 		}
 		return blob{out}, nil
 	}
@@ -36,11 +33,64 @@ func encoded(b *builder, o *pickle.Object, depth int) (any, error) {
 	if !ok {
 		return nil, b.place(o).malformed("latin1", "what is encoded is no text")
 	}
+	if err := b.spend(int64(len(text)), b.place(o)); err != nil {
+		return nil, err
+	}
 	data, err := io.ReadAll(&latin1Reader{r: bytes.NewReader([]byte(text))})
 	if err != nil {
 		return nil, b.place(o).malformed("latin1", "%v", err)
 	}
 	return blob{memory(data)}, nil
+}
+
+// unwritten takes long text of Latin-1, or a long string with escapes, to the
+// bytes that it stands for.
+func (b *builder) unwritten(r pickle.Range, at place) (span, error) {
+	s, ok := b.src.sub(r.Offset, r.Size)
+	if !ok {
+		return span{}, at.malformed("bounds", "text beyond the pickle")
+	}
+	if err := b.spend(s.size, at); err != nil {
+		return span{}, err
+	}
+	var in io.Reader = &latin1Reader{r: io.NewSectionReader(s, 0, s.size)}
+	switch r.Op.String() {
+	case "UNICODE":
+		in = &escapedReader{r: bufio.NewReader(io.NewSectionReader(s, 0, s.size)), next: rawUnicode}
+	case "STRING":
+		var quotes [2]byte
+		for i, off := range []int64{0, s.size - 1} {
+			if _, err := s.ReadAt(quotes[i:i+1], off); err != nil {
+				return span{}, at.wrap(err)
+			}
+		}
+		if quotes[0] != quotes[1] || quotes[0] != '\'' && quotes[0] != '"' {
+			return span{}, at.malformed("string", "a string that is not quoted")
+		}
+		in = &escapedReader{r: bufio.NewReader(io.NewSectionReader(s, 1, s.size-2)), next: escaped}
+	}
+	out, err := b.r.keep(in, s.size)
+	switch {
+	case errors.Is(err, errLatin1), errors.Is(err, errEscape):
+		return span{}, at.malformed("latin1", "%v", err)
+	case err != nil: // the disk may be full
+		return span{}, at.wrap(err)
+	}
+	return out, nil
+}
+
+// What text can have wrong.
+var (
+	errLatin1 = errors.New("a character beyond Latin-1")
+	errEscape = errors.New("an escape without its digits")
+)
+
+// spend bounds what is made of text, for one text may be made bytes many times.
+func (b *builder) spend(n int64, at place) error {
+	if b.spent += n; b.spent > 4*b.src.size+1<<20 {
+		return at.fail(ErrLimit, "text", "more bytes made of text than the pickle has")
+	}
+	return nil
 }
 
 // A latin1Reader turns UTF-8 of characters up to U+00FF into bytes.
@@ -68,7 +118,7 @@ func (l *latin1Reader) Read(p []byte) (int, error) {
 			case l.lead == 0 && (c == 0xc2 || c == 0xc3):
 				l.lead = c
 			default:
-				return out, fmt.Errorf("a character beyond Latin-1")
+				return out, errLatin1
 			}
 		}
 		if err == io.EOF && l.lead != 0 {
@@ -94,6 +144,9 @@ func (b *builder) bytesOf(v pickle.Value, depth int) (span, bool, error) {
 		switch v.Op.String() {
 		case "BINBYTES", "BINBYTES8", "BYTEARRAY8", "SHORT_BINBYTES", "BINSTRING":
 			return s, ok, nil
+		case "STRING": // Python 2, protocol 0
+			s, err := b.unwritten(v, b.at.at(v.Offset))
+			return s, err == nil, err
 		}
 	case *pickle.Object:
 		// What protocols 0 to 2 write for no bytes at all.

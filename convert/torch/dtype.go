@@ -37,6 +37,7 @@ var elems = map[string]*elem{
 	"complex64":     {"complex64", 8, safetensors.C64, 4, cplx},
 	"complex128":    {"complex128", 16, 0, 8, cplx},
 	"complex32":     {"complex32", 4, 0, 2, cplx},
+	"bcomplex32":    {"bcomplex32", 4, 0, 2, cplx},
 	"float8_e4m3fn": {"float8_e4m3fn", 1, safetensors.F8E4M3, 1, plain}, "float8_e5m2": {"float8_e5m2", 1, safetensors.F8E5M2, 1, plain},
 	"float8_e4m3fnuz":  {"float8_e4m3fnuz", 1, safetensors.F8E4M3FNUZ, 1, plain},
 	"float8_e5m2fnuz":  {"float8_e5m2fnuz", 1, safetensors.F8E5M2FNUZ, 1, plain},
@@ -64,11 +65,12 @@ var storageElems = map[string]string{
 	"Float8_e4m3fnuz": "float8_e4m3fnuz", "Float8_e5m2fnuz": "float8_e5m2fnuz", "Untyped": "uint8",
 }
 
-// scalarTypes are the numbers of c10::ScalarType that .pt2 files use.
+// scalarTypes are the numbers that .pt2 files use: ScalarType of
+// torch/_export/serde/schema.py.
 var scalarTypes = map[int64]string{
 	1: "uint8", 2: "int8", 3: "int16", 4: "int32", 5: "int64", 6: "float16", 7: "float32", 8: "float64", 9: "complex32",
 	10: "complex64", 11: "complex128", 12: "bool", 13: "bfloat16", 28: "uint16", 29: "float8_e4m3fn", 30: "float8_e5m2",
-	31: "float8_e4m3fnuz", 32: "float8_e5m2fnuz",
+	31: "float8_e4m3fnuz", 32: "float8_e5m2fnuz", 33: "float8_e8m0fnu", 34: "uint32", 35: "uint64",
 }
 
 // elemOf returns the type that a name of the module torch stands for.

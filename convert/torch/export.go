@@ -141,7 +141,7 @@ func (a *archive) judged(rec *record, depth int) (LeftOut, error) {
 	}
 	if c.b != nil {
 		t := c.b.grow(c.value)
-		l.Tensors, l.Bytes = t.weigh(c.value)
+		l.Tensors, l.Bytes = t.weigh(c.value, nil)
 	}
 	return l, nil
 }

@@ -116,6 +116,9 @@ func TestHostile(t *testing.T) {
 	for i := range 60 {
 		shared += "0]q" + string(rune(i+1)) + "(h" + string(rune(i)) + "h" + string(rune(i)) + "e"
 	}
+	// One text, made bytes for each of many arrays.
+	array := "cnumpy._core.numeric\n_frombuffer\n(c_codecs\nencode\nh\x00X\x06\x00\x00\x00latin1\x86Rcnumpy\ndtype\nX\x02\x00\x00\x00u1\x89\x88\x87RJ\x60\xea\x00\x00\x85X\x01\x00\x00\x00CtR"
+	texts := "\x80\x02X\x60\xea\x00\x00" + strings.Repeat("a", 60_000) + "q\x000]q\x01("
 	var link bytes.Buffer
 	w := tar.NewWriter(&link)
 	w.WriteHeader(&tar.Header{Name: "storages", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd"})
@@ -150,6 +153,8 @@ func TestHostile(t *testing.T) {
 		"laughs":      {[]byte(laughs + "."), ErrUnknown, "empty"},
 		"deep":        {[]byte(deep), ErrUnknown, "empty"},
 		"shared":      {zipOf(t, "a/data.pkl", shared+".", "a/data/0", "1234"), ErrLimit, "shared"},
+		"texts":       {[]byte(texts + strings.Repeat(array, 2000) + "e."), ErrLimit, "text"},
+		"escapes":     {[]byte("\x80\x00}X\x01\x00\x00\x00wcnumpy._core.numeric\n_frombuffer\n(S'" + strings.Repeat("a", 70_000) + "\\xgg'\ncnumpy\ndtype\n(S'u1'\nI0\nI1\ntR(I70000\ntS'C'\ntRs."), ErrMalformed, "latin1"},
 		"link":        {link.Bytes(), ErrDangerous, "dangerous"},
 		"no bytes":    {nil, ErrUnknown, "unknown"},
 		"zeros":       {make([]byte, 4096), ErrUnknown, "unknown"},

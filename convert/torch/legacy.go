@@ -62,7 +62,8 @@ func (r *reader) legacy(src span, off int64, at place, depth int) (*content, err
 			bad = err
 			return false
 		}
-		if old, ok := ids[id.key]; ok && (old.size != id.size || old.elem.size != id.elem.size) {
+		// Keys are addresses, and empty storages of all types are at address 0.
+		if old, ok := ids[id.key]; ok && (old.size != id.size || id.size > 0 && old.elem.size != id.elem.size) {
 			bad = id.at.malformed("bounds", "storage %q has two sizes", id.key)
 		}
 		ids[id.key] = id

@@ -15,14 +15,7 @@ func moduleState(attrs []pickle.Pair) (list []child, ok bool) {
 	if !isModule || !hasBuffers || !hasModules {
 		return nil, false
 	}
-	fleeting := make(map[string]bool)
-	if set, ok := get("_non_persistent_buffers_set"); ok {
-		for _, item := range setItems(set) {
-			if name, ok := pickle.Text(item); ok {
-				fleeting[name] = true
-			}
-		}
-	}
+	fleeting := fleetingBuffers(attrs)
 	for i, part := range []pickle.Value{params, buffers, modules} {
 		for _, c := range mapping(part) {
 			if c.value == nil || i == 1 && fleeting[c.key] {
@@ -32,6 +25,39 @@ func moduleState(attrs []pickle.Pair) (list []child, ok bool) {
 		}
 	}
 	return list, true
+}
+
+// stateless returns the attributes of a module that its state_dict() is
+// without: buffers that are not persistent, and what is not registered.
+func stateless(attrs []pickle.Pair) (list []child) {
+	fleeting := fleetingBuffers(attrs)
+	for _, c := range children(attrs) {
+		switch c.key {
+		case "_parameters", "_modules":
+		case "_buffers":
+			for _, buffer := range mapping(c.value) {
+				if fleeting[buffer.key] {
+					list = append(list, buffer)
+				}
+			}
+		default:
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// fleetingBuffers returns the names of buffers that are not persistent.
+func fleetingBuffers(attrs []pickle.Pair) map[string]bool {
+	names := make(map[string]bool)
+	if set, ok := (&pickle.Dict{Pairs: attrs}).Get("_non_persistent_buffers_set"); ok {
+		for _, item := range setItems(set) {
+			if name, ok := pickle.Text(item); ok {
+				names[name] = true
+			}
+		}
+	}
+	return names
 }
 
 // mapping returns the children of a dict or an OrderedDict.

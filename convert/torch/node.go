@@ -2,7 +2,10 @@ package torch
 
 import (
 	"fmt"
+	"math"
+	"math/big"
 	"strconv"
+	"strings"
 
 	"github.com/tensmith/tensmith/pickle"
 )
@@ -22,6 +25,11 @@ func keyName(key pickle.Value) (string, bool) {
 	switch k := key.(type) {
 	case int64:
 		return strconv.FormatInt(k, 10), true
+	case *big.Int:
+		if k.BitLen() > 256 { // decimals of long ones take time
+			return "<int>", false
+		}
+		return k.String(), true
 	case bool:
 		if k {
 			return "True", true
@@ -30,17 +38,33 @@ func keyName(key pickle.Value) (string, bool) {
 	case nil:
 		return "None", true
 	case float64:
-		s := strconv.FormatFloat(k, 'g', -1, 64)
-		if k == float64(int64(k)) && k < 1e16 && k > -1e16 {
-			s = strconv.FormatFloat(k, 'f', 1, 64)
-		}
-		return s, true
+		return floatName(k), true
 	case *pickle.Symbol:
 		return "<class '" + k.String() + "'>", true
 	case pickle.Range:
 		return fmt.Sprintf("<%d bytes of text>", k.Size), false
 	}
 	return "<" + kindOf(key) + ">", false
+}
+
+// floatName returns str(f): decimals from 1e-4 up to 1e16, else an exponent.
+func floatName(f float64) string {
+	size := math.Abs(f)
+	switch {
+	case math.IsNaN(f):
+		return "nan"
+	case math.IsInf(f, 1):
+		return "inf"
+	case math.IsInf(f, -1):
+		return "-inf"
+	case size != 0 && size < 1e-4, size >= 1e16:
+		return strconv.FormatFloat(f, 'e', -1, 64)
+	}
+	s := strconv.FormatFloat(f, 'f', -1, 64)
+	if !strings.Contains(s, ".") {
+		s += ".0"
+	}
+	return s
 }
 
 // children makes children of pairs. Of two with one key the place of the first

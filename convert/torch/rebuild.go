@@ -4,14 +4,15 @@ import "github.com/tensmith/tensmith/pickle"
 
 // A builder gives the values of one pickle their meaning.
 type builder struct {
-	r    *reader
-	src  span // what the pickle's offsets count in
-	at   place
-	open func(id storageID) (*storageRef, error) // nil if the pickle has no storages of its own
-	made map[*pickle.Object]any
-	refs map[*pickle.Persistent]*storageRef
-	tar  func(key string) (*tensor, error) // tensors of the oldest format, by persistent id
-	nest int                               // containers around it
+	r     *reader
+	src   span // what the pickle's offsets count in
+	at    place
+	open  func(id storageID) (*storageRef, error) // nil if the pickle has no storages of its own
+	made  map[*pickle.Object]any
+	refs  map[*pickle.Persistent]*storageRef
+	tar   func(key string) (*tensor, error) // tensors of the oldest format, by persistent id
+	nest  int                               // containers around it
+	spent int64                             // bytes made of text
 
 	script bool // objects are modules of TorchScript
 }
@@ -62,8 +63,11 @@ func constructorOf(sym *pickle.Symbol) constructor {
 			return loadFromBytes
 		}
 	case "torch.nn.parameter":
-		if sym.Name == "Parameter" || sym.Name == "Buffer" {
+		switch sym.Name {
+		case "Parameter", "Buffer":
 			return rebuildFirst
+		case "UninitializedParameter", "UninitializedBuffer":
+			return refusal("uninitialized")
 		}
 	case "numpy.core.multiarray", "numpy._core.multiarray":
 		if sym.Name == "_reconstruct" {
@@ -262,7 +266,7 @@ func rebuildTensorV3(b *builder, o *pickle.Object, depth int) (any, error) {
 	}
 	e, ok := got.(*elem)
 	if !ok {
-		return nil, at.fail(ErrUnsupported, "dtype", "an unknown type of elements")
+		return nil, at.fail(ErrUnsupported, "dtype", "elements of type %s, which is not known here", kindOf(args[6]))
 	}
 	t, err := view(at, ref, e, off, shape, stride)
 	if err == nil && len(args) > 7 {
@@ -313,7 +317,7 @@ func rebuildTyped(b *builder, o *pickle.Object, depth int) (any, error) {
 	}
 	sym, ok := args[0].(*pickle.Symbol)
 	if !ok || constructorOf(sym) == nil {
-		return nil, b.place(o).fail(ErrUnsupported, "function", "a tensor that an unknown function makes")
+		return nil, b.place(o).fail(ErrUnsupported, "function", "a tensor that an unknown function makes: %s", kindOf(args[0]))
 	}
 	got, err := b.value(&pickle.Object{Callable: sym, Args: args[2], Offset: o.Offset, Op: o.Op}, depth)
 	return withState(got, args[3]), err

@@ -101,11 +101,36 @@ func (t *tree) find(v pickle.Value, keys []string) ([]child, int) {
 		if i < 0 || !t.holds(list[i].value) || isTensor(list[i].value) {
 			continue
 		}
-		if kind, _ := t.b.expand(list[i].value); kind != leaf {
+		if kind, _ := t.b.expand(list[i].value); kind != leaf && (kind != moduleNode || t.stateful(list[i].value)) {
 			return list, i
 		}
 	}
 	return nil, -1
+}
+
+// stateful tells whether the state_dict of a module has tensors, which its
+// other attributes are no part of.
+func (t *tree) stateful(module pickle.Value) bool {
+	seen, todo := map[pickle.Value]bool{module: true}, []pickle.Value{module}
+	for len(todo) > 0 {
+		v := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		kind, list := t.b.expand(v)
+		if kind != moduleNode {
+			return true // it holds a tensor, as what was put there
+		}
+		for _, c := range list {
+			switch {
+			case !t.holds(c.value) || seen[c.value]:
+			case isTensor(c.value):
+				return true
+			default:
+				seen[c.value] = true
+				todo = append(todo, c.value)
+			}
+		}
+	}
+	return false
 }
 
 // descend follows a path. A key may have dots in it.
@@ -161,18 +186,21 @@ func (t *tree) drop(path string, v pickle.Value) {
 	if isTensor(v) {
 		l.Kind = "tensor"
 	}
-	l.Tensors, l.Bytes = t.weigh(v)
+	l.Tensors, l.Bytes = t.weigh(v, nil)
 	t.b.r.leave(l)
 }
 
-// weigh counts the tensors of a value and their bytes.
-func (t *tree) weigh(v pickle.Value) (tensors int, bytes int64) {
+// weigh counts the tensors of a value and their bytes, but for those taken.
+func (t *tree) weigh(v pickle.Value, taken map[pickle.Value]bool) (tensors int, bytes int64) {
 	if !t.holds(v) {
 		return 0, 0
 	}
 	pickle.Walk(v, func(v pickle.Value) bool {
 		if !isTensor(v) {
 			return true
+		}
+		if taken[v] {
+			return false
 		}
 		tensors++
 		if got, err := t.b.value(v, 0); err == nil {
@@ -219,6 +247,8 @@ func (t *tree) flatten(v pickle.Value) ([]named, error) {
 	// bounded by what a file of that size can hold without sharing.
 	left, text := 1<<16+4*b.src.size, 64<<20+16*b.src.size
 	stack := []frame{{list: []child{{value: v}}}}
+	taken := make(map[pickle.Value]bool)
+	var beside []child
 	for len(stack) > 0 {
 		top := &stack[len(stack)-1]
 		if len(top.list) == 0 {
@@ -248,6 +278,7 @@ func (t *tree) flatten(v pickle.Value) ([]named, error) {
 			if err != nil {
 				return nil, named1(err, path)
 			}
+			taken[c.value] = true
 			name := path
 			if name == "" {
 				name = "tensor"
@@ -282,7 +313,21 @@ func (t *tree) flatten(v pickle.Value) ([]named, error) {
 			b.r.leave(LeftOut{Path: path, Kind: "cycle"})
 			continue
 		}
+		if kind == moduleNode {
+			for _, a := range stateless(attributes(c.value.(*pickle.Object))) {
+				if t.holds(a.value) {
+					beside = append(beside, child{key: join(path, a.key), value: a.value})
+				}
+			}
+		}
 		stack = append(stack, frame{path, list, c.value})
+	}
+	// Attributes of modules may be what the state has, too.
+	for _, c := range beside {
+		l := LeftOut{Path: c.key, Kind: "attribute of a module"}
+		if l.Tensors, l.Bytes = t.weigh(c.value, taken); l.Tensors > 0 {
+			b.r.leave(l)
+		}
 	}
 	return out, nil
 }

@@ -221,7 +221,7 @@ func (t *tensor) changes() (func([]byte), error) {
 		switch e.name {
 		case "float64", "float32", "float16", "bfloat16":
 			apply = both(apply, flipped(e.size, 0, e.size))
-		case "complex64", "complex128", "complex32":
+		case "complex64", "complex128", "complex32", "bcomplex32":
 			apply = both(apply, flipped(e.word, 0, e.word))
 		case "int64", "int32", "int16", "int8", "uint8":
 			apply = both(apply, negated(e.size))
@@ -296,8 +296,14 @@ func (r *reader) pieces(name string, t *tensor) ([]piece, error) {
 	switch {
 	case t.refuse == "meta":
 		return refuse("meta", "", "a meta tensor, which has no data")
+	case t.refuse == "uninitialized":
+		return refuse(t.refuse, "", "a parameter of a lazy module, which has no data yet")
+	case t.refuse == "wrapper":
+		return refuse(t.refuse, "", "a subclass whose data are other tensors, its attributes")
+	case t.refuse == "nested-tensor":
+		return refuse(t.refuse, "", "a nested tensor")
 	case t.refuse != "":
-		return refuse(t.refuse, "", "an array or tensor of type %s", t.refuse)
+		return refuse(t.refuse, "", "an array of type %s", t.refuse)
 	case t.sparse != nil:
 		switch r.opts.Sparse {
 		case "parts":
@@ -393,7 +399,7 @@ func (r *reader) quantParts(name string, t *tensor) ([]piece, error) {
 
 // complexParts cuts each element in two.
 func (r *reader) complexParts(name string, t *tensor) ([]piece, error) {
-	e := elems[map[string]string{"complex128": "float64", "complex32": "float16"}[t.elem.name]]
+	e := elems[map[string]string{"complex128": "float64", "complex32": "float16", "bcomplex32": "bfloat16"}[t.elem.name]]
 	re := *t
 	re.elem, re.conj = e, false
 	re.stride = slices.Clone(t.stride)

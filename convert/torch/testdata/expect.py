@@ -45,6 +45,8 @@ def refusal(name, t):
                     "parts": [entry(name + ".real", t.real.copy()), entry(name + ".imag", t.imag.copy())]}
         return None if t.dtype.name in HOME else {"name": name, "why": t.dtype.name}
     d = str(t.dtype).split(".")[1]
+    if isinstance(t, torch.nn.parameter.UninitializedTensorMixin):
+        return {"name": name, "why": "uninitialized"}
     if t.device.type == "meta":
         return {"name": name, "why": "meta"}
     if t.is_quantized:
@@ -71,7 +73,7 @@ def refusal(name, t):
         return {"name": name, "why": "sparse", "shape": list(t.shape), "parts": [
             entry(name + ".ccol_indices", t.ccol_indices()), entry(name + ".row_indices", t.row_indices()),
             entry(name + ".values", t.values()), entry(name + ".dense", t.to_dense())]}
-    if d in ("complex128", "complex32"):
+    if d in ("complex128", "complex32", "bcomplex32"):
         r = torch.view_as_real(t.resolve_conj())
         return {"name": name, "why": d, "parts": [
             entry(name + ".real", r[..., 0]), entry(name + ".imag", r[..., 1])]}
@@ -132,7 +134,7 @@ class Suite:
             return torch.load(p, map_location="cpu")
         return torch.load(p, map_location="cpu", weights_only=False)
 
-    def expect(self, name, container, obj=None, root="", note="", wrap="", alias=True):
+    def expect(self, name, container, obj=None, root="", note="", wrap="", alias=True, beside=()):
         """Writes NAME.expected.json. obj None: torch.load the file now."""
         if obj is None:
             obj = self.load(name)
@@ -140,6 +142,7 @@ class Suite:
         if root:
             left = sorted(str(k) for k in obj if str(k) != root)
             obj = obj[root]
+        left = sorted([*left, *beside])
         tensors = flatten(obj)
         good, bad = [], []
         for k in sorted(tensors):
