@@ -45,7 +45,15 @@ func (t *trace) content(b blob, at place) string {
 	if isHeader(head) {
 		k, format = t.header(b, at, k, format)
 	}
+	block := k != kindHDF5 && at.depth < 2 && hdf5Begin(b) > 0
+	if block && allZero(head[:min(len(head), 512)]) {
+		k, format, block = kindHDF5, "hdf5", false
+	}
 	format = t.kind(b, at, k, format, head)
+	if block {
+		t.note("ST420", at, hdf5Begin(b), "hdf5", "the file is also an HDF5 file, with a block in front that is "+format+": which of the two is read depends on the reader")
+		t.hdf5(b, at)
+	}
 	if k != kindPickle && k != kindUnknown {
 		t.alsoPickle(b, at, head[0])
 	}

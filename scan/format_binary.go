@@ -1,65 +1,11 @@
 package scan
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"math/bits"
 	"strings"
 )
-
-// maxSearched is how much of an HDF5 file is searched for the model of Keras.
-const maxSearched = 64 << 20
-
-// hdf5 searches for the description of a Keras model. The file is not
-// interpreted: its attributes may lie anywhere, and are plain text wherever
-// they lie, unless their links lead out of the file.
-func (t *trace) hdf5(b blob, at place) {
-	limit := min(b.size, maxSearched)
-	if t.opts.Deep {
-		limit = b.size
-	}
-	const step, overlap = 1 << 20, 4 << 10
-	buf := make([]byte, step)
-	config, parsed := false, false
-	for off := int64(0); off < limit && t.ctx.Err() == nil; off += step - overlap {
-		n, err := b.ReadAt(buf[:min(step, limit-off)], off)
-		if err != nil && err != io.EOF {
-			t.unreadable(at, off, err)
-			return
-		}
-		chunk := buf[:n]
-		if i := bytes.Index(chunk, []byte("model_config")); i >= 0 {
-			config = true
-		}
-		for _, mark := range []string{`{"class_name"`, `{"module"`, `{"config"`, `{"backend"`, `{"name"`, `{"registered_name"`} {
-			if i := bytes.Index(chunk, []byte(mark)); i >= 0 && !parsed {
-				begin := off + int64(i)
-				parsed = t.jsonText(io.NewSectionReader(b, begin, min(b.size-begin, maxJSON)), at, begin)
-			}
-		}
-		for _, mark := range []string{`"class_name": "Lambda"`, `"class_name":"Lambda"`, `"class_name": "__lambda__"`, `"class_name":"__lambda__"`} {
-			if i := bytes.Index(chunk, []byte(mark)); i >= 0 {
-				t.note("ST360", at, off+int64(i), "Lambda", "a Lambda layer of Keras, whose function is stored as code")
-			}
-		}
-		for _, mark := range []string{"get_file", "torch_wrapper", "TorchModuleWrapper"} {
-			if i := bytes.Index(chunk, []byte(`"`+mark+`"`)); i >= 0 {
-				t.note("ST361", at, off+int64(i), mark, "names "+mark+", with which Keras loads files or pickles")
-			}
-		}
-		if int64(n) < step {
-			break
-		}
-	}
-	if limit < b.size {
-		t.note("ST408", at, limit, "", fmt.Sprintf("the first %d of %d bytes were searched for a model of Keras", limit, b.size))
-	} else if config && !parsed {
-		t.note("ST364", at, -1, "", "a model of Keras whose description was not found in one piece")
-	} else if config {
-		t.note("ST363", at, -1, "", "a model of Keras, searched for layers that hold code and not interpreted")
-	}
-}
 
 // gguf reads the keys of a GGUF file for the template of its chat (ggml's
 // docs/gguf.md).

@@ -1,0 +1,481 @@
+package scan
+
+import (
+	"bytes"
+	"fmt"
+	"math/bits"
+)
+
+// localHeap returns the data of a local heap, where names lie, and their
+// address (III.D).
+func (h *hdf5File) localHeap(address uint64) (data []byte, at uint64, err error) {
+	c, err := h.read(address, uint64(8+2*h.length+h.offset))
+	if err != nil {
+		return nil, 0, err
+	}
+	if !c.is("HEAP") || c.number(1) != 0 {
+		return nil, 0, fmt.Errorf("a local heap: %w", errHDF5)
+	}
+	c.take(3)
+	size := c.size()
+	c.size()
+	at = c.address()
+	d, err := h.read(at, size)
+	return d.p, at, err
+}
+
+func heapText(data []byte, off uint64) (string, bool) {
+	if off >= uint64(len(data)) {
+		return "", false
+	}
+	i := bytes.IndexByte(data[off:], 0)
+	if i < 0 {
+		return "", false
+	}
+	return string(data[off : off+uint64(i)]), true
+}
+
+// symbolTable reads the members of a group of the old kind: a tree of nodes,
+// whose leaves name nodes of symbols (III.A.1, III.B).
+func (h *hdf5File) symbolTable(o hdf5Object, tree, heap uint64) error {
+	names, _, err := h.localHeap(heap)
+	if err != nil {
+		return err
+	}
+	met := map[uint64]bool{tree: true}
+	for queue := []uint64{tree}; len(queue) > 0 && h.t.ctx.Err() == nil; queue = queue[1:] {
+		c, err := h.read(queue[0], uint64(8+2*h.offset))
+		if err != nil {
+			return err
+		}
+		if c.is("TREE") {
+			kind, level, n := c.number(1), c.number(1), c.number(2)
+			if kind != 0 {
+				return fmt.Errorf("a tree of type %d: %w", kind, errHDF5)
+			}
+			c, err = h.read(queue[0]+uint64(8+2*h.offset), n*uint64(h.length+h.offset))
+			if err != nil {
+				return err
+			}
+			for range n {
+				c.size() // a name, which orders them
+				child := c.address()
+				if met[child] {
+					return fmt.Errorf("a tree that comes back to itself: %w", errHDF5)
+				}
+				if len(met) == maxObjects {
+					return errBudget
+				}
+				met[child] = true
+				queue = append(queue, child)
+			}
+			_ = level
+			continue
+		}
+		if err := h.symbols(o, queue[0], names); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *hdf5File) symbols(o hdf5Object, address uint64, names []byte) error {
+	c, err := h.read(address, 8)
+	if err != nil {
+		return err
+	}
+	if !c.is("SNOD") || c.number(1) != 1 {
+		return fmt.Errorf("a node of symbols: %w", errHDF5)
+	}
+	c.take(1)
+	n := c.number(2)
+	c, err = h.read(address+8, n*uint64(2*h.offset+24))
+	if err != nil {
+		return err
+	}
+	for range n {
+		name, ok := heapText(names, c.number(h.offset))
+		object, kind := c.address(), c.number(4)
+		c.take(4 + 16)
+		if !ok {
+			return fmt.Errorf("a name: %w", errHDF5)
+		}
+		if kind != 2 { // no soft link
+			h.push(object, o.path+clip(name, 100)+"/")
+		}
+	}
+	return nil
+}
+
+// denseLinks reads the links of a group that lie in a heap (IV.A.2.c).
+func (h *hdf5File) denseLinks(o hdf5Object, c hdf5Cursor) error {
+	c.take(1)
+	if flags := c.number(1); flags&1 != 0 {
+		c.take(8)
+	}
+	heap, tree := c.address(), c.address()
+	if c.bad {
+		return errHDF5
+	}
+	return h.dense(heap, tree, 5, 4, 7, func(object hdf5Cursor) error { return h.link(o, object) })
+}
+
+// denseAttributes reads the attributes of an object that lie in a heap
+// (IV.A.2.v).
+func (h *hdf5File) denseAttributes(o hdf5Object, c hdf5Cursor) error {
+	c.take(1)
+	if flags := c.number(1); flags&1 != 0 {
+		c.take(2)
+	}
+	heap, tree := c.address(), c.address()
+	if c.bad {
+		return errHDF5
+	}
+	return h.dense(heap, tree, 8, 0, 8, func(object hdf5Cursor) error { return h.attribute(o, object) })
+}
+
+// dense calls visit for every object of a heap that a tree names. A record of
+// the tree has the object's id, of idLen bytes, behind skip others.
+func (h *hdf5File) dense(heap, tree uint64, kind, skip, idLen int, visit func(hdf5Cursor) error) error {
+	if heap == 1<<64-1 {
+		return nil // all of them are in the header
+	}
+	f, err := h.fractal(heap)
+	if err != nil {
+		return err
+	}
+	n := 0
+	return h.tree2(tree, kind, func(record hdf5Cursor) error {
+		if n++; n > maxDense {
+			return errBudget
+		}
+		record.take(uint64(skip))
+		id := record.take(uint64(idLen))
+		if kind == 8 && record.number(1)&2 != 0 {
+			return fmt.Errorf("a shared attribute %w", errUnread)
+		}
+		if record.bad {
+			return errHDF5
+		}
+		object, err := f.object(id)
+		if err != nil {
+			return err
+		}
+		return visit(object)
+	})
+}
+
+// tree2 calls visit for the records of a tree of version 2 (III.A.2).
+func (h *hdf5File) tree2(address uint64, kind int, visit func(hdf5Cursor) error) error {
+	c, err := h.read(address, uint64(16+h.offset+2+h.length))
+	if err != nil {
+		return err
+	}
+	if !c.is("BTHD") || c.number(1) != 0 || c.number(1) != uint64(kind) {
+		return fmt.Errorf("a tree of version 2: %w", errHDF5)
+	}
+	size, width, depth := c.number(4), c.number(2), c.number(2)
+	c.take(2)
+	root, n := c.address(), c.number(2)
+	if root == 1<<64-1 {
+		return nil
+	}
+	if width == 0 || size < 16 || size > 1<<20 || depth > 16 {
+		return fmt.Errorf("a tree of version 2: %w", errHDF5)
+	}
+	// How wide the counts of a child are follows from how much fits into a node.
+	counts, sums := make([]int, depth+1), make([]int, depth+1) // bytes of them, by the depth of the child
+	most := (size - 10) / width
+	total := most
+	counts[0] = limitWidth(most)
+	for d := 1; d <= int(depth); d++ {
+		counts[d] = counts[0]
+		pointer := uint64(h.offset + counts[0] + sums[d-1])
+		if size < 10+pointer {
+			return errHDF5
+		}
+		most = (size - 10 - pointer) / (width + pointer)
+		hi, lo := bits.Mul64(most+1, total)
+		if hi != 0 || lo > 1<<62 {
+			return errHDF5
+		}
+		total = lo + most
+		sums[d] = limitWidth(total)
+	}
+	type node struct {
+		address, n uint64
+		depth      int
+	}
+	met := 0
+	for stack := []node{{root, n, int(depth)}}; len(stack) > 0 && h.t.ctx.Err() == nil; {
+		at := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		if met++; met > maxObjects {
+			return errBudget
+		}
+		c, err := h.read(at.address, size)
+		if err != nil {
+			return err
+		}
+		mark := "BTLF"
+		if at.depth > 0 {
+			mark = "BTIN"
+		}
+		if !c.is(mark) || c.number(1) != 0 || c.number(1) != uint64(kind) {
+			return fmt.Errorf("a node of a tree: %w", errHDF5)
+		}
+		for range at.n {
+			record := hdf5Cursor{h: h, at: c.at, p: c.take(width)}
+			if c.bad {
+				return errHDF5
+			}
+			if err := visit(record); err != nil {
+				return err
+			}
+		}
+		if at.depth == 0 {
+			continue
+		}
+		for range at.n + 1 {
+			child := node{address: c.address(), n: c.number(counts[0]), depth: at.depth - 1}
+			if at.depth > 1 {
+				c.number(sums[at.depth-1])
+			}
+			if c.bad {
+				return errHDF5
+			}
+			stack = append(stack, child)
+		}
+	}
+	return nil
+}
+
+// limitWidth is how many bytes a number up to n takes.
+func limitWidth(n uint64) int { return (bits.Len64(max(n, 1))-1)/8 + 1 }
+
+// A fractal is a fractal heap (III.G).
+type fractal struct {
+	h                  *hdf5File
+	address            uint64
+	idLen              int
+	offsetLen, sizeLen int
+	width, start, most uint64 // of the doubling table: blocks in a row, bytes of the first and of the largest direct one
+	root               uint64
+	rows               uint64
+	huge               uint64 // tree of the objects that lie by themselves
+	tiny               bool   // ids of objects within them have lengths of two bytes
+}
+
+func (h *hdf5File) fractal(address uint64) (*fractal, error) {
+	c, err := h.read(address, uint64(26+3*h.offset+12*h.length))
+	if err != nil {
+		return nil, err
+	}
+	f := &fractal{h: h, address: address}
+	if !c.is("FRHP") || c.number(1) != 0 {
+		return nil, fmt.Errorf("a heap: %w", errHDF5)
+	}
+	f.idLen = int(c.number(2))
+	filters := c.number(2)
+	c.number(1)
+	largest := c.number(4)
+	c.size()
+	f.huge = c.address()
+	c.size()
+	c.address()
+	for range 8 {
+		c.size()
+	}
+	f.width, f.start, f.most = c.number(2), c.size(), c.size()
+	bitLen := c.number(2)
+	c.number(2)
+	f.root, f.rows = c.address(), c.number(2)
+	power := func(n uint64) bool { return n != 0 && n&(n-1) == 0 }
+	if c.bad || !power(f.width) || !power(f.start) || !power(f.most) || f.most < f.start || bitLen > 64 || bitLen == 0 || f.rows > 64 || f.most > 1<<32 {
+		return nil, fmt.Errorf("a heap: %w", errHDF5)
+	}
+	if filters != 0 {
+		return nil, fmt.Errorf("a heap that is filtered %w", errUnread)
+	}
+	f.offsetLen = int(bitLen+7) / 8
+	f.sizeLen = min((bits.Len64(f.most)-1+7)/8, limitWidth(largest))
+	f.tiny = f.idLen-1 > 16
+	return f, nil
+}
+
+// object returns the bytes of an object by its id.
+func (f *fractal) object(id []byte) (hdf5Cursor, error) {
+	h := f.h
+	c := hdf5Cursor{h: h, p: id}
+	head := c.number(1)
+	if c.bad || head>>6 != 0 {
+		return c, fmt.Errorf("an id of a heap: %w", errHDF5)
+	}
+	switch head >> 4 & 3 {
+	case 0:
+		off, n := c.number(f.offsetLen), c.number(f.sizeLen)
+		if c.bad {
+			return c, errHDF5
+		}
+		return f.managed(off, n)
+	case 1:
+		if f.idLen >= 1+h.offset+h.length {
+			a, n := c.address(), c.size()
+			if c.bad {
+				return c, errHDF5
+			}
+			return h.read(a, n)
+		}
+		key := c.number(min(8, len(c.p)))
+		var found hdf5Cursor
+		err := h.tree2(f.huge, 1, func(record hdf5Cursor) error {
+			a, n := record.address(), record.size()
+			if found.h != nil || record.size() != key || record.bad {
+				return nil
+			}
+			var err error
+			found, err = h.read(a, n)
+			return err
+		})
+		if err == nil && found.h == nil {
+			err = fmt.Errorf("an object of a heap is missing: %w", errHDF5)
+		}
+		return found, err
+	case 2:
+		n := head&15 + 1
+		if f.tiny {
+			n = (head&15)<<8 | c.number(1) + 1
+		}
+		object := hdf5Cursor{h: h, p: c.take(n), at: h.base + int64(min(f.address, 1<<62))}
+		if c.bad {
+			return c, errHDF5
+		}
+		return object, nil
+	}
+	return c, errHDF5
+}
+
+// managed finds the block that an offset of the heap is in (III.G, doubling
+// table). Blocks of each row from the second on are twice those of the row
+// before.
+func (f *fractal) managed(off, n uint64) (hdf5Cursor, error) {
+	h := f.h
+	address, begin, rows := f.root, uint64(0), f.rows
+	for range 64 {
+		if address == 1<<64-1 {
+			return hdf5Cursor{}, fmt.Errorf("a block of a heap is missing: %w", errHDF5)
+		}
+		if rows == 0 { // a direct block
+			c, err := h.read(address, uint64(5+h.offset))
+			if err != nil {
+				return c, err
+			}
+			if !c.is("FHDB") {
+				return c, fmt.Errorf("a block of a heap: %w", errHDF5)
+			}
+			return h.read(address+(off-begin), n)
+		}
+		head := uint64(5 + h.offset + f.offsetLen)
+		c, err := h.read(address, head)
+		if err != nil {
+			return c, err
+		}
+		if !c.is("FHIB") {
+			return c, fmt.Errorf("a block of a heap: %w", errHDF5)
+		}
+		// The row, and the column in it.
+		row, first, size := uint64(0), begin, f.start
+		for ; row < rows; row++ {
+			if row > 1 {
+				size *= 2
+			}
+			if size == 0 || size > 1<<48 || off-first < size*f.width {
+				break
+			}
+			first += size * f.width
+		}
+		if row == rows || size == 0 || size > 1<<48 {
+			return hdf5Cursor{}, fmt.Errorf("an offset beyond a heap: %w", errHDF5)
+		}
+		column := (off - first) / size
+		// Rows of direct blocks come first, and a child takes an address in either.
+		c, err = h.read(address+head+(row*f.width+column)*uint64(h.offset), uint64(h.offset))
+		if err != nil {
+			return c, err
+		}
+		address, begin = c.address(), first+column*size
+		rows = 0
+		if size > f.most {
+			lost := bits.Len64(f.start) - 1 + bits.Len64(f.width) - 1
+			if bits.Len64(size)-1 < lost {
+				return c, errHDF5
+			}
+			rows = uint64(bits.Len64(size)-1-lost) + 1
+		}
+	}
+	return hdf5Cursor{}, fmt.Errorf("a heap that nests too deep: %w", errHDF5)
+}
+
+// globalObject returns where an object of a global heap is (III.E). The heap is
+// kept, for those beside it are asked for next.
+func (h *hdf5File) globalObject(address, index uint64) (off int64, size uint64, err error) {
+	head := uint64(8 + h.length)
+	if h.heap == nil || h.last != address {
+		c, err := h.read(address, head)
+		if err != nil {
+			return 0, 0, err
+		}
+		if !c.is("GCOL") || c.number(1) != 1 {
+			return 0, 0, fmt.Errorf("a global heap: %w", errHDF5)
+		}
+		c.take(3)
+		total := c.size()
+		if total > smallText { // one large object, or many
+			return h.largeObject(address, total, index)
+		}
+		if c, err = h.read(address, total); err != nil {
+			return 0, 0, err
+		}
+		h.last, h.heap = address, c.p
+	}
+	h.left -= perRead
+	for at := head; at+head <= uint64(len(h.heap)); {
+		c := hdf5Cursor{h: h, p: h.heap[at:]}
+		i := c.number(2)
+		c.take(6)
+		n := c.size()
+		if i == index {
+			off, err := h.place(address+at+head, n)
+			return off, n, err
+		}
+		if i == 0 || n > uint64(len(h.heap)) {
+			break
+		}
+		h.left -= 4
+		at += head + (n+7)&^7
+	}
+	return 0, 0, fmt.Errorf("an object of a global heap is missing: %w", errHDF5)
+}
+
+// largeObject is globalObject for a heap that is not kept.
+func (h *hdf5File) largeObject(address, total, index uint64) (off int64, size uint64, err error) {
+	head := uint64(8 + h.length)
+	for at := head; at < total; {
+		c, err := h.read(address+at, head)
+		if err != nil {
+			return 0, 0, err
+		}
+		i := c.number(2)
+		c.take(6)
+		n := c.size()
+		if i == index {
+			off, err := h.place(address+at+head, n)
+			return off, n, err
+		}
+		if i == 0 || n > total {
+			break
+		}
+		at += head + (n+7)&^7
+	}
+	return 0, 0, fmt.Errorf("an object of a global heap is missing: %w", errHDF5)
+}
