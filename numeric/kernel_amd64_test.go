@@ -234,7 +234,7 @@ func TestKernelSums(t *testing.T) {
 			src[i] -= 0x33
 		}
 	}
-	for offset := range 64 {
+	for offset := 0; offset < 64; offset += 2*thin - 1 {
 		check(src[offset : offset+64+offset*29])
 	}
 	check(src)
@@ -251,7 +251,7 @@ func TestKernelSums(t *testing.T) {
 		src[i] &= 0xBF // small numbers, of which E5M2 has short sums
 	}
 	check(append(src, bytes.Repeat([]byte{0x7B}, 64)...))
-	for code := range 256 {
+	for code := 0; code < 256; code += 4*thin - 3 {
 		check(bytes.Repeat([]byte{byte(code)}, codesPiece))
 	}
 }

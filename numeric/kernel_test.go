@@ -334,7 +334,7 @@ func TestKernelCodes(t *testing.T) {
 		checkDecode(t, v, codes)
 		checkHalves(t, v, codes)
 		checkEncodeHalves(t, v, codes)
-		for _, low := range lower {
+		for _, low := range lower[:max(1, len(lower)/thin)] {
 			for i := range uint32(1 << 16) {
 				binary.LittleEndian.PutUint32(words[4*i:], i<<16|low)
 			}
@@ -354,7 +354,7 @@ func TestKernelRandom(t *testing.T) {
 		tame[4*i+3] = tame[4*i+3]&0x80 | 0x3D // all finite, and of one magnitude
 	}
 	for _, v := range levels(t) {
-		for offset := range 64 {
+		for offset := 0; offset < 64; offset += 2*thin - 1 {
 			checkEncode(t, v, src[offset:1000+5*offset])
 			checkDecode(t, v, src[offset:1000+5*offset])
 			checkHalves(t, v, src[offset:1000+5*offset])

@@ -27,7 +27,11 @@ func TestTextShortest(t *testing.T) {
 			}
 			return encode(t, d, []float64{v, v, v, v}, ToSpecial)[0], true
 		}
-		for code := range uint64(1) << d.Bits() {
+		step := uint64(1)
+		if d.Bits() == 16 {
+			step = 4*thin - 3
+		}
+		for code := uint64(0); code < 1<<d.Bits(); code += step {
 			text := textOf(t, d, code)
 			if text == "NaN" {
 				continue

@@ -51,6 +51,9 @@ func large(d safetensors.DType, size int) Data {
 // TestScanAlike holds that workers and the kind of source change nothing.
 func TestScanAlike(t *testing.T) {
 	for d := safetensors.Bool; d <= safetensors.U64; d++ {
+		if thin > 1 && !slices.Contains([]safetensors.DType{safetensors.F4, safetensors.F8E4M3, safetensors.BF16, safetensors.F32, safetensors.I64}, d) {
+			continue
+		}
 		t.Run(d.String(), func(t *testing.T) {
 			data := large(d, 3<<20)
 			other := data

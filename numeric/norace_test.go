@@ -1,0 +1,6 @@
+//go:build !race
+
+package numeric
+
+// thin is greater with the race detector.
+const thin = 1
