@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -20,13 +21,11 @@ import (
 	"github.com/tensmith/tensmith/safetensors"
 )
 
-// benchFile writes a model of some 512 MB: layers of a few matrices of 6 MB
+// benchEntries are a model of some 512 MB: layers of a few matrices of 6 MB
 // and vectors of 2 KiB.
-func benchFile(b *testing.B) string {
+func benchEntries(b *testing.B) (entries []safetensors.Entry) {
 	b.Helper()
-	name := filepath.Join(b.TempDir(), "model.safetensors")
 	data := random(1, 3072*1024*2)
-	var entries []safetensors.Entry
 	add := func(name string, shape ...uint64) {
 		info := safetensors.Info{Name: name, DType: safetensors.BF16, Shape: shape}
 		n, err := info.DataSize()
@@ -41,7 +40,14 @@ func benchFile(b *testing.B) string {
 		}
 		add(fmt.Sprintf("layers.%d.norm", i), 1024)
 	}
-	if err := new(safetensors.Encoder).WriteFile(b.Context(), name, entries); err != nil {
+	return entries
+}
+
+// benchFile writes it to a file.
+func benchFile(b *testing.B) string {
+	b.Helper()
+	name := filepath.Join(b.TempDir(), "model.safetensors")
+	if err := new(safetensors.Encoder).WriteFile(b.Context(), name, benchEntries(b)); err != nil {
 		b.Fatal(err)
 	}
 	return name
@@ -49,11 +55,12 @@ func benchFile(b *testing.B) string {
 
 // A measured case is run in every round, in random order.
 type measured struct {
-	name  string
-	limit string // the case it is compared with
-	run   func() error
-	after func()
-	best  time.Duration
+	name   string
+	limit  string // the case it is compared with
+	before func()
+	run    func() error
+	after  func()
+	best   time.Duration
 }
 
 // rounds runs all cases b.N times, after a round that does not count, and
@@ -63,6 +70,9 @@ func rounds(b *testing.B, cases []*measured) {
 	for round := range b.N + 1 {
 		rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 		for _, c := range order {
+			if c.before != nil {
+				c.before()
+			}
 			start := time.Now()
 			err := c.run()
 			took := time.Since(start)
@@ -88,12 +98,12 @@ func rounds(b *testing.B, cases []*measured) {
 	b.ReportMetric(0, "ns/op") // of all cases together it says nothing
 }
 
-// preads reads a file into memory that is as large, in blocks, with two
+// preads reads a file into memory that is as large, in blocks, with so many
 // workers: what any reader into owned memory takes at least.
-func preads(f *os.File, p []byte) error {
+func preads(f *os.File, p []byte, workers int) error {
 	var next atomic.Int64
 	var wg sync.WaitGroup
-	errs := make([]error, 2)
+	errs := make([]error, workers)
 	for i := range errs {
 		wg.Go(func() {
 			for {
@@ -101,7 +111,7 @@ func preads(f *os.File, p []byte) error {
 				if off >= int64(len(p)) {
 					return
 				}
-				if _, err := f.ReadAt(p[off:min(off+blockSize, int64(len(p)))], off); err != nil {
+				if _, err := f.ReadAt(p[off:min(off+blockSize, int64(len(p)))], off); err != nil && err != io.EOF {
 					errs[i] = err
 					return
 				}
@@ -159,7 +169,7 @@ func BenchmarkWarm(b *testing.B) {
 	}
 	defer unix.Munmap(faulted.raw)
 	mem := faulted.mem[:info.Size()]
-	if err := preads(f, mem); err != nil {
+	if err := preads(f, mem, 2); err != nil {
 		b.Fatal(err)
 	}
 
@@ -191,14 +201,14 @@ func BenchmarkWarm(b *testing.B) {
 	reset := func() { maps.Reset() }
 	var unneeded []byte
 	rounds(b, []*measured{
-		{name: "limit-pread", run: func() error { return preads(f, mem) }},
+		{name: "limit-pread", run: func() error { return preads(f, mem, 2) }},
 		{name: "limit-new", limit: "limit-pread", run: func() error {
 			r, err := host().region(info.Size())
 			if err != nil {
 				return err
 			}
 			unneeded = r.raw
-			return preads(f, r.mem[:info.Size()])
+			return preads(f, r.mem[:info.Size()], 2)
 		}, after: func() { unix.Munmap(unneeded) }},
 		{name: "limit-touch", run: limit(false)},
 		{name: "limit-populate", run: limit(true)},
@@ -258,172 +268,59 @@ func BenchmarkCold(b *testing.B) {
 		}
 	}
 	reset := func() { memory.Reset() } // pages that are mapped stay in the page cache
+	past, err := os.OpenFile(name, os.O_RDONLY|unix.O_DIRECT, 0)
+	if err != nil {
+		b.Skip(err)
+	}
+	defer past.Close()
 	rounds(b, []*measured{
-		{name: "limit-pread", run: func() error { evict(b, f); return preads(f, mem) }},
-		{name: "read", limit: "limit-pread", run: by(Read), after: reset},
-		{name: "direct", limit: "limit-pread", run: by(Direct), after: reset},
-		{name: "populate", limit: "limit-pread", run: by(Populate), after: reset},
+		{name: "limit-pread", run: func() error { evict(b, f); return preads(f, mem, 2) }},
+		{name: "limit-direct", run: func() error { return preads(past, faulted.mem, 8) }},
+		{name: "auto", limit: "limit-direct", run: by(Auto), after: reset},
+		{name: "read", limit: "limit-direct", run: by(Read), after: reset},
+		{name: "direct", limit: "limit-direct", run: by(Direct), after: reset},
+		{name: "populate", limit: "limit-direct", run: by(Populate), after: reset},
+		{name: "heap", limit: "limit-direct", run: func() error { evict(b, f); return all(new(Loader), requests) }},
 	})
 }
 
-// BenchmarkOne opens a file, loads one matrix of it and closes it.
-func BenchmarkOne(b *testing.B) {
-	name := benchFile(b)
+// BenchmarkShards loads the same tensors from one file and from eight: that
+// there are more files is to cost nothing.
+func BenchmarkShards(b *testing.B) {
+	one, dir := benchFile(b), b.TempDir()
+	e := new(safetensors.Encoder)
+	if _, err := e.WriteShards(b.Context(), filepath.Join(dir, "model.safetensors"), 64<<20, benchEntries(b)); err != nil {
+		b.Fatal(err)
+	}
 	memory := arena(b)
-	buf := make([]byte, 3072*1024*2)
-	one := func(l *Loader, into []byte) func() error {
-		return func() error {
-			f, err := safetensors.Open(name)
-			if err != nil {
-				return err
+	var cases []*measured
+	for _, cold := range []bool{false, true} {
+		var limit string
+		for name, c := range map[string]*safetensors.Checkpoint{"one": checkpoint(b, one), "shards": checkpoint(b, dir)} {
+			requests := Tensors(c.All())
+			if cold {
+				name += "-cold"
 			}
-			defer f.Close()
-			t, err := f.Tensor("layers.7.matrix.2")
-			if err != nil {
-				return err
+			if limit = "one"; cold {
+				limit += "-cold"
 			}
-			return all(l, []Request{{Info: t.Info, Data: t, Into: into}})
-		}
-	}
-	// The same bytes, through an open file, into memory that was used before.
-	f, err := os.Open(name)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer f.Close()
-	c := checkpoint(b, name)
-	t, err := c.Tensor("layers.7.matrix.2")
-	if err != nil {
-		b.Fatal(err)
-	}
-	many := func(do func() error) func() error {
-		return func() error {
-			for range 20 {
-				if err := do(); err != nil {
-					return err
-				}
-			}
-			return nil
-		}
-	}
-	rounds(b, []*measured{
-		{name: "limit-pread", run: many(func() error {
-			_, err := f.ReadAt(buf, t.Offset())
-			return err
-		})},
-		{name: "limit-new", run: many(func() error {
-			r, err := host().region(int64(len(buf)))
-			if err != nil {
-				return err
-			}
-			defer unix.Munmap(r.raw)
-			_, err = f.ReadAt(r.mem[:len(buf)], t.Offset())
-			return err
-		})},
-		{name: "arena", limit: "limit-pread", run: many(func() error { memory.Reset(); return one(&Loader{Arena: memory}, nil)() })},
-		{name: "into", limit: "limit-pread", run: many(one(new(Loader), buf))},
-		{name: "heap", limit: "limit-pread", run: many(one(new(Loader), nil))},
-		{name: "fresh", limit: "limit-new", run: many(func() error {
-			var a Arena
-			defer a.Free()
-			return one(&Loader{Arena: &a}, nil)()
-		})},
-	})
-}
-
-// BenchmarkSlice takes the left half of a matrix.
-func BenchmarkSlice(b *testing.B) {
-	name := benchFile(b)
-	const rows, row = 3072, 2048
-	buf := make([]byte, rows*row/2)
-	half := func(f *safetensors.File, err error) []Request {
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Cleanup(func() { f.Close() })
-		t, err := f.Tensor("layers.7.matrix.2")
-		if err != nil {
-			b.Fatal(err)
-		}
-		s, err := t.Slice(safetensors.Range{}, safetensors.Span(0, 512))
-		if err != nil {
-			b.Fatal(err)
-		}
-		return []Request{{Info: s.Info, Data: s, Into: buf}}
-	}
-	mapped, read, maps := half(safetensors.Map(name)), half(safetensors.Open(name)), arena(b)
-	whole, err := mapped[0].Data.(*safetensors.Slice).File().Tensor("layers.7.matrix.2")
-	if err != nil {
-		b.Fatal(err)
-	}
-	data, err := whole.Bytes()
-	if err != nil {
-		b.Fatal(err)
-	}
-	many := func(do func() error) func() error {
-		return func() error {
-			for range 50 {
-				if err := do(); err != nil {
-					return err
-				}
-			}
-			return nil
-		}
-	}
-	rounds(b, []*measured{
-		{name: "limit-copy", run: many(func() error {
-			for i := range rows {
-				copy(buf[i*row/2:(i+1)*row/2], data[i*row:])
-			}
-			return nil
-		})},
-		{name: "slice-mapped", limit: "limit-copy", run: many(func() error {
-			_, err := mapped[0].Data.ReadAt(buf, 0)
-			return err
-		})},
-		{name: "slice-pread", limit: "limit-copy", run: many(func() error {
-			_, err := read[0].Data.ReadAt(buf, 0)
-			return err
-		})},
-		{name: "mapped", limit: "limit-copy", run: many(func() error { return all(new(Loader), mapped) })},
-		{name: "read", limit: "limit-copy", run: many(func() error { return all(new(Loader), read) })},
-		{name: "gathered", limit: "limit-copy", run: many(func() error {
-			defer maps.Reset()
-			return all(&Loader{Arena: maps, Way: Map}, read)
-		})},
-	})
-}
-
-// BenchmarkMany loads many small tensors. Time and memory are to grow as their
-// number does.
-func BenchmarkMany(b *testing.B) {
-	for _, n := range []int{10_000, 100_000, 1_000_000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			var entries []safetensors.Entry
-			data := random(1, 40)
-			for i := range n {
-				info := safetensors.Info{Name: fmt.Sprintf("model.layers.%d.block.%d", i/1000, i%1000), DType: safetensors.BF16, Shape: []uint64{4, 5}}
-				entries = append(entries, safetensors.Entry{Info: info, Data: bytes.NewReader(data)})
-			}
-			name := filepath.Join(b.TempDir(), "model.safetensors")
-			if err := (&safetensors.Encoder{NoSync: true}).WriteFile(b.Context(), name, entries); err != nil {
-				b.Fatal(err)
-			}
-			requests := Tensors(checkpoint(b, name).All())
-			for kind, l := range map[string]*Loader{"arena": {Arena: arena(b)}, "heap": {}} {
-				b.Run(kind, func(b *testing.B) {
-					b.ReportAllocs()
-					for b.Loop() {
-						if l.Arena != nil {
-							l.Arena.Reset()
-						}
-						if err := all(l, requests); err != nil {
+			cases = append(cases, &measured{name: name, limit: limit, run: func() error { return all(&Loader{Arena: memory}, requests) },
+				before: func() {
+					memory.Reset()
+					for _, file := range c.Files() {
+						f, err := os.Open(file.Name())
+						if err != nil {
 							b.Fatal(err)
 						}
+						if cold {
+							evict(b, f)
+						} else if _, err := io.Copy(io.Discard, f); err != nil {
+							b.Fatal(err)
+						}
+						f.Close()
 					}
-					b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/tensor")
-				})
-			}
-		})
+				}})
+		}
 	}
+	rounds(b, cases)
 }
