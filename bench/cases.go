@@ -103,15 +103,16 @@ func entriesOf(file *safetensors.File, empty bool) []safetensors.Entry {
 }
 
 func ourCases(f files) []*benchCase {
-	one := func(what string, run func() error) *benchCase {
-		return &benchCase{what: what, who: "tensmith", run: timed(repeats[what], run)}
+	one := func(what string, run func() error, made ...string) *benchCase {
+		return &benchCase{what: what, who: "tensmith", run: timed(repeats[what], run, made...)}
 	}
+	many, all := filepath.Join(f.dir, "many.safetensors"), filepath.Join(f.dir, "ours.safetensors")
 	inOrder, heavy := entriesOf(f.heavyMemory, true), entriesOf(f.heavyMemory, false)
 	return []*benchCase{
 		one(encodeOrder, func() error { return (&safetensors.Encoder{}).Encode(io.Discard, inOrder) }),
 		one(saveHeavy, func() error {
-			return (&safetensors.Encoder{NoSync: true}).WriteFile(context.Background(), filepath.Join(f.dir, "many.safetensors"), heavy)
-		}),
+			return (&safetensors.Encoder{NoSync: true}).WriteFile(context.Background(), many, heavy)
+		}, many),
 		one(parseHeavy, func() error {
 			_, err := safetensors.NewFile(bytes.NewReader(f.heavyData), int64(len(f.heavyData)))
 			return err
@@ -126,8 +127,8 @@ func ourCases(f files) []*benchCase {
 		}),
 		one(loadBig, func() error { return load(f.big) }),
 		one(saveBig, func() error {
-			return (&safetensors.Encoder{NoSync: true}).WriteFile(context.Background(), filepath.Join(f.dir, "ours.safetensors"), f.all)
-		}),
+			return (&safetensors.Encoder{NoSync: true}).WriteFile(context.Background(), all, f.all)
+		}, all),
 		one(sliceBig, func() error {
 			file, err := safetensors.Open(f.big)
 			if err != nil {
