@@ -45,7 +45,8 @@ func (t *trace) sevenZip(b blob, at place) {
 		t.junk(b.rest(32), at, 32)
 		return
 	}
-	s := sevenArchiveReader{t: t, b: b, at: at}
+	s := sevenArchiveReader{t: t, b: b, at: at, links: t.linksOf(at)}
+	defer s.links.finish()
 	raw, _ := b.sub(32+int64(off), int64(size))
 	s.own(32+int64(off), int64(size))
 	s.own(0, 32)
@@ -62,6 +63,7 @@ type sevenArchiveReader struct {
 	t     *trace
 	b     blob
 	at    place
+	links *archiveLinks
 	owned [][2]int64 // ranges of the file, begin and end
 }
 
@@ -246,6 +248,8 @@ func (s *sevenArchiveReader) members(info *sevenInfo, files []sevenMember) {
 		seen[f.name] = true
 		if !f.empty {
 			full = append(full, f)
+		} else {
+			t.node(in, -1, f.mode)
 		}
 	}
 	for i := range info.blocks {
@@ -299,10 +303,11 @@ func (s *sevenArchiveReader) member(data *unpacked, in place, name string, mode 
 	part, _ := blob{data, 0, data.size}.sub(min(int64(off), data.size), int64(have))
 	if mode&0xf000 == 0xa000 && have == size && size <= 1<<12 {
 		if target, err := part.at(0, part.size); err == nil {
-			t.link(in, -1, name, string(target), false)
+			s.links.link(in, -1, name, string(target), false)
 			return
 		}
 	}
+	s.links.file(in, -1, name)
 	if have == size && sum >= 0 && size <= 1<<20 {
 		crc := crc32.NewIEEE()
 		if _, err := io.Copy(crc, io.NewSectionReader(part, 0, part.size)); err == nil && int64(crc.Sum32()) != sum {

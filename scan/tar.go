@@ -17,6 +17,8 @@ func (t *trace) tar(b blob, at place) string {
 	archive := tar.NewReader(section)
 	format := "tar"
 	seen := map[string]bool{}
+	links := t.linksOf(at)
+	defer links.finish()
 	end := int64(0)
 	for {
 		h, err := archive.Next()
@@ -39,10 +41,19 @@ func (t *trace) tar(b blob, at place) string {
 		}
 		switch h.Typeflag {
 		case tar.TypeLink, tar.TypeSymlink:
-			t.link(in, here, h.Name, h.Linkname, h.Typeflag == tar.TypeLink)
+			links.link(in, here, h.Name, h.Linkname, h.Typeflag == tar.TypeLink)
 			continue
 		case tar.TypeReg:
-		case tar.TypeDir, tar.TypeXGlobalHeader:
+		case tar.TypeDir:
+			links.file(in, here, h.Name)
+			continue
+		case tar.TypeXGlobalHeader:
+			continue
+		case tar.TypeChar, tar.TypeBlock:
+			t.node(in, here, 0x2000)
+			continue
+		case tar.TypeFifo:
+			t.node(in, here, 0x1000)
 			continue
 		case tar.TypeGNUSparse:
 			t.note("ST403", in, here, "", "a sparse member, which is not read here")
@@ -52,6 +63,7 @@ func (t *trace) tar(b blob, at place) string {
 			continue
 		}
 		name := path.Clean(h.Name)
+		links.file(in, here, h.Name)
 		if seen[name] {
 			t.note("ST410", in, here, "", "a second member of that name")
 		}
@@ -107,12 +119,14 @@ func (t *trace) tarPickles(b blob, at place) {
 	var r reading
 	at.loose = false
 	count, off, err := t.pickle(b, 0, at, &r)
-	n, ok := count.(int64)
-	if err != nil || !ok || n < 0 {
-		if err == nil {
-			t.note("ST402", at, 0, "", "does not begin with a number of entries")
-		}
+	if err != nil {
 		return
+	}
+	n, ok := count.(int64)
+	if !ok || n < 0 {
+		// What counts as one for Python, True for example, is followed by entries.
+		t.note("ST402", at, 0, "", "does not begin with a number of entries")
+		n = maxMembers
 	}
 	for range n {
 		v, next, err := t.pickle(b, off, at, &r)

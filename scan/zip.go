@@ -361,14 +361,23 @@ func (t *trace) hidden(b blob, at place, from, to int64) {
 
 // names tells of names that lead out of the archive or mean two members.
 func (t *trace) names(b blob, at place, d *directory) {
+	links := t.linksOf(at)
+	defer links.finish()
 	for _, m := range d.members {
 		if leaves(m.name) {
 			t.note("ST412", at.in(m.name), m.entry, "", fmt.Sprintf("a name that leaves the archive: %+q", clip(m.name, 80)))
 		} else if strings.ContainsFunc(m.name, unprintable) {
 			t.note("ST418", at.in(m.name), m.entry, "", fmt.Sprintf("control characters in a name: %+q", clip(m.name, 80)))
 		}
-		if m.made>>8 == 3 && m.external>>28 == 0xa { // S_IFLNK of Unix
-			t.zipLink(b, at.in(m.name), m)
+		if system := m.made >> 8; system == 3 || system == 19 { // Unix, and macOS
+			if m.external>>28 == 0xa { // S_IFLNK
+				links.zipLink(b, at.in(m.name), m)
+				continue
+			}
+			t.node(at.in(m.name), m.entry, m.external>>16)
+		}
+		if len(links.links) > 0 {
+			links.file(at.in(m.name), m.entry, m.name)
 		}
 	}
 	t.twice(at, d)
