@@ -111,7 +111,8 @@ var coreModules = namesOf("", `os nt posix posixpath ntpath sys subprocess built
 var dangerous = reasons([]row{
 	{"runs programs", `os nt posix subprocess commands popen2 pty _posixsubprocess multiprocessing _winapi _winreg winreg
 		pexpect sh plumbum fabric paramiko invoke platform
-		posixpath ntpath os.path msvcrt asyncio concurrent.futures idlelib _pyrepl`},
+		posixpath ntpath os.path msvcrt asyncio concurrent.futures idlelib _pyrepl
+		psutil pipes anyio.run_process anyio.open_process turtledemo triton.runtime.build click.edit asyncore asynchat`},
 	{"runs code", `builtins.eval builtins.exec builtins.execfile builtins.compile builtins.breakpoint builtins.input
 		builtins.exit builtins.quit builtins.help builtins.map builtins.filter
 		__builtin__.eval __builtin__.exec __builtin__.execfile __builtin__.compile __builtin__.input __builtin__.raw_input
@@ -130,6 +131,8 @@ var dangerous = reasons([]row{
 		torch.testing torch._export torch.onnx torch.profiler torch.autograd.profiler torch.func
 		tensorflow keras mlflow jax.experimental.host_callback
 		rlcompleter pstats zipapp modulefinder pyclbr tabnanny faulthandler resource _signal syslog fcntl termios readline
+		jinja2 numpy.ctypeslib numpy.ma.testutils torch._sources torch._classes torch._weights_only_unpickler
+		transformers.pipeline transformers.dynamic_module_utils
 		__builtins__ picklescan modelscan fickling modelaudit saferpickle model_unpickler`},
 	{"reaches other names", `builtins.getattr builtins.setattr builtins.delattr builtins.globals builtins.locals builtins.vars
 		builtins.type builtins.super builtins.dir builtins.memoryview builtins.property builtins.classmethod
@@ -141,7 +144,7 @@ var dangerous = reasons([]row{
 		pkgutil pydoc copyreg.add_extension copyreg.remove_extension
 		copyreg.clear_extension_cache copyreg._extension_registry copyreg._inverted_registry copyreg._extension_cache
 		copyreg.dispatch_table copyreg.pickle copyreg.constructor numpy.__builtins__`},
-	{"imports", `builtins.__import__ __builtin__.__import__ builtins.reload __builtin__.reload importlib imp _imp
+	{"imports", `torch._utils._import_dotted_name builtins.__import__ __builtin__.__import__ builtins.reload __builtin__.reload importlib imp _imp
 		_frozen_importlib _frozen_importlib_external zipimport`},
 	{"opens files", `builtins.open __builtin__.open __builtin__.file io _io _pyio codecs.open codecs.EncodedFile
 		codecs.StreamReaderWriter pathlib shutil tempfile linecache fileinput tokenize.open glob fnmatch filecmp
@@ -149,13 +152,21 @@ var dangerous = reasons([]row{
 		logging configparser csv.reader plistlib nntplib mimetypes wave aifc sunau xml getpass numpy.load numpy.save numpy.savez numpy.savetxt numpy.loadtxt
 		numpy.genfromtxt numpy.fromfile numpy.memmap numpy.lib.npyio numpy.lib.format numpy.core.memmap
 		pandas.read_pickle pandas.read_csv pandas.io torch.save torch.from_file torch.serialization
-		joblib.dump joblib.memory`},
+		joblib.dump joblib.memory joblib.Memory joblib.disk joblib._store_backends joblib.numpy_pickle_utils joblib.compressor
+		from_file numpy.savez_compressed numpy.DataSource numpy.fromregex numpy.lib._datasource numpy.lib._npyio_impl numpy.lib._format_impl
+		numpy.core.records.fromfile numpy._core.records.fromfile numpy.rec.fromfile numpy._core.memmap numpy._core.multiarray.fromfile
+		pandas.ExcelWriter pandas.HDFStore pandas.compat.pickle_compat scipy.io scipy.datasets
+		sklearn.datasets sklearn.externals.joblib.load sklearn.externals.joblib.dump _dbm _gdbm uu contextlib.chdir fsspec filelock
+		safetensors.torch.save_file safetensors.numpy.save_file omegaconf.OmegaConf.load omegaconf.OmegaConf.save
+		torch.distributed.checkpoint.filesystem.FileSystem torch.distributed.checkpoint.filesystem.FileSystemReader
+		torch.distributed.checkpoint.filesystem.FileSystemWriter torch.distributed.checkpoint.format_utils
+		torch.distributed.checkpoint.FileSystemReader torch.distributed.checkpoint.FileSystemWriter torch.distributed.FileStore`},
 	{"unpickles", `pickle _pickle cPickle dill cloudpickle joblib.load joblib.numpy_pickle joblib.externals jsonpickle
 		torch.load torch.storage._load_from_bytes torch.serialization.load yaml ruamel.yaml pandas.read_hdf
 		numpy.core.multiarray.fromfile`},
 	{"talks to other machines", `socket _socket ssl _ssl urllib urllib2 http httplib smtplib imaplib poplib ftplib telnetlib
 		webbrowser requests urllib3 httpx aiohttp socketserver SocketServer xmlrpc xmlrpclib uuid smtpd cgi cgitb
-		wsgiref huggingface_hub boto3 botocore select selectors`},
+		wsgiref httpx2 torch.distributed.TCPStore from_pretrained transformers.utils.hub huggingface_hub boto3 botocore select selectors`},
 })
 
 // A row is a list of words under a heading.

@@ -126,6 +126,9 @@ func (t *trace) kind(b blob, at place, k kind, format string, head []byte) strin
 			}
 		}
 		return t.compressed(b, at, k, format)
+	case kindZFile:
+		const mark = 21 // ZF, and the length in 19 characters (joblib/numpy_pickle_compat.py)
+		return t.compressed(b.rest(mark), at, kindZlib, format)
 	case kindSevenZip:
 		if format == "7z" {
 			t.sevenZip(b, at)

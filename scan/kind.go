@@ -22,6 +22,7 @@ const (
 	kindZlib
 	kindZstd
 	kindLZ4
+	kindZFile    // zlib behind the mark and the length of joblib before 0.10
 	kindSevenZip // and other archives that nothing here opens
 	kindNPY
 	kindHDF5
@@ -43,7 +44,7 @@ var signatures = []struct {
 	{"PK\x03\x04", kindZip, "zip"}, {"PK\x05\x06", kindZip, "zip"},
 	{"\x1f\x8b", kindGzip, "gzip"}, {"BZh", kindBzip2, "bzip2"}, {"\xfd7zXZ\x00", kindXZ, "xz"}, {"\x5d\x00\x00", kindLZMA, "lzma"},
 	{"7z\xbc\xaf\x27\x1c", kindSevenZip, "7z"}, {"Rar!\x1a\x07", kindSevenZip, "rar"}, {"MSCF\x00\x00\x00\x00", kindSevenZip, "cab"},
-	{"\x28\xb5\x2f\xfd", kindZstd, "zstd"}, {"\x04\x22\x4d\x18", kindLZ4, "lz4"}, {"!<arch>\n", kindSevenZip, "ar"},
+	{"\x28\xb5\x2f\xfd", kindZstd, "zstd"}, {"\x04\x22\x4d\x18", kindLZ4, "lz4"}, {"!<arch>\n", kindSevenZip, "ar"}, {"ZF0x", kindZFile, "joblib-zfile"},
 	{"xar!", kindSevenZip, "xar"}, {"\xed\xab\xee\xdb", kindSevenZip, "rpm"}, {"hsqs", kindSevenZip, "squashfs"},
 	{"PYTORCH1", kindSevenZip, "torch-preview"}, {"070701", kindSevenZip, "cpio"}, {"070702", kindSevenZip, "cpio"},
 	{"\x93NUMPY", kindNPY, "npy"}, {"\x89HDF\r\n\x1a\n", kindHDF5, "hdf5"}, {"GGUF", kindGGUF, "gguf"},
@@ -143,7 +144,7 @@ func isBytecode(head []byte) bool {
 // isTar checks the checksum of the first member: the oldest tar files have no
 // other mark.
 func isTar(head []byte) bool {
-	if len(head) < 512 || head[0] == 0 {
+	if len(head) < 512 {
 		return false
 	}
 	sum := int64(8 * ' ')
@@ -153,7 +154,10 @@ func isTar(head []byte) bool {
 		}
 	}
 	want, digits := int64(0), 0
-	for _, c := range bytes.Trim(head[148:156], " \x00") {
+	for i, c := range bytes.Trim(head[148:156], " \x00") {
+		if c == '+' && i == 0 || c == '_' {
+			continue // Python takes these in a number, and then the file for a tar
+		}
 		if c < '0' || c > '7' {
 			return false
 		}

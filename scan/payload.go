@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/tensmith/tensmith/pickle"
@@ -48,7 +49,11 @@ func (w *watcher) payload(v pickle.Value) (blob, bool) {
 				return blob{}, false
 			}
 			w.t.spent.unpack -= raw.size
-			if data, ok := latin1(text8); ok {
+			decode := latin1
+			if text.Op.String() == "UNICODE" {
+				decode = unescaped
+			}
+			if data, ok := decode(text8); ok {
 				return inMemory(data), true
 			}
 		}
@@ -266,3 +271,34 @@ func plausible(head []byte) bool {
 func formatName(format string) string { return "a file (" + format + ")" }
 
 var _ io.ReaderAt = blob{}
+
+// unescaped turns the line of UNICODE, in which characters up to U+00FF stand
+// for themselves or as four or eight hexadecimal digits (Python's
+// raw-unicode-escape), into bytes.
+func unescaped(line []byte) ([]byte, bool) {
+	out := make([]byte, 0, len(line))
+	for i := 0; i < len(line); i++ {
+		if line[i] != '\\' || i+1 == len(line) || line[i+1] != 'u' && line[i+1] != 'U' {
+			out = append(out, line[i])
+			if line[i] == '\\' && i+1 < len(line) && line[i+1] == '\\' {
+				i++ // of two none begins an escape
+				out = append(out, '\\')
+			}
+			continue
+		}
+		digits := 4
+		if line[i+1] == 'U' {
+			digits = 8
+		}
+		if len(line)-i-2 < digits {
+			return nil, false
+		}
+		c, err := strconv.ParseUint(string(line[i+2:i+2+digits]), 16, 32)
+		if err != nil || c > 0xff {
+			return nil, false
+		}
+		out = append(out, byte(c))
+		i += 1 + digits
+	}
+	return out, true
+}
