@@ -44,6 +44,8 @@ var classes = map[string]string{
 	"extension":  "ST306",
 	"change":     "ST307 ST321",
 	"persistent": "ST310",
+	"use":        "ST311",
+	"memory":     "ST308",
 	"number":     "ST323 ST402",
 	"protocol":   "ST326",
 	"frame":      "ST325 ST402",

@@ -25,13 +25,14 @@ import containers
 import harmless
 import inert
 import models
+import uses
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def main():
     table, files = [], {}
-    for module in (calls, containers, models, harmless):
+    for module in (calls, containers, models, uses, harmless):
         for case in module.cases():
             name, data = case["name"], case.pop("data")
             if name in files:
