@@ -90,7 +90,7 @@ var layout = []struct {
 		"the kit grades this module too, so it does not share its code"},
 	{"conformance/*", []string{"conformance/internal/..."}, nil,
 		"the table of vectors and its generator, independent like the kit"},
-	{"cmd/tensmith", []string{"safetensors", "numeric", "pickle", "convert", "convert/...", "describe", "quant", "scan", "scan/...", "sign", "sign/...", "source", "source/...", "serve", "conformance", "attest", "sbom", "audit", "internal/bench"},
+	{"cmd/tensmith", []string{"safetensors", "numeric", "pickle", "convert", "convert/...", "describe", "quant", "scan", "scan/...", "sign", "sign/...", "source", "source/...", "serve", "conformance", "attest", "sbom", "audit", "internal/bench", "internal/digest"},
 		[]string{"github.com/spf13/cobra/...", "github.com/spf13/pflag", "github.com/CycloneDX/cyclonedx-go", "golang.org/x/term"},
 		"flags and printing over everything; cobra for flags, completion and man pages"},
 	{"interop", nil, nil,

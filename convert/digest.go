@@ -10,9 +10,9 @@ import (
 	"fmt"
 	"io"
 	"math/bits"
+	"runtime"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"github.com/tensmith/tensmith/internal/digest"
 	"github.com/tensmith/tensmith/safetensors"
@@ -219,67 +219,36 @@ func canReadAt(data sized) bool {
 
 // digests hashes tensors, many at a time, and calls set for each.
 func digests(ctx context.Context, tensors []*safetensors.Tensor, progress func(done, total int64), set func(i int, sum [sha256.Size]byte)) error {
-	total := int64(0)
-	for _, t := range tensors {
-		total += t.Size()
+	c := &counter{progress: progress}
+	sources := make([]*digest.Source, len(tensors))
+	for i, t := range tensors {
+		c.total += t.Size()
+		sources[i] = &digest.Source{Size: t.Size(), Open: func() (io.ReadCloser, error) {
+			return io.NopCloser(io.TeeReader(io.NewSectionReader(t, 0, t.Size()), c)), nil
+		}}
 	}
-	longest := digest.Longest(func(yield func(int64) bool) {
-		for _, t := range tensors {
-			if !yield(t.Size()) {
-				return
-			}
-		}
-	})
-	var (
-		pool   digest.Pool
-		mu     sync.Mutex
-		next   atomic.Int64
-		done   int64
-		failed error
-		wg     sync.WaitGroup
-	)
-	work := func(buf []byte, i int) error {
-		data := tensors[i]
-		s := newSum(&pool, data, data.Size(), longest)
-		for off := int64(0); off < data.Size(); off += int64(len(buf)) {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			part := buf[:min(int64(len(buf)), data.Size()-off)]
-			if n, err := data.ReadAt(part, off); n < len(part) {
-				return err // which names the tensor
-			}
-			s.take(part)
-			mu.Lock()
-			if done += int64(len(part)); progress != nil {
-				progress(done, total)
-			}
-			mu.Unlock()
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		set(i, s.sum)
-		return nil
+	if err := digest.Each(ctx, sources, runtime.GOMAXPROCS(0)); err != nil {
+		return err
 	}
-	for range min(2*digest.Lanes, len(tensors)) {
-		wg.Go(func() {
-			buf := make([]byte, partSize)
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= len(tensors) {
-					return
-				}
-				if err := work(buf, i); err != nil {
-					mu.Lock()
-					if failed == nil {
-						failed = err
-					}
-					mu.Unlock()
-					return
-				}
-			}
-		})
+	for i, s := range sources {
+		set(i, s.Sum)
 	}
-	wg.Wait()
-	return failed
+	return nil
+}
+
+// A counter tells how much of all tensors was read.
+type counter struct {
+	mu          sync.Mutex
+	done, total int64
+	progress    func(done, total int64)
+}
+
+// Write implements io.Writer.
+func (c *counter) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.done += int64(len(p)); c.progress != nil {
+		c.progress(c.done, c.total)
+	}
+	return len(p), nil
 }

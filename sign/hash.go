@@ -13,8 +13,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/tensmith/tensmith/internal/digest"
 )
 
 // A Hasher makes manifests. The zero Hasher makes the one that the
@@ -290,22 +288,17 @@ func (h *Hasher) digest(ctx context.Context, pieces []*piece, began time.Time, o
 		out.Bytes += p.End - p.Start
 	}
 	m := &meter{report: h.Progress, total: out.Bytes}
-	// The longest begin first, so that none is left alone at the end.
-	slices.SortStableFunc(todo, func(a, b *piece) int { return cmp.Compare(b.End-b.Start, a.End-a.Start) })
+	workers := h.Workers
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
 	var err error
-	if h.sideBySide(todo) {
-		l := newLanes(todo)
-		err = each(ctx, 2*digest.Lanes, todo, 2*block, func(ctx context.Context, p *piece, buf []byte) error {
-			return l.read(ctx, p, buf, m)
-		})
+	if cmp.Or(h.Algorithm, SHA256) == SHA256 {
+		err = hashTogether(ctx, todo, workers, m)
 	} else {
-		workers := h.Workers
-		if workers <= 0 {
-			workers = runtime.GOMAXPROCS(0)
-		}
-		err = each(ctx, workers, todo, block, func(ctx context.Context, p *piece, buf []byte) error {
-			return p.read(ctx, buf, m)
-		})
+		// The longest begin first, so that none is left alone at the end.
+		slices.SortStableFunc(todo, func(a, b *piece) int { return cmp.Compare(b.End-b.Start, a.End-a.Start) })
+		err = each(ctx, workers, todo, func(ctx context.Context, p *piece, buf []byte) error { return p.read(ctx, buf, m) })
 	}
 	if err != nil {
 		return err

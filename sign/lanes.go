@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"sync/atomic"
 
 	"github.com/tensmith/tensmith/internal/digest"
@@ -16,69 +15,45 @@ import (
 // block is how many bytes of a file are read at once.
 const block = 1 << 20
 
-// lanes computes the SHA-256 of many pieces side by side.
-type lanes struct {
-	pool    digest.Pool
-	longest int64 // bytes; see digest.Longest
-}
-
-// sideBySide tells whether pieces are better hashed that way than one after
-// the other by each worker: whether there are more of them than processors.
-func (h *Hasher) sideBySide(todo []*piece) bool {
-	long := 0
-	for _, p := range todo {
-		if p.Algorithm != SHA256 {
-			return false
-		}
-		if p.End-p.Start >= block {
-			long++
-		}
-	}
-	return long > runtime.GOMAXPROCS(0) && (h.Workers <= 0 || h.Workers >= runtime.GOMAXPROCS(0))
-}
-
-func newLanes(todo []*piece) *lanes {
-	return &lanes{longest: digest.Longest(func(yield func(int64) bool) {
-		for _, p := range todo {
-			if !yield(p.End - p.Start) {
-				return
+// hashTogether computes the SHA-256 of pieces, several side by side.
+func hashTogether(ctx context.Context, todo []*piece, workers int, m *meter) error {
+	sources := make([]*digest.Source, len(todo))
+	for i, p := range todo {
+		sources[i] = &digest.Source{Size: p.End - p.Start, Open: func() (io.ReadCloser, error) {
+			f, err := p.file.openSame()
+			if err != nil {
+				return nil, err
 			}
-		}
-	})}
-}
-
-// read computes the digest of a piece, of which one half of buf is read while
-// the other is hashed.
-func (l *lanes) read(ctx context.Context, p *piece, buf []byte, m *meter) (err error) {
-	f, err := p.file.openSame()
-	if err != nil {
+			return &pieceReader{p, f, p.Start, m}, nil
+		}}
+	}
+	if err := digest.Each(ctx, sources, workers); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	stream := &digest.Stream{Alone: p.End-p.Start > l.longest}
-	hashed := make(chan struct{}, 1)
-	done := func() { hashed <- struct{}{} }
-	hashed <- struct{}{}
-	half := len(buf) / 2
-	for at, turn := p.Start, 0; at < p.End; turn ^= 1 {
-		part := buf[turn*half : (turn+1)*half]
-		var n int
-		if err = context.Cause(ctx); err == nil {
-			n, err = p.readAt(f, part, at)
-		}
-		<-hashed // the other half
-		if err != nil {
-			return err
-		}
-		at += int64(n)
-		m.add(int64(n))
-		l.pool.Write(stream, part[:n], done)
+	for i, p := range todo {
+		p.digest = hex.EncodeToString(sources[i].Sum[:])
 	}
-	<-hashed
-	sum := stream.Sum()
-	p.digest = hex.EncodeToString(sum[:])
-	return p.file.unchanged(f)
+	return nil
 }
+
+// A pieceReader reads a piece of an open file.
+type pieceReader struct {
+	*piece
+	f  *os.File
+	at int64
+	m  *meter
+}
+
+// Read implements io.Reader.
+func (r *pieceReader) Read(buf []byte) (int, error) {
+	n, err := r.readAt(r.f, buf, r.at)
+	r.at += int64(n)
+	r.m.add(int64(n))
+	return n, err
+}
+
+// Close also tells whether the file has changed since it was listed.
+func (r *pieceReader) Close() error { return errors.Join(r.file.unchanged(r.f), r.f.Close()) }
 
 // readAt reads the next bytes of a piece: as many as there is room for.
 func (p *piece) readAt(f *os.File, buf []byte, at int64) (int, error) {
@@ -116,7 +91,7 @@ func (p *piece) read(ctx context.Context, buf []byte, m *meter) (err error) {
 }
 
 // each hands the pieces to workers until one fails.
-func each(ctx context.Context, workers int, todo []*piece, size int, work func(ctx context.Context, p *piece, buf []byte) error) error {
+func each(ctx context.Context, workers int, todo []*piece, work func(ctx context.Context, p *piece, buf []byte) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var next atomic.Int64
@@ -125,7 +100,7 @@ func each(ctx context.Context, workers int, todo []*piece, size int, work func(c
 	for range workers {
 		go func() {
 			defer func() { ended <- struct{}{} }()
-			buf := make([]byte, size)
+			buf := make([]byte, block)
 			for i := next.Add(1) - 1; i < int64(len(todo)); i = next.Add(1) - 1 {
 				if err := work(ctx, todo[i], buf); err != nil {
 					cancel(err)

@@ -15,6 +15,8 @@ import (
 	"sync"
 
 	"github.com/spf13/cobra"
+
+	sums "github.com/tensmith/tensmith/internal/digest"
 )
 
 // A hashKind is what the digests are of.
@@ -120,37 +122,26 @@ func (a *app) hash(ctx context.Context, jobs []*hashJob, done func(*hashJob) err
 	defer m.end()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	queue := make(chan *hashJob)
 	ready := make([]chan struct{}, len(jobs))
 	for i := range ready {
 		ready[i] = make(chan struct{})
 	}
-	index := make(map[*hashJob]int, len(jobs))
+	sources := make([]*sums.Source, len(jobs))
 	for i, j := range jobs {
-		index[j] = i
+		s := &sums.Source{Size: j.size, Open: func() (io.ReadCloser, error) { return j.open(m) }}
+		s.Done = func(err error) error {
+			if j.err = err; err == nil {
+				j.sum = hex.EncodeToString(s.Sum[:])
+			}
+			close(ready[i])
+			return nil
+		}
+		sources[i] = s
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
-	for range min(a.jobs, len(jobs)) {
-		wg.Go(func() {
-			buf := make([]byte, 1<<20)
-			for j := range queue {
-				j.run(ctx, buf, m)
-				close(ready[index[j]])
-			}
-		})
-	}
-	wg.Go(func() {
-		defer close(queue)
-		for _, j := range jobs {
-			select {
-			case queue <- j:
-			case <-ctx.Done():
-				return
-			}
-		}
-	})
+	wg.Go(func() { _ = sums.Each(ctx, sources, a.jobs) }) // each source has its own error
 	for i, j := range jobs {
 		select {
 		case <-ready[i]:
@@ -164,34 +155,29 @@ func (a *app) hash(ctx context.Context, jobs []*hashJob, done func(*hashJob) err
 	return nil
 }
 
-func (j *hashJob) run(ctx context.Context, buf []byte, m *meter) {
-	if j.data == nil {
-		f, err := os.Open(j.name)
-		if j.err = err; err != nil {
-			return
-		}
-		defer f.Close()
-		j.data = f
+// open returns what reads the data, and tells m how much.
+func (j *hashJob) open(m *meter) (io.ReadCloser, error) {
+	if j.data != nil {
+		return &metered{io.NopCloser(io.NewSectionReader(j.data, 0, j.size)), m}, nil
 	}
-	h := sha256.New()
-	for off := int64(0); off < j.size; {
-		if ctx.Err() != nil {
-			j.err = context.Cause(ctx)
-			return
-		}
-		p := buf[:min(int64(len(buf)), j.size-off)]
-		n, err := j.data.ReadAt(p, off)
-		if n < len(p) {
-			if j.err = err; err == io.EOF {
-				j.err = io.ErrUnexpectedEOF
-			}
-			return
-		}
-		h.Write(p)
-		off += int64(n)
-		m.add(int64(n))
+	f, err := os.Open(j.name)
+	if err != nil {
+		return nil, err
 	}
-	j.sum = hex.EncodeToString(h.Sum(nil))
+	return &metered{f, m}, nil
+}
+
+// A metered reader tells how much of it was read.
+type metered struct {
+	io.ReadCloser
+	m *meter
+}
+
+// Read implements io.Reader.
+func (r *metered) Read(p []byte) (int, error) {
+	n, err := r.ReadCloser.Read(p)
+	r.m.add(int64(n))
+	return n, err
 }
 
 // A digest is a digest in JSON.

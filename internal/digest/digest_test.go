@@ -211,7 +211,7 @@ func (k side) hash(texts [][]byte, cuts []int) []Stream {
 			t.single()
 			continue
 		}
-		t.step(k.run)
+		t.step(k.run, t.n)
 	}
 	return streams
 }

@@ -7,6 +7,9 @@
 // AVX-512, at more than three times that speed. Everything else, and every stream
 // on other processors, is crypto/sha256's own work.
 //
-// The digest of one long stream takes as long as ever: give a pool at least
+// [Each] does the same for streams that it reads itself, which needs less memory
+// and leaves nothing waiting.
+//
+// The digest of one long stream takes as long as ever: give either at least
 // [Lanes] streams to work on where there are as many.
 package digest

@@ -6,7 +6,7 @@ import "golang.org/x/sys/cpu"
 
 var (
 	hasWide = cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW
-	hasPair = cpuSHA() && cpu.X86.HasSSSE3 && cpu.X86.HasSSE41
+	hasPair = cpuSHA() && cpu.X86.HasSSSE3 && cpu.X86.HasSSE41 && cpu.X86.HasAVX
 )
 
 // wide hashes n blocks of each lane from where data points to. Words has the

@@ -118,9 +118,9 @@ func (p *Pool) run(l *line) {
 				p.pair(t.remove(t.n - 1))
 			}
 		case width > 2:
-			t.step(wide)
+			t.step(wide, t.n)
 		case t.n == 2:
-			t.step(pair)
+			t.step(pair, 2)
 		default:
 			t.single()
 		}
@@ -198,20 +198,20 @@ func (t *table) single() {
 	t.add(one)
 }
 
-// step hashes as many blocks as every lane has.
-func (t *table) step(kernel func(words *[8][Lanes]uint32, data *[Lanes]*byte, n int)) {
+// step hashes as many blocks as every one of the first lanes has.
+func (t *table) step(kernel func(words *[8][Lanes]uint32, data *[Lanes]*byte, n int), lanes int) {
 	n := math.MaxInt
-	for _, one := range t.lanes[:t.n] {
+	for _, one := range t.lanes[:lanes] {
 		n = min(n, len(one.data))
 	}
 	n = min(n, turn) / sha256.BlockSize * sha256.BlockSize
 	var data [Lanes]*byte
 	for i := range data {
 		// A lane that is not used has to read something.
-		data[i] = &t.lanes[min(i, t.n-1)].data[0]
+		data[i] = &t.lanes[min(i, lanes-1)].data[0]
 	}
 	kernel(&t.words, &data, n/sha256.BlockSize)
-	for i := t.n - 1; i >= 0; i-- {
+	for i := lanes - 1; i >= 0; i-- {
 		t.begun[i] += n
 		t.lanes[i].data = t.lanes[i].data[n:]
 		if len(t.lanes[i].data) < sha256.BlockSize {
