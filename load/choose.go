@@ -11,13 +11,14 @@ import (
 // choose gives every file its way, and takes of the system what that needs.
 // What the system refuses becomes Read.
 func (r *run) choose() error {
-	auto := chooser{l: r.loader, sys: r.sys, total: r.plan.total}
+	auto := chooser{l: r.loader, sys: r.sys, total: r.plan.total, single: r.single()}
 	for _, f := range r.plan.files {
 		f.sys, f.pageSize = r.sys, int64(os.Getpagesize())
-		switch f.way = r.loader.Way; f.way {
-		case Auto:
+		f.way = r.loader.Way
+		switch {
+		case f.way == Auto:
 			f.way = auto.way(f)
-		case Read, Populate, Private:
+		case f.way != Direct && f.way != Map && !auto.single:
 			f.look(auto.total)
 		}
 		switch {
@@ -109,9 +110,10 @@ func (r *run) width() int {
 
 // A chooser is [Auto].
 type chooser struct {
-	l     *Loader
-	sys   *system
-	total int64 // bytes to load
+	l      *Loader
+	sys    *system
+	total  int64 // bytes to load
+	single bool  // with one read
 
 	asked     bool
 	available int64 // bytes of memory
@@ -124,11 +126,13 @@ func (c *chooser) way(f *file) Way {
 	case f.lent:
 		return Populate
 	}
-	f.look(c.total)
-	if !f.local {
+	mayMap := c.l.MayMap && c.l.Arena != nil
+	if c.single && !mayMap {
+		return Read // whatever the file is
+	}
+	if f.look(c.total); !f.local {
 		return Read
 	}
-	mayMap := c.l.MayMap && c.l.Arena != nil
 	switch {
 	case mayMap && !(f.cold() && c.over()):
 		return Populate

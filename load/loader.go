@@ -60,7 +60,8 @@ type Loader struct {
 // read, that of a read, of the context, or a [safetensors.ErrTruncated] of a
 // file that has shrunk.
 //
-// Reading starts with the loop and goes on while its body runs. When the loop
+// Reading starts with the loop and goes on while its body runs, unless all is
+// read at once because it is so little. When the loop
 // is left nothing reads any more. A read that has begun is waited for; it is
 // of 2 MiB at most.
 func (l *Loader) Load(ctx context.Context, requests []Request) iter.Seq2[*Tensor, error] {

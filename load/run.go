@@ -19,6 +19,7 @@ type run struct {
 
 	workers sync.WaitGroup
 	unwatch func() bool // of the context
+	reader  *worker     // that reads when a tensor is asked for, if there are no workers
 
 	mu      sync.Mutex
 	room    sync.Cond // memory was released, or the run has failed
@@ -85,10 +86,21 @@ func (e *extent) lent() bool { return e.file != nil && e.file.lent }
 func (r *run) begin() {
 	r.room.L, r.ready.L = &r.mu, &r.mu
 	r.queue = append(make([]*Tensor, 0, r.plan.count), r.plan.empty...)
+	if r.single() {
+		r.reader, r.unwatch = &worker{r: r}, func() bool { return true }
+		return
+	}
 	r.unwatch = context.AfterFunc(r.ctx, func() { r.fail(context.Cause(r.ctx)) })
 	for range r.width() {
 		r.workers.Go(r.work)
 	}
+}
+
+// single tells that there is but one read to be made. To start a worker for it
+// takes longer than it does.
+func (r *run) single() bool {
+	all := r.plan.extents
+	return len(all) == 0 || len(all) == 1 && all[0].end-all[0].begin <= blockSize && r.budget == 0
 }
 
 // fail ends the run with its first error.
@@ -121,6 +133,12 @@ func (r *run) wait() (*Tensor, error) {
 				r.out++
 			}
 			return t, nil
+		}
+		if r.reader != nil {
+			r.mu.Unlock()
+			r.reader.step()
+			r.mu.Lock()
+			continue
 		}
 		r.waiting = true
 		r.room.Broadcast() // see stalled
@@ -283,6 +301,9 @@ func (r *run) finish() {
 	r.unwatch()
 	r.fail(errStopped)
 	r.workers.Wait()
+	if r.reader != nil {
+		r.reader.end()
+	}
 	r.mu.Lock()
 	r.over = true
 	r.giveBack()

@@ -6,6 +6,7 @@ import (
 	"io"
 	"sync"
 
+	"github.com/tensmith/tensmith/internal/memory"
 	"github.com/tensmith/tensmith/safetensors"
 )
 
@@ -19,22 +20,23 @@ const small = 128 << 10
 // work reads chunks until there are no more.
 func (r *run) work() {
 	w := worker{r: r}
-	defer func() {
-		if w.buf != nil {
-			buffers.Put(&w.buf)
-		}
-	}()
-	for {
-		c, ok := r.take()
-		if !ok {
-			return
-		}
-		if err := w.read(c); err != nil {
-			r.fail(c.e.name(err, c.begin))
-			return
-		}
-		r.complete(c)
+	defer w.end()
+	for w.step() {
 	}
+}
+
+// step reads a chunk. It returns false if there is none, or that failed.
+func (w *worker) step() bool {
+	c, ok := w.r.take()
+	if !ok {
+		return false
+	}
+	if err := w.read(c); err != nil {
+		w.r.fail(c.e.name(err, c.begin))
+		return false
+	}
+	w.r.complete(c)
+	return true
 }
 
 // name adds the name of the tensor to an error of the bytes at offset off.
@@ -70,6 +72,12 @@ func (w *worker) buffer() []byte {
 		w.buf = *buffers.Get().(*[]byte)
 	}
 	return w.buf
+}
+
+func (w *worker) end() {
+	if w.buf != nil {
+		buffers.Put(&w.buf)
+	}
 }
 
 // read reads a chunk.
@@ -115,7 +123,7 @@ func gather(p []byte, s *safetensors.Slice, mapped []byte, off int64) bool {
 func (e *extent) provide() {
 	for _, p := range e.pieces {
 		if p.into == nil {
-			p.t.data = make([]byte, p.end-p.begin)
+			p.t.data = memory.Unset(int(p.end - p.begin))
 		}
 	}
 }

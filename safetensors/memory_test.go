@@ -208,28 +208,3 @@ func BenchmarkHostile(b *testing.B) {
 		})
 	}
 }
-
-// TestUnset: memory that nobody has cleared is nobody else's either.
-func TestUnset(t *testing.T) {
-	for _, n := range []int{0, 1, 1<<16 - 1, 1 << 16, 1<<16 + 1, 3 << 20} {
-		all := make([][]byte, 20)
-		for i := range all {
-			all[i] = unset(n)
-			if len(all[i]) != n {
-				t.Fatalf("%d bytes, not %d", len(all[i]), n)
-			}
-			for j := range all[i] {
-				all[i][j] = byte(i)
-			}
-			runtime.GC()
-		}
-		for i, p := range all {
-			if len(bytes.Trim(p, string([]byte{byte(i)}))) != 0 {
-				t.Errorf("memory %d of %d bytes was written to by others", i, n)
-			}
-		}
-	}
-	if n := testing.AllocsPerRun(10, func() { unset(1 << 20) }); n != 1 {
-		t.Errorf("%v allocations", n) // a Builder has changed, and memory is cleared
-	}
-}

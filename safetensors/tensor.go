@@ -5,9 +5,9 @@ import (
 	"io"
 	"math"
 	"math/bits"
-	"strings"
 	"sync"
-	"unsafe"
+
+	"github.com/tensmith/tensmith/internal/memory"
 )
 
 // An Info is what a header says of a tensor.
@@ -101,31 +101,11 @@ func readAll(r io.ReaderAt, name string, size int64) ([]byte, error) {
 	if size > math.MaxInt {
 		return nil, fmt.Errorf("tensor %s: %d bytes are more than fit an address space: %w", quote(name), size, ErrOverflow)
 	}
-	p := unset(int(size))
+	p := memory.Unset(int(size))
 	if n, err := r.ReadAt(p, 0); n < len(p) {
 		return nil, err
 	}
 	return p, nil
-}
-
-// unset returns n bytes with anything in them, which the caller overwrites, all
-// of them or gives none away: to clear memory that was used before takes about
-// half as long as to read a tensor into it. Go clears what make returns, and
-// does not clear what a strings.Builder grows by.
-func unset(n int) []byte {
-	if n < 1<<16 {
-		return make([]byte, n)
-	}
-	var b strings.Builder
-	b.Grow(n)
-	b.WriteByte(0)
-	memory := unsafe.StringData(b.String())
-	// A Builder whose strings are not its own memory would need another way. It
-	// is not used any more, so that nobody has a string of these bytes.
-	if b.WriteByte(0); b.Cap() < n || unsafe.StringData(b.String()) != memory {
-		return make([]byte, n)
-	}
-	return unsafe.Slice(memory, n)
 }
 
 // WriteTo writes the data to w. It implements [io.WriterTo].

@@ -1,4 +1,4 @@
-// Package memory tells how much memory there is.
+// Package memory tells how much memory there is, and gives some of it.
 package memory
 
 import (
