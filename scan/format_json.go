@@ -1,7 +1,6 @@
 package scan
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -31,86 +30,78 @@ func (t *trace) json(b blob, at place) (whole bool) {
 // memory for. It tells whether it came to the end of a value, which begins at
 // base.
 func (t *trace) jsonText(text io.Reader, at place, base int64) bool {
-	long := 0
-	d := json.NewDecoder(&finiteReader{r: text, long: &long})
-	d.UseNumber()
+	d := newJSONTokens(text)
 	var path []string // keys down to the token; "" for elements of arrays
-	var open []json.Delim
+	var open []byte
 	key := ""
 	var keras kerasReader
 	var model jsonModel
 	defer func() {
 		model.finish(t, at)
-		if long > 0 {
-			t.note("ST408", at, base, "string", fmt.Sprintf("%d bytes of long strings were not looked into, and offsets behind them are less", long))
+		if d.leftOut > 0 {
+			t.note("ST408", at, base, "string", fmt.Sprintf("%d bytes of long strings were not looked into", d.leftOut))
 		}
 	}()
 	for {
-		tok, err := d.Token()
+		kind, tok, err := d.next()
 		if err != nil || t.ctx.Err() != nil {
 			return false // other programs say what is wrong with it
 		}
 		if t.spent.tokens--; t.spent.tokens < 0 {
-			t.note("ST404", at, base+d.InputOffset(), "", fmt.Sprintf("JSON of more than %d words, of which the rest was not read", maxTokens))
+			t.note("ST404", at, base+d.offset(), "", fmt.Sprintf("JSON of more than %d words, of which the rest was not read", maxTokens))
 			return true // and is JSON as far as it goes
 		}
 		if len(open) > 10_000 {
-			t.note("ST404", at, base+d.InputOffset(), "", "JSON nested deeper than 10,000")
+			t.note("ST404", at, base+d.offset(), "", "JSON nested deeper than 10,000")
 			return false
 		}
-		switch tok := tok.(type) {
-		case json.Delim:
-			switch tok {
-			case '{', '[':
-				keras.open(tok == '[')
-				open = append(open, tok)
-				path = append(path, key)
-				key = ""
-			default:
-				keras.close(t, at, base+d.InputOffset())
-				if len(open) > 0 {
-					open, path = open[:len(open)-1], path[:len(path)-1]
-				}
-				if len(open) == 0 {
-					return true
-				}
-				key = ""
+		switch kind {
+		case '{', '[':
+			keras.open(kind == '[')
+			open = append(open, kind)
+			path = append(path, key)
+			key = ""
+			continue
+		case '}', ']':
+			keras.close(t, at, base+d.offset())
+			open, path = open[:len(open)-1], path[:len(path)-1]
+			if len(open) == 0 {
+				return true
+			}
+			key = ""
+			continue
+		case 'k':
+			if key = tok; len(open) == 1 {
+				model.key(key)
+			}
+			if key == "" {
+				key = "\x00"
 			}
 			continue
-		case string:
-			if len(open) > 0 && open[len(open)-1] == '{' && key == "" {
-				key = tok
-				if len(open) == 1 {
-					model.key(key)
-				}
-				if key == "" {
-					key = "\x00"
-				}
-				continue
-			}
-			t.jsonString(at, path, key, tok, base+d.InputOffset())
-			t.secret(at, base+d.InputOffset(), key, tok)
-			keras.text(t, at, key, tok, base+d.InputOffset())
-			model.text(key, tok, base+d.InputOffset())
+		case '"':
+			t.jsonString(at, path, key, tok, base+d.offset())
+			t.secret(at, base+d.offset(), key, tok)
+			keras.text(t, at, key, tok, base+d.offset())
+			model.text(key, tok, base+d.offset())
 			if len(open) == 2 && path[1] == "layers" {
-				t.layer(at, base+d.InputOffset(), tok)
+				t.layer(at, base+d.offset(), tok)
 			}
 			switch key {
 			case "class_name":
 				if tok == "Lambda" || tok == "__lambda__" {
-					t.note("ST360", at, base+d.InputOffset(), tok, "a Lambda layer of Keras, whose function is stored as code")
+					t.note("ST360", at, base+d.offset(), tok, "a Lambda layer of Keras, whose function is stored as code")
 				}
 			case "module", "registered_name":
 				if key == "module" && tok != "" && !kerasModule(tok) {
-					t.note("ST361", at, base+d.InputOffset(), tok, "a class of the module "+clip(tok, 80))
+					t.note("ST361", at, base+d.offset(), tok, "a class of the module "+clip(tok, 80))
 				}
 				if key == "registered_name" && strings.ContainsAny(tok, ".>") && !strings.HasPrefix(strings.ToLower(tok), "keras") {
-					t.note("ST361", at, base+d.InputOffset(), tok, "a class that a program has registered: "+clip(tok, 80))
+					t.note("ST361", at, base+d.offset(), tok, "a class that a program has registered: "+clip(tok, 80))
 				}
 			}
-		case bool:
-			if key == "trust_remote_code" && tok {
-				t.note("ST501", at, base+d.InputOffset(), "trust_remote_code", "asks for the code of the repository to be trusted")
+		case 't':
+			if key == "trust_remote_code" {
+				t.note("ST501", at, base+d.offset(), "trust_remote_code", "asks for the code of the repository to be trusted")
 			}
 		}
 		if len(open) == 0 || open[len(open)-1] == '{' {

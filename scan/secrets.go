@@ -1,7 +1,6 @@
 package scan
 
 import (
-	"io"
 	"strings"
 
 	"github.com/tensmith/tensmith/pickle"
@@ -142,54 +141,4 @@ func (w *watcher) secretPair(key, text string) {
 	if secretKey().MatchString(key) && !hasAny(text, issued) {
 		w.t.secret(w.at, -1, key, text)
 	}
-}
-
-// A finiteReader gives JSON in which NaN and Infinity, which Python's json
-// writes and reads, are numbers of the same length: Go's decoder would stop
-// there, and what follows would go unread.
-type finiteReader struct {
-	r               io.Reader
-	quoted, escaped bool
-	word            bool
-	size, plain     int  // of the string so far, and of what is no escape at its end
-	cutting         bool // the rest of a long string, of which the decoder would hold several copies
-	long            *int // bytes that were left out
-}
-
-// maxJSONString is up to where a string of JSON is read; the tables of
-// tokenizers have a megabyte.
-const maxJSONString = 4 << 20
-
-func (f *finiteReader) Read(p []byte) (int, error) {
-	n, err := f.r.Read(p)
-	kept := p[:0]
-	for _, c := range p[:n] {
-		switch {
-		case f.escaped:
-			f.escaped = false
-		case f.quoted:
-			f.escaped, f.quoted = c == '\\', c != '"'
-		case c == '"':
-			f.quoted, f.word, f.size, f.plain, f.cutting = true, false, 0, 0, false
-		case f.word && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'), c == 'N' || c == 'I':
-			f.word = true
-			c = '1'
-		default:
-			f.word = false
-		}
-		if f.quoted {
-			f.size++
-			if f.plain++; c == '\\' {
-				f.plain = 0
-			}
-			const escape = 6 // \u and four digits
-			if f.cutting = f.cutting || f.size > maxJSONString && f.plain > escape; f.cutting {
-				*f.long++
-				continue
-			}
-		}
-		kept = append(kept, c)
-	}
-	n = len(kept)
-	return n, err
 }

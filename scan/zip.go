@@ -169,7 +169,7 @@ func (t *trace) entries(b blob, at place, d *directory, count uint64) error {
 	}
 	switch {
 	case d.over:
-		t.note("ST404", at, d.central, "", "more members than a scan reads")
+		t.note("ST404", at, d.central, "", fmt.Sprintf("more members than a scan reads: %d, or %d with --deep", maxMembers, 8*maxMembers))
 	case off != d.tail && off != d.end:
 		t.note("ST414", at, off, "directory", fmt.Sprintf("the directory of the archive ends %d bytes early", d.tail-off))
 	case uint64(len(d.members)) != count && uint64(len(d.members))&0xffff != count:
