@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -404,6 +407,55 @@ func TestSliceOfShrunkFile(t *testing.T) {
 	for name, data := range map[string]io.WriterTo{"Tensor": tensor, "Slice": s} {
 		if _, err := data.WriteTo(io.Discard); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("%s: WriteTo: %v, want %v", name, err, io.ErrUnexpectedEOF)
+		}
+	}
+}
+
+// TestSharedSlice holds slices that several workers gather to those that one
+// does, wherever their parts meet, and tells what is missing of a file.
+func TestSharedSlice(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(3))
+	file, _ := fileOf(t, U8, []uint64{4099, 1024})
+	name := filepath.Join(t.TempDir(), "x.safetensors")
+	if err := os.WriteFile(name, file, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for way, open := range map[string]func(string) (*File, error){"Open": Open, "Map": Map} {
+		f, err := open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		tensor, _ := f.Tensor("t")
+		for _, to := range []uint64{511, 512, 700, 1023} {
+			s, err := tensor.Slice(Range{}, Span(1, to))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := s.Bytes()
+			want := make([]byte, s.Size())
+			if n := s.Gather(want, file, 0); n != len(want) || to > 512 && s.Size() < 2*leastShare {
+				t.Fatalf("%d bytes of %d", n, len(want))
+			}
+			if err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%s, up to column %d: differs, %v", way, to, err)
+			}
+		}
+		if way == "Map" {
+			continue // where it would be a fault
+		}
+		s, err := tensor.Slice(Range{}, Span(1, 1000))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(name, int64(len(file)/2)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Bytes(); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%v, want %v", err, io.ErrUnexpectedEOF)
+		}
+		if err := os.WriteFile(name, file, 0o666); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
