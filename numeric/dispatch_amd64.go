@@ -335,3 +335,33 @@ func (v level) wideBytes(l *wideLanes, d safetensors.DType, src []byte) int {
 	}
 	return n
 }
+
+// hasLong tells whether there is a kernel for all of E5M2.
+func (v level) hasLong() bool { return v >= vnni }
+
+func (v level) codesLong(s *codeSums, src []byte, tables *codeTables) {
+	codesLongVNNI(s, src, len(src), tables)
+}
+
+// codes sums up by classes. With halves a type has four bits of exponent.
+func (v level) codes(s *codeSums, src []byte, tables *codeTables, halves bool) {
+	switch wide := v >= vnni; {
+	case halves && wide:
+		codesHalvesVNNI(s, src, len(src), tables)
+	case halves:
+		codesHalvesAVX2(s, src, len(src), tables)
+	case wide:
+		codesQuartersVNNI(s, src, len(src), tables)
+	default:
+		codesQuartersAVX2(s, src, len(src), tables)
+	}
+}
+
+// wholeBytes leaves in digits the sums of u, and of u·(u-128).
+func (v level) wholeBytes(s *codeSums, src []byte, flip uint32) {
+	if v >= vnni {
+		wholeBytesVNNI(s, src, len(src), flip)
+	} else {
+		wholeBytesAVX2(s, src, len(src), flip)
+	}
+}

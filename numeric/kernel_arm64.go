@@ -21,15 +21,7 @@ const (
 
 const best = neon
 
-// Statistics of types of a byte, of integers and of F64 have no kernels here, nor
-// has what a cast costs: the plain loops do it.
-
-// codeTables are a kernel's.
-type codeTables struct{}
-
-func (c *counter) addCodes([]byte) int { return 0 }
-
-func (l *wideLanes) kernelBytes(safetensors.DType, []byte) int { return 0 }
+// What a cast costs has no kernels here: the plain loops do it.
 
 // kernelBytes takes the bytes of two blocks of F64, F32, C64, BF16 or F16.
 func (p *pairs) kernelBytes(d, e safetensors.DType, a, b []byte) int {
@@ -113,6 +105,61 @@ func (v level) lanesBytes(l *lanes, d safetensors.DType, src []byte) int {
 		lanesNEON(l, src, n)
 	}
 	return n
+}
+
+// kernelBytes takes the bytes of F64, and of integers of 16 bits and more.
+func (l *wideLanes) kernelBytes(d safetensors.DType, src []byte) int {
+	return best.wideBytes(l, d, src)
+}
+
+func (v level) wideBytes(l *wideLanes, d safetensors.DType, src []byte) int {
+	n := len(src) / max(1, d.Bits()/8) &^ (width - 1)
+	if n == 0 || v == plain {
+		return 0
+	}
+	switch d {
+	case safetensors.F64:
+		wideF64NEON(l, src, n)
+	case safetensors.I64:
+		wideI64NEON(l, src, n)
+	case safetensors.U64:
+		wideU64NEON(l, src, n)
+	case safetensors.I32:
+		wideI32NEON(l, src, n)
+	case safetensors.U32:
+		wideU32NEON(l, src, n)
+	case safetensors.I16:
+		wideI16NEON(l, src, n)
+	case safetensors.U16:
+		wideU16NEON(l, src, n)
+	default:
+		return 0
+	}
+	return n
+}
+
+// hasLong tells whether there is a kernel for all of E5M2.
+func (v level) hasLong() bool { return false }
+
+func (v level) codesLong(*codeSums, []byte, *codeTables) {}
+
+// codes sums up by classes. With halves a type has four bits of exponent.
+func (v level) codes(s *codeSums, src []byte, tables *codeTables, halves bool) {
+	if halves {
+		codesHalvesNEON(s, src, len(src), tables)
+	} else {
+		codesQuartersNEON(s, src, len(src), tables)
+	}
+}
+
+// wholeBytes leaves in digits the sums of u, and of u·(u-128). The kernel sums up
+// the squares of u-128: there is no product of a signed byte and another here.
+func (v level) wholeBytes(s *codeSums, src []byte, flip uint32) {
+	wholeBytesNEON(s, src, len(src), flip)
+	// Less 16 bytes for each 32 bits, of which a lane has four: it fits again.
+	for i := range s.digits[0][:4] {
+		s.digits[1][i] += 128 * (s.digits[0][i] - 128*int32(len(src)/4))
+	}
 }
 
 // streams tells that there are kernels that write past the caches.
@@ -254,3 +301,35 @@ func pairsFloatsNEON(p *pairs, a, b []float32, n int) (special uint32)
 
 //go:noescape
 func pairsDoublesNEON(p *pairs, a, b []float64, n int) (special uint32)
+
+//go:noescape
+func wideF64NEON(l *wideLanes, src []byte, n int)
+
+//go:noescape
+func wideI64NEON(l *wideLanes, src []byte, n int)
+
+//go:noescape
+func wideU64NEON(l *wideLanes, src []byte, n int)
+
+//go:noescape
+func wideI32NEON(l *wideLanes, src []byte, n int)
+
+//go:noescape
+func wideU32NEON(l *wideLanes, src []byte, n int)
+
+//go:noescape
+func wideI16NEON(l *wideLanes, src []byte, n int)
+
+//go:noescape
+func wideU16NEON(l *wideLanes, src []byte, n int)
+
+// The sums and counts of these have room for 256 KiB.
+
+//go:noescape
+func codesHalvesNEON(s *codeSums, src []byte, n int, tables *codeTables)
+
+//go:noescape
+func codesQuartersNEON(s *codeSums, src []byte, n int, tables *codeTables)
+
+//go:noescape
+func wholeBytesNEON(s *codeSums, src []byte, n int, flip uint32)

@@ -1330,6 +1330,1355 @@ done:
 	MOVD R6, 392(R0)
 	RET
 
+// func(l *wideLanes, src []byte, n int)
+TEXT ·wideF64NEON(SB), NOSPLIT, $0-40
+	MOVD l+0(FP), R0
+	MOVD src_base+8(FP), R1
+	MOVD n+32(FP), R2
+	LSR $4, R2, R2
+	CBZ R2, done
+	ADD $0, R0, R3
+	VLD1.P 64(R3), [V16.B16, V17.B16, V18.B16, V19.B16]
+	VLD1.P 64(R3), [V20.B16, V21.B16, V22.B16, V23.B16]
+	VLD1.P 64(R3), [V24.B16, V25.B16, V26.B16, V27.B16]
+	VLD1.P 64(R3), [V28.B16, V29.B16, V30.B16, V31.B16]
+	FMOVQ 256(R0), F8
+	FMOVQ 320(R0), F9
+	FMOVQ 384(R0), F12
+	MOVW $0x0, R9
+	WORD $0x4E040D2A // dup.4s 10 9
+	MOVW $0x0, R9
+	WORD $0x4E040D2B // dup.4s 11 9
+	MOVD 464(R0), R9
+	WORD $0x4E080D2D // dup.2d 13 9
+loop:
+	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
+	WORD $0x4E60D610 // fadd.2d 16 16 0
+	WORD $0x4EE0F508 // fmin.2d 8 8 0
+	WORD $0x4E60F529 // fmax.2d 9 9 0
+	WORD $0x6E60DC06 // fmul.2d 6 0 0
+	WORD $0x4E66D718 // fadd.2d 24 24 6
+	WORD $0x4EE0F806 // fabs.2d 6 0
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x4E61D631 // fadd.2d 17 17 1
+	WORD $0x4EE1F508 // fmin.2d 8 8 1
+	WORD $0x4E61F529 // fmax.2d 9 9 1
+	WORD $0x6E61DC26 // fmul.2d 6 1 1
+	WORD $0x4E66D739 // fadd.2d 25 25 6
+	WORD $0x4EE0F826 // fabs.2d 6 1
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x4E62D652 // fadd.2d 18 18 2
+	WORD $0x4EE2F508 // fmin.2d 8 8 2
+	WORD $0x4E62F529 // fmax.2d 9 9 2
+	WORD $0x6E62DC46 // fmul.2d 6 2 2
+	WORD $0x4E66D75A // fadd.2d 26 26 6
+	WORD $0x4EE0F846 // fabs.2d 6 2
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x4E63D673 // fadd.2d 19 19 3
+	WORD $0x4EE3F508 // fmin.2d 8 8 3
+	WORD $0x4E63F529 // fmax.2d 9 9 3
+	WORD $0x6E63DC66 // fmul.2d 6 3 3
+	WORD $0x4E66D77B // fadd.2d 27 27 6
+	WORD $0x4EE0F866 // fabs.2d 6 3
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
+	WORD $0x4E60D694 // fadd.2d 20 20 0
+	WORD $0x4EE0F508 // fmin.2d 8 8 0
+	WORD $0x4E60F529 // fmax.2d 9 9 0
+	WORD $0x6E60DC06 // fmul.2d 6 0 0
+	WORD $0x4E66D79C // fadd.2d 28 28 6
+	WORD $0x4EE0F806 // fabs.2d 6 0
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x4E61D6B5 // fadd.2d 21 21 1
+	WORD $0x4EE1F508 // fmin.2d 8 8 1
+	WORD $0x4E61F529 // fmax.2d 9 9 1
+	WORD $0x6E61DC26 // fmul.2d 6 1 1
+	WORD $0x4E66D7BD // fadd.2d 29 29 6
+	WORD $0x4EE0F826 // fabs.2d 6 1
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x4E62D6D6 // fadd.2d 22 22 2
+	WORD $0x4EE2F508 // fmin.2d 8 8 2
+	WORD $0x4E62F529 // fmax.2d 9 9 2
+	WORD $0x6E62DC46 // fmul.2d 6 2 2
+	WORD $0x4E66D7DE // fadd.2d 30 30 6
+	WORD $0x4EE0F846 // fabs.2d 6 2
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x4E63D6F7 // fadd.2d 23 23 3
+	WORD $0x4EE3F508 // fmin.2d 8 8 3
+	WORD $0x4E63F529 // fmax.2d 9 9 3
+	WORD $0x6E63DC66 // fmul.2d 6 3 3
+	WORD $0x4E66D7FF // fadd.2d 31 31 6
+	WORD $0x4EE0F866 // fabs.2d 6 3
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	SUB $1, R2, R2
+	CBNZ R2, loop
+done:
+	ADD $0, R0, R3
+	VST1.P [V16.B16, V17.B16, V18.B16, V19.B16], 64(R3)
+	VST1.P [V20.B16, V21.B16, V22.B16, V23.B16], 64(R3)
+	VST1.P [V24.B16, V25.B16, V26.B16, V27.B16], 64(R3)
+	VST1.P [V28.B16, V29.B16, V30.B16, V31.B16], 64(R3)
+	FMOVQ F8, 256(R0)
+	FMOVQ F9, 320(R0)
+	FMOVQ F12, 384(R0)
+	WORD $0x5EF1B94A // addp.d 10 10
+	WORD $0x9E660149 // fmov.d 9 10
+	MOVD 448(R0), R6
+	ADD R9, R6, R6
+	MOVD R6, 448(R0)
+	WORD $0x5EF1B96B // addp.d 11 11
+	WORD $0x9E660169 // fmov.d 9 11
+	MOVD 456(R0), R6
+	ADD R9, R6, R6
+	MOVD R6, 456(R0)
+	RET
+
+// func(l *wideLanes, src []byte, n int)
+TEXT ·wideI64NEON(SB), NOSPLIT, $0-40
+	MOVD l+0(FP), R0
+	MOVD src_base+8(FP), R1
+	MOVD n+32(FP), R2
+	LSR $4, R2, R2
+	CBZ R2, done
+	ADD $0, R0, R3
+	VLD1.P 64(R3), [V16.B16, V17.B16, V18.B16, V19.B16]
+	VLD1.P 64(R3), [V20.B16, V21.B16, V22.B16, V23.B16]
+	VLD1.P 64(R3), [V24.B16, V25.B16, V26.B16, V27.B16]
+	VLD1.P 64(R3), [V28.B16, V29.B16, V30.B16, V31.B16]
+	FMOVQ 256(R0), F8
+	FMOVQ 320(R0), F9
+	FMOVQ 384(R0), F12
+	MOVW $0x0, R9
+	WORD $0x4E040D2A // dup.4s 10 9
+	MOVW $0x0, R9
+	WORD $0x4E040D2B // dup.4s 11 9
+	MOVD 464(R0), R9
+	WORD $0x4E080D2D // dup.2d 13 9
+loop:
+	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
+	WORD $0x4E61D800 // scvtf.2d 0 0
+	WORD $0x4E60D610 // fadd.2d 16 16 0
+	WORD $0x4EE0F508 // fmin.2d 8 8 0
+	WORD $0x4E60F529 // fmax.2d 9 9 0
+	WORD $0x6E60DC06 // fmul.2d 6 0 0
+	WORD $0x4E66D718 // fadd.2d 24 24 6
+	WORD $0x4EE0F806 // fabs.2d 6 0
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x4E61D821 // scvtf.2d 1 1
+	WORD $0x4E61D631 // fadd.2d 17 17 1
+	WORD $0x4EE1F508 // fmin.2d 8 8 1
+	WORD $0x4E61F529 // fmax.2d 9 9 1
+	WORD $0x6E61DC26 // fmul.2d 6 1 1
+	WORD $0x4E66D739 // fadd.2d 25 25 6
+	WORD $0x4EE0F826 // fabs.2d 6 1
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x4E61D842 // scvtf.2d 2 2
+	WORD $0x4E62D652 // fadd.2d 18 18 2
+	WORD $0x4EE2F508 // fmin.2d 8 8 2
+	WORD $0x4E62F529 // fmax.2d 9 9 2
+	WORD $0x6E62DC46 // fmul.2d 6 2 2
+	WORD $0x4E66D75A // fadd.2d 26 26 6
+	WORD $0x4EE0F846 // fabs.2d 6 2
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x4E61D863 // scvtf.2d 3 3
+	WORD $0x4E63D673 // fadd.2d 19 19 3
+	WORD $0x4EE3F508 // fmin.2d 8 8 3
+	WORD $0x4E63F529 // fmax.2d 9 9 3
+	WORD $0x6E63DC66 // fmul.2d 6 3 3
+	WORD $0x4E66D77B // fadd.2d 27 27 6
+	WORD $0x4EE0F866 // fabs.2d 6 3
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
+	WORD $0x4E61D800 // scvtf.2d 0 0
+	WORD $0x4E60D694 // fadd.2d 20 20 0
+	WORD $0x4EE0F508 // fmin.2d 8 8 0
+	WORD $0x4E60F529 // fmax.2d 9 9 0
+	WORD $0x6E60DC06 // fmul.2d 6 0 0
+	WORD $0x4E66D79C // fadd.2d 28 28 6
+	WORD $0x4EE0F806 // fabs.2d 6 0
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x4E61D821 // scvtf.2d 1 1
+	WORD $0x4E61D6B5 // fadd.2d 21 21 1
+	WORD $0x4EE1F508 // fmin.2d 8 8 1
+	WORD $0x4E61F529 // fmax.2d 9 9 1
+	WORD $0x6E61DC26 // fmul.2d 6 1 1
+	WORD $0x4E66D7BD // fadd.2d 29 29 6
+	WORD $0x4EE0F826 // fabs.2d 6 1
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x4E61D842 // scvtf.2d 2 2
+	WORD $0x4E62D6D6 // fadd.2d 22 22 2
+	WORD $0x4EE2F508 // fmin.2d 8 8 2
+	WORD $0x4E62F529 // fmax.2d 9 9 2
+	WORD $0x6E62DC46 // fmul.2d 6 2 2
+	WORD $0x4E66D7DE // fadd.2d 30 30 6
+	WORD $0x4EE0F846 // fabs.2d 6 2
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x4E61D863 // scvtf.2d 3 3
+	WORD $0x4E63D6F7 // fadd.2d 23 23 3
+	WORD $0x4EE3F508 // fmin.2d 8 8 3
+	WORD $0x4E63F529 // fmax.2d 9 9 3
+	WORD $0x6E63DC66 // fmul.2d 6 3 3
+	WORD $0x4E66D7FF // fadd.2d 31 31 6
+	WORD $0x4EE0F866 // fabs.2d 6 3
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	SUB $1, R2, R2
+	CBNZ R2, loop
+done:
+	ADD $0, R0, R3
+	VST1.P [V16.B16, V17.B16, V18.B16, V19.B16], 64(R3)
+	VST1.P [V20.B16, V21.B16, V22.B16, V23.B16], 64(R3)
+	VST1.P [V24.B16, V25.B16, V26.B16, V27.B16], 64(R3)
+	VST1.P [V28.B16, V29.B16, V30.B16, V31.B16], 64(R3)
+	FMOVQ F8, 256(R0)
+	FMOVQ F9, 320(R0)
+	FMOVQ F12, 384(R0)
+	WORD $0x5EF1B94A // addp.d 10 10
+	WORD $0x9E660149 // fmov.d 9 10
+	MOVD 448(R0), R6
+	ADD R9, R6, R6
+	MOVD R6, 448(R0)
+	WORD $0x5EF1B96B // addp.d 11 11
+	WORD $0x9E660169 // fmov.d 9 11
+	MOVD 456(R0), R6
+	ADD R9, R6, R6
+	MOVD R6, 456(R0)
+	RET
+
+// func(l *wideLanes, src []byte, n int)
+TEXT ·wideU64NEON(SB), NOSPLIT, $0-40
+	MOVD l+0(FP), R0
+	MOVD src_base+8(FP), R1
+	MOVD n+32(FP), R2
+	LSR $4, R2, R2
+	CBZ R2, done
+	ADD $0, R0, R3
+	VLD1.P 64(R3), [V16.B16, V17.B16, V18.B16, V19.B16]
+	VLD1.P 64(R3), [V20.B16, V21.B16, V22.B16, V23.B16]
+	VLD1.P 64(R3), [V24.B16, V25.B16, V26.B16, V27.B16]
+	VLD1.P 64(R3), [V28.B16, V29.B16, V30.B16, V31.B16]
+	FMOVQ 256(R0), F8
+	FMOVQ 320(R0), F9
+	FMOVQ 384(R0), F12
+	MOVW $0x0, R9
+	WORD $0x4E040D2A // dup.4s 10 9
+	MOVW $0x0, R9
+	WORD $0x4E040D2B // dup.4s 11 9
+	MOVD 464(R0), R9
+	WORD $0x4E080D2D // dup.2d 13 9
+loop:
+	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
+	WORD $0x6E61D800 // ucvtf.2d 0 0
+	WORD $0x4E60D610 // fadd.2d 16 16 0
+	WORD $0x4EE0F508 // fmin.2d 8 8 0
+	WORD $0x4E60F529 // fmax.2d 9 9 0
+	WORD $0x6E60DC06 // fmul.2d 6 0 0
+	WORD $0x4E66D718 // fadd.2d 24 24 6
+	WORD $0x4EE0F806 // fabs.2d 6 0
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x6E61D821 // ucvtf.2d 1 1
+	WORD $0x4E61D631 // fadd.2d 17 17 1
+	WORD $0x4EE1F508 // fmin.2d 8 8 1
+	WORD $0x4E61F529 // fmax.2d 9 9 1
+	WORD $0x6E61DC26 // fmul.2d 6 1 1
+	WORD $0x4E66D739 // fadd.2d 25 25 6
+	WORD $0x4EE0F826 // fabs.2d 6 1
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x6E61D842 // ucvtf.2d 2 2
+	WORD $0x4E62D652 // fadd.2d 18 18 2
+	WORD $0x4EE2F508 // fmin.2d 8 8 2
+	WORD $0x4E62F529 // fmax.2d 9 9 2
+	WORD $0x6E62DC46 // fmul.2d 6 2 2
+	WORD $0x4E66D75A // fadd.2d 26 26 6
+	WORD $0x4EE0F846 // fabs.2d 6 2
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x6E61D863 // ucvtf.2d 3 3
+	WORD $0x4E63D673 // fadd.2d 19 19 3
+	WORD $0x4EE3F508 // fmin.2d 8 8 3
+	WORD $0x4E63F529 // fmax.2d 9 9 3
+	WORD $0x6E63DC66 // fmul.2d 6 3 3
+	WORD $0x4E66D77B // fadd.2d 27 27 6
+	WORD $0x4EE0F866 // fabs.2d 6 3
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
+	WORD $0x6E61D800 // ucvtf.2d 0 0
+	WORD $0x4E60D694 // fadd.2d 20 20 0
+	WORD $0x4EE0F508 // fmin.2d 8 8 0
+	WORD $0x4E60F529 // fmax.2d 9 9 0
+	WORD $0x6E60DC06 // fmul.2d 6 0 0
+	WORD $0x4E66D79C // fadd.2d 28 28 6
+	WORD $0x4EE0F806 // fabs.2d 6 0
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x6E61D821 // ucvtf.2d 1 1
+	WORD $0x4E61D6B5 // fadd.2d 21 21 1
+	WORD $0x4EE1F508 // fmin.2d 8 8 1
+	WORD $0x4E61F529 // fmax.2d 9 9 1
+	WORD $0x6E61DC26 // fmul.2d 6 1 1
+	WORD $0x4E66D7BD // fadd.2d 29 29 6
+	WORD $0x4EE0F826 // fabs.2d 6 1
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x6E61D842 // ucvtf.2d 2 2
+	WORD $0x4E62D6D6 // fadd.2d 22 22 2
+	WORD $0x4EE2F508 // fmin.2d 8 8 2
+	WORD $0x4E62F529 // fmax.2d 9 9 2
+	WORD $0x6E62DC46 // fmul.2d 6 2 2
+	WORD $0x4E66D7DE // fadd.2d 30 30 6
+	WORD $0x4EE0F846 // fabs.2d 6 2
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x6E61D863 // ucvtf.2d 3 3
+	WORD $0x4E63D6F7 // fadd.2d 23 23 3
+	WORD $0x4EE3F508 // fmin.2d 8 8 3
+	WORD $0x4E63F529 // fmax.2d 9 9 3
+	WORD $0x6E63DC66 // fmul.2d 6 3 3
+	WORD $0x4E66D7FF // fadd.2d 31 31 6
+	WORD $0x4EE0F866 // fabs.2d 6 3
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	SUB $1, R2, R2
+	CBNZ R2, loop
+done:
+	ADD $0, R0, R3
+	VST1.P [V16.B16, V17.B16, V18.B16, V19.B16], 64(R3)
+	VST1.P [V20.B16, V21.B16, V22.B16, V23.B16], 64(R3)
+	VST1.P [V24.B16, V25.B16, V26.B16, V27.B16], 64(R3)
+	VST1.P [V28.B16, V29.B16, V30.B16, V31.B16], 64(R3)
+	FMOVQ F8, 256(R0)
+	FMOVQ F9, 320(R0)
+	FMOVQ F12, 384(R0)
+	WORD $0x5EF1B94A // addp.d 10 10
+	WORD $0x9E660149 // fmov.d 9 10
+	MOVD 448(R0), R6
+	ADD R9, R6, R6
+	MOVD R6, 448(R0)
+	WORD $0x5EF1B96B // addp.d 11 11
+	WORD $0x9E660169 // fmov.d 9 11
+	MOVD 456(R0), R6
+	ADD R9, R6, R6
+	MOVD R6, 456(R0)
+	RET
+
+// func(l *wideLanes, src []byte, n int)
+TEXT ·wideI32NEON(SB), NOSPLIT, $0-40
+	MOVD l+0(FP), R0
+	MOVD src_base+8(FP), R1
+	MOVD n+32(FP), R2
+	LSR $4, R2, R2
+	CBZ R2, done
+	ADD $0, R0, R3
+	VLD1.P 64(R3), [V16.B16, V17.B16, V18.B16, V19.B16]
+	VLD1.P 64(R3), [V20.B16, V21.B16, V22.B16, V23.B16]
+	VLD1.P 64(R3), [V24.B16, V25.B16, V26.B16, V27.B16]
+	VLD1.P 64(R3), [V28.B16, V29.B16, V30.B16, V31.B16]
+	FMOVQ 256(R0), F8
+	FMOVQ 320(R0), F9
+	FMOVQ 384(R0), F12
+	MOVW $0x0, R9
+	WORD $0x4E040D2A // dup.4s 10 9
+	MOVW $0x0, R9
+	WORD $0x4E040D2B // dup.4s 11 9
+	MOVD 464(R0), R9
+	WORD $0x4E080D2D // dup.2d 13 9
+loop:
+	VLD1.P 32(R1), [V0.B16, V1.B16]
+	WORD $0x0F20A404 // sshll.2d 4 0 0
+	WORD $0x4E61D884 // scvtf.2d 4 4
+	WORD $0x4E64D610 // fadd.2d 16 16 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D718 // fadd.2d 24 24 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x4F20A404 // sshll2.2d 4 0 0
+	WORD $0x4E61D884 // scvtf.2d 4 4
+	WORD $0x4E64D631 // fadd.2d 17 17 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D739 // fadd.2d 25 25 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x0F20A424 // sshll.2d 4 1 0
+	WORD $0x4E61D884 // scvtf.2d 4 4
+	WORD $0x4E64D652 // fadd.2d 18 18 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D75A // fadd.2d 26 26 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x4F20A424 // sshll2.2d 4 1 0
+	WORD $0x4E61D884 // scvtf.2d 4 4
+	WORD $0x4E64D673 // fadd.2d 19 19 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D77B // fadd.2d 27 27 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	VLD1.P 32(R1), [V0.B16, V1.B16]
+	WORD $0x0F20A404 // sshll.2d 4 0 0
+	WORD $0x4E61D884 // scvtf.2d 4 4
+	WORD $0x4E64D694 // fadd.2d 20 20 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D79C // fadd.2d 28 28 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x4F20A404 // sshll2.2d 4 0 0
+	WORD $0x4E61D884 // scvtf.2d 4 4
+	WORD $0x4E64D6B5 // fadd.2d 21 21 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D7BD // fadd.2d 29 29 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x0F20A424 // sshll.2d 4 1 0
+	WORD $0x4E61D884 // scvtf.2d 4 4
+	WORD $0x4E64D6D6 // fadd.2d 22 22 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D7DE // fadd.2d 30 30 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x4F20A424 // sshll2.2d 4 1 0
+	WORD $0x4E61D884 // scvtf.2d 4 4
+	WORD $0x4E64D6F7 // fadd.2d 23 23 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D7FF // fadd.2d 31 31 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	SUB $1, R2, R2
+	CBNZ R2, loop
+done:
+	ADD $0, R0, R3
+	VST1.P [V16.B16, V17.B16, V18.B16, V19.B16], 64(R3)
+	VST1.P [V20.B16, V21.B16, V22.B16, V23.B16], 64(R3)
+	VST1.P [V24.B16, V25.B16, V26.B16, V27.B16], 64(R3)
+	VST1.P [V28.B16, V29.B16, V30.B16, V31.B16], 64(R3)
+	FMOVQ F8, 256(R0)
+	FMOVQ F9, 320(R0)
+	FMOVQ F12, 384(R0)
+	WORD $0x5EF1B94A // addp.d 10 10
+	WORD $0x9E660149 // fmov.d 9 10
+	MOVD 448(R0), R6
+	ADD R9, R6, R6
+	MOVD R6, 448(R0)
+	WORD $0x5EF1B96B // addp.d 11 11
+	WORD $0x9E660169 // fmov.d 9 11
+	MOVD 456(R0), R6
+	ADD R9, R6, R6
+	MOVD R6, 456(R0)
+	RET
+
+// func(l *wideLanes, src []byte, n int)
+TEXT ·wideU32NEON(SB), NOSPLIT, $0-40
+	MOVD l+0(FP), R0
+	MOVD src_base+8(FP), R1
+	MOVD n+32(FP), R2
+	LSR $4, R2, R2
+	CBZ R2, done
+	ADD $0, R0, R3
+	VLD1.P 64(R3), [V16.B16, V17.B16, V18.B16, V19.B16]
+	VLD1.P 64(R3), [V20.B16, V21.B16, V22.B16, V23.B16]
+	VLD1.P 64(R3), [V24.B16, V25.B16, V26.B16, V27.B16]
+	VLD1.P 64(R3), [V28.B16, V29.B16, V30.B16, V31.B16]
+	FMOVQ 256(R0), F8
+	FMOVQ 320(R0), F9
+	FMOVQ 384(R0), F12
+	MOVW $0x0, R9
+	WORD $0x4E040D2A // dup.4s 10 9
+	MOVW $0x0, R9
+	WORD $0x4E040D2B // dup.4s 11 9
+	MOVD 464(R0), R9
+	WORD $0x4E080D2D // dup.2d 13 9
+loop:
+	VLD1.P 32(R1), [V0.B16, V1.B16]
+	WORD $0x2F20A404 // ushll.2d 4 0 0
+	WORD $0x6E61D884 // ucvtf.2d 4 4
+	WORD $0x4E64D610 // fadd.2d 16 16 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D718 // fadd.2d 24 24 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x6F20A404 // ushll2.2d 4 0 0
+	WORD $0x6E61D884 // ucvtf.2d 4 4
+	WORD $0x4E64D631 // fadd.2d 17 17 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D739 // fadd.2d 25 25 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x2F20A424 // ushll.2d 4 1 0
+	WORD $0x6E61D884 // ucvtf.2d 4 4
+	WORD $0x4E64D652 // fadd.2d 18 18 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D75A // fadd.2d 26 26 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x6F20A424 // ushll2.2d 4 1 0
+	WORD $0x6E61D884 // ucvtf.2d 4 4
+	WORD $0x4E64D673 // fadd.2d 19 19 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D77B // fadd.2d 27 27 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	VLD1.P 32(R1), [V0.B16, V1.B16]
+	WORD $0x2F20A404 // ushll.2d 4 0 0
+	WORD $0x6E61D884 // ucvtf.2d 4 4
+	WORD $0x4E64D694 // fadd.2d 20 20 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D79C // fadd.2d 28 28 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x6F20A404 // ushll2.2d 4 0 0
+	WORD $0x6E61D884 // ucvtf.2d 4 4
+	WORD $0x4E64D6B5 // fadd.2d 21 21 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D7BD // fadd.2d 29 29 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x2F20A424 // ushll.2d 4 1 0
+	WORD $0x6E61D884 // ucvtf.2d 4 4
+	WORD $0x4E64D6D6 // fadd.2d 22 22 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D7DE // fadd.2d 30 30 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x6F20A424 // ushll2.2d 4 1 0
+	WORD $0x6E61D884 // ucvtf.2d 4 4
+	WORD $0x4E64D6F7 // fadd.2d 23 23 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D7FF // fadd.2d 31 31 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	SUB $1, R2, R2
+	CBNZ R2, loop
+done:
+	ADD $0, R0, R3
+	VST1.P [V16.B16, V17.B16, V18.B16, V19.B16], 64(R3)
+	VST1.P [V20.B16, V21.B16, V22.B16, V23.B16], 64(R3)
+	VST1.P [V24.B16, V25.B16, V26.B16, V27.B16], 64(R3)
+	VST1.P [V28.B16, V29.B16, V30.B16, V31.B16], 64(R3)
+	FMOVQ F8, 256(R0)
+	FMOVQ F9, 320(R0)
+	FMOVQ F12, 384(R0)
+	WORD $0x5EF1B94A // addp.d 10 10
+	WORD $0x9E660149 // fmov.d 9 10
+	MOVD 448(R0), R6
+	ADD R9, R6, R6
+	MOVD R6, 448(R0)
+	WORD $0x5EF1B96B // addp.d 11 11
+	WORD $0x9E660169 // fmov.d 9 11
+	MOVD 456(R0), R6
+	ADD R9, R6, R6
+	MOVD R6, 456(R0)
+	RET
+
+// func(l *wideLanes, src []byte, n int)
+TEXT ·wideI16NEON(SB), NOSPLIT, $0-40
+	MOVD l+0(FP), R0
+	MOVD src_base+8(FP), R1
+	MOVD n+32(FP), R2
+	LSR $4, R2, R2
+	CBZ R2, done
+	ADD $0, R0, R3
+	VLD1.P 64(R3), [V16.B16, V17.B16, V18.B16, V19.B16]
+	VLD1.P 64(R3), [V20.B16, V21.B16, V22.B16, V23.B16]
+	VLD1.P 64(R3), [V24.B16, V25.B16, V26.B16, V27.B16]
+	VLD1.P 64(R3), [V28.B16, V29.B16, V30.B16, V31.B16]
+	FMOVQ 256(R0), F8
+	FMOVQ 320(R0), F9
+	FMOVQ 384(R0), F12
+	MOVW $0x0, R9
+	WORD $0x4E040D2A // dup.4s 10 9
+	MOVW $0x0, R9
+	WORD $0x4E040D2B // dup.4s 11 9
+	MOVD 464(R0), R9
+	WORD $0x4E080D2D // dup.2d 13 9
+loop:
+	VLD1.P 16(R1), [V0.B16]
+	WORD $0x0F10A405 // sshll.4s 5 0 0
+	WORD $0x0F20A4A4 // sshll.2d 4 5 0
+	WORD $0x4E61D884 // scvtf.2d 4 4
+	WORD $0x4E64D610 // fadd.2d 16 16 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D718 // fadd.2d 24 24 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x4F20A4A4 // sshll2.2d 4 5 0
+	WORD $0x4E61D884 // scvtf.2d 4 4
+	WORD $0x4E64D631 // fadd.2d 17 17 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D739 // fadd.2d 25 25 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x4F10A405 // sshll2.4s 5 0 0
+	WORD $0x0F20A4A4 // sshll.2d 4 5 0
+	WORD $0x4E61D884 // scvtf.2d 4 4
+	WORD $0x4E64D652 // fadd.2d 18 18 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D75A // fadd.2d 26 26 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x4F20A4A4 // sshll2.2d 4 5 0
+	WORD $0x4E61D884 // scvtf.2d 4 4
+	WORD $0x4E64D673 // fadd.2d 19 19 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D77B // fadd.2d 27 27 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	VLD1.P 16(R1), [V0.B16]
+	WORD $0x0F10A405 // sshll.4s 5 0 0
+	WORD $0x0F20A4A4 // sshll.2d 4 5 0
+	WORD $0x4E61D884 // scvtf.2d 4 4
+	WORD $0x4E64D694 // fadd.2d 20 20 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D79C // fadd.2d 28 28 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x4F20A4A4 // sshll2.2d 4 5 0
+	WORD $0x4E61D884 // scvtf.2d 4 4
+	WORD $0x4E64D6B5 // fadd.2d 21 21 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D7BD // fadd.2d 29 29 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x4F10A405 // sshll2.4s 5 0 0
+	WORD $0x0F20A4A4 // sshll.2d 4 5 0
+	WORD $0x4E61D884 // scvtf.2d 4 4
+	WORD $0x4E64D6D6 // fadd.2d 22 22 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D7DE // fadd.2d 30 30 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x4F20A4A4 // sshll2.2d 4 5 0
+	WORD $0x4E61D884 // scvtf.2d 4 4
+	WORD $0x4E64D6F7 // fadd.2d 23 23 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D7FF // fadd.2d 31 31 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	SUB $1, R2, R2
+	CBNZ R2, loop
+done:
+	ADD $0, R0, R3
+	VST1.P [V16.B16, V17.B16, V18.B16, V19.B16], 64(R3)
+	VST1.P [V20.B16, V21.B16, V22.B16, V23.B16], 64(R3)
+	VST1.P [V24.B16, V25.B16, V26.B16, V27.B16], 64(R3)
+	VST1.P [V28.B16, V29.B16, V30.B16, V31.B16], 64(R3)
+	FMOVQ F8, 256(R0)
+	FMOVQ F9, 320(R0)
+	FMOVQ F12, 384(R0)
+	WORD $0x5EF1B94A // addp.d 10 10
+	WORD $0x9E660149 // fmov.d 9 10
+	MOVD 448(R0), R6
+	ADD R9, R6, R6
+	MOVD R6, 448(R0)
+	WORD $0x5EF1B96B // addp.d 11 11
+	WORD $0x9E660169 // fmov.d 9 11
+	MOVD 456(R0), R6
+	ADD R9, R6, R6
+	MOVD R6, 456(R0)
+	RET
+
+// func(l *wideLanes, src []byte, n int)
+TEXT ·wideU16NEON(SB), NOSPLIT, $0-40
+	MOVD l+0(FP), R0
+	MOVD src_base+8(FP), R1
+	MOVD n+32(FP), R2
+	LSR $4, R2, R2
+	CBZ R2, done
+	ADD $0, R0, R3
+	VLD1.P 64(R3), [V16.B16, V17.B16, V18.B16, V19.B16]
+	VLD1.P 64(R3), [V20.B16, V21.B16, V22.B16, V23.B16]
+	VLD1.P 64(R3), [V24.B16, V25.B16, V26.B16, V27.B16]
+	VLD1.P 64(R3), [V28.B16, V29.B16, V30.B16, V31.B16]
+	FMOVQ 256(R0), F8
+	FMOVQ 320(R0), F9
+	FMOVQ 384(R0), F12
+	MOVW $0x0, R9
+	WORD $0x4E040D2A // dup.4s 10 9
+	MOVW $0x0, R9
+	WORD $0x4E040D2B // dup.4s 11 9
+	MOVD 464(R0), R9
+	WORD $0x4E080D2D // dup.2d 13 9
+loop:
+	VLD1.P 16(R1), [V0.B16]
+	WORD $0x2F10A405 // ushll.4s 5 0 0
+	WORD $0x2F20A4A4 // ushll.2d 4 5 0
+	WORD $0x6E61D884 // ucvtf.2d 4 4
+	WORD $0x4E64D610 // fadd.2d 16 16 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D718 // fadd.2d 24 24 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x6F20A4A4 // ushll2.2d 4 5 0
+	WORD $0x6E61D884 // ucvtf.2d 4 4
+	WORD $0x4E64D631 // fadd.2d 17 17 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D739 // fadd.2d 25 25 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x6F10A405 // ushll2.4s 5 0 0
+	WORD $0x2F20A4A4 // ushll.2d 4 5 0
+	WORD $0x6E61D884 // ucvtf.2d 4 4
+	WORD $0x4E64D652 // fadd.2d 18 18 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D75A // fadd.2d 26 26 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x6F20A4A4 // ushll2.2d 4 5 0
+	WORD $0x6E61D884 // ucvtf.2d 4 4
+	WORD $0x4E64D673 // fadd.2d 19 19 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D77B // fadd.2d 27 27 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	VLD1.P 16(R1), [V0.B16]
+	WORD $0x2F10A405 // ushll.4s 5 0 0
+	WORD $0x2F20A4A4 // ushll.2d 4 5 0
+	WORD $0x6E61D884 // ucvtf.2d 4 4
+	WORD $0x4E64D694 // fadd.2d 20 20 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D79C // fadd.2d 28 28 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x6F20A4A4 // ushll2.2d 4 5 0
+	WORD $0x6E61D884 // ucvtf.2d 4 4
+	WORD $0x4E64D6B5 // fadd.2d 21 21 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D7BD // fadd.2d 29 29 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x6F10A405 // ushll2.4s 5 0 0
+	WORD $0x2F20A4A4 // ushll.2d 4 5 0
+	WORD $0x6E61D884 // ucvtf.2d 4 4
+	WORD $0x4E64D6D6 // fadd.2d 22 22 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D7DE // fadd.2d 30 30 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	WORD $0x6F20A4A4 // ushll2.2d 4 5 0
+	WORD $0x6E61D884 // ucvtf.2d 4 4
+	WORD $0x4E64D6F7 // fadd.2d 23 23 4
+	WORD $0x4EE4F508 // fmin.2d 8 8 4
+	WORD $0x4E64F529 // fmax.2d 9 9 4
+	WORD $0x6E64DC86 // fmul.2d 6 4 4
+	WORD $0x4E66D7FF // fadd.2d 31 31 6
+	WORD $0x4EE0F886 // fabs.2d 6 4
+	WORD $0x6EEC34C7 // cmhi.2d 7 6 12
+	WORD $0x6EA71CCC // bit.16b 12 6 7
+	WORD $0x6EE635A7 // cmhi.2d 7 13 6
+	WORD $0x6EE7856B // sub.2d 11 11 7
+	WORD $0x4EE098C7 // cmeq0.2d 7 6
+	WORD $0x6EE7854A // sub.2d 10 10 7
+	SUB $1, R2, R2
+	CBNZ R2, loop
+done:
+	ADD $0, R0, R3
+	VST1.P [V16.B16, V17.B16, V18.B16, V19.B16], 64(R3)
+	VST1.P [V20.B16, V21.B16, V22.B16, V23.B16], 64(R3)
+	VST1.P [V24.B16, V25.B16, V26.B16, V27.B16], 64(R3)
+	VST1.P [V28.B16, V29.B16, V30.B16, V31.B16], 64(R3)
+	FMOVQ F8, 256(R0)
+	FMOVQ F9, 320(R0)
+	FMOVQ F12, 384(R0)
+	WORD $0x5EF1B94A // addp.d 10 10
+	WORD $0x9E660149 // fmov.d 9 10
+	MOVD 448(R0), R6
+	ADD R9, R6, R6
+	MOVD R6, 448(R0)
+	WORD $0x5EF1B96B // addp.d 11 11
+	WORD $0x9E660169 // fmov.d 9 11
+	MOVD 456(R0), R6
+	ADD R9, R6, R6
+	MOVD R6, 456(R0)
+	RET
+
+// func(s *codeSums, src []byte, n int, tables *codeTables)
+TEXT ·codesHalvesNEON(SB), NOSPLIT, $0-48
+	MOVD s+0(FP), R0
+	MOVD src_base+8(FP), R1
+	MOVD n+32(FP), R2
+	MOVD tables+40(FP), R3
+	LSR $4, R2, R2
+	CBZ R2, done
+	FMOVQ 1408(R3), F16
+	FMOVQ 1440(R3), F17
+	FMOVQ 1472(R3), F18
+	FMOVQ 1504(R3), F19
+	FMOVQ 1536(R3), F20
+	FMOVQ 1568(R3), F21
+	FMOVQ 1600(R3), F22
+	FMOVQ 1632(R3), F23
+	MOVW $0x7F7F7F7F, R9
+	WORD $0x4E040D38 // dup.4s 24 9
+	MOVW $0xF0F0F0F, R9
+	WORD $0x4E040D39 // dup.4s 25 9
+	MOVW $0x10101010, R9
+	WORD $0x4E040D3B // dup.4s 27 9
+	MOVBU 1040(R0), R9
+	WORD $0x4E010D3A // dup.16b 26 9
+	FMOVQ 0(R0), F8
+	FMOVQ 64(R0), F9
+	FMOVQ 128(R0), F10
+	FMOVQ 192(R0), F11
+	FMOVQ 256(R0), F12
+	FMOVQ 320(R0), F13
+	FMOVQ 768(R0), F28
+	FMOVQ 832(R0), F29
+	FMOVQ 896(R0), F30
+	MOVW $0x0, R9
+	WORD $0x4E040D2E // dup.4s 14 9
+	MOVW $0x0, R9
+	WORD $0x4E040D2F // dup.4s 15 9
+loop:
+	VLD1.P 16(R1), [V0.B16]
+	WORD $0x6E206F9C // umin.16b 28 28 0
+	WORD $0x6E2067BD // umax.16b 29 29 0
+	WORD $0x4E2067DE // smax.16b 30 30 0
+	WORD $0x4E381C02 // and.16b 2 0 24
+	WORD $0x4E209842 // cmeq0.16b 2 2
+	WORD $0x4E20684E // sadalp.8h 14 2
+	WORD $0x4E391C03 // and.16b 3 0 25
+	WORD $0x4E030201 // tbl.16b 1 16 3
+	WORD $0x4E3B8C02 // cmtst.16b 2 0 27
+	WORD $0x4E030226 // tbl.16b 6 17 3
+	WORD $0x6EA21CC1 // bit.16b 1 6 2
+	WORD $0x4E3A1C02 // and.16b 2 0 26
+	WORD $0x4E209842 // cmeq0.16b 2 2
+	WORD $0x4E20684F // sadalp.8h 15 2
+	WORD $0x4E030246 // tbl.16b 6 18 3
+	WORD $0x6EA21CC1 // bit.16b 1 6 2
+	WORD $0x6F0C0404 // ushr.16b 4 0 4
+	WORD $0x4E040265 // tbl.16b 5 19 4
+	WORD $0x4E040286 // tbl.16b 6 20 4
+	WORD $0x4E211CC6 // and.16b 6 6 1
+	WORD $0x0E26C0C3 // smull.8h 3 6 6
+	WORD $0x4E2680C3 // smlal2.8h 3 6 6
+	WORD $0x4E60686A // sadalp.4s 10 3
+	WORD $0x0E25C0C3 // smull.8h 3 6 5
+	WORD $0x4E2580C3 // smlal2.8h 3 6 5
+	WORD $0x4E606868 // sadalp.4s 8 3
+	WORD $0x4E0402A6 // tbl.16b 6 21 4
+	WORD $0x4E211CC6 // and.16b 6 6 1
+	WORD $0x0E26C0C3 // smull.8h 3 6 6
+	WORD $0x4E2680C3 // smlal2.8h 3 6 6
+	WORD $0x4E60686B // sadalp.4s 11 3
+	WORD $0x4E0402C6 // tbl.16b 6 22 4
+	WORD $0x4E211CC6 // and.16b 6 6 1
+	WORD $0x0E26C0C3 // smull.8h 3 6 6
+	WORD $0x4E2680C3 // smlal2.8h 3 6 6
+	WORD $0x4E60686C // sadalp.4s 12 3
+	WORD $0x0E25C0C3 // smull.8h 3 6 5
+	WORD $0x4E2580C3 // smlal2.8h 3 6 5
+	WORD $0x4E606869 // sadalp.4s 9 3
+	WORD $0x4E0402E6 // tbl.16b 6 23 4
+	WORD $0x4E211CC6 // and.16b 6 6 1
+	WORD $0x0E26C0C3 // smull.8h 3 6 6
+	WORD $0x4E2680C3 // smlal2.8h 3 6 6
+	WORD $0x4E60686D // sadalp.4s 13 3
+	SUB $1, R2, R2
+	CBNZ R2, loop
+done:
+	FMOVQ F8, 0(R0)
+	FMOVQ F9, 64(R0)
+	FMOVQ F10, 128(R0)
+	FMOVQ F11, 192(R0)
+	FMOVQ F12, 256(R0)
+	FMOVQ F13, 320(R0)
+	FMOVQ F28, 768(R0)
+	FMOVQ F29, 832(R0)
+	FMOVQ F30, 896(R0)
+	WORD $0x4E7039CE // saddlv.s 14 14
+	WORD $0x1E2601C9 // fmov.s 9 14
+	MOVW R9, R9
+	MOVD 1024(R0), R6
+	SUB R9, R6, R6
+	MOVD R6, 1024(R0)
+	WORD $0x4E7039EF // saddlv.s 15 15
+	WORD $0x1E2601E9 // fmov.s 9 15
+	MOVW R9, R9
+	MOVD 1032(R0), R6
+	SUB R9, R6, R6
+	MOVD R6, 1032(R0)
+	RET
+
+// func(s *codeSums, src []byte, n int, tables *codeTables)
+TEXT ·codesQuartersNEON(SB), NOSPLIT, $0-48
+	MOVD s+0(FP), R0
+	MOVD src_base+8(FP), R1
+	MOVD n+32(FP), R2
+	MOVD tables+40(FP), R3
+	LSR $4, R2, R2
+	CBZ R2, done
+	FMOVQ 1408(R3), F16
+	FMOVQ 1440(R3), F17
+	FMOVQ 1472(R3), F18
+	FMOVQ 1504(R3), F19
+	FMOVQ 1536(R3), F20
+	FMOVQ 1568(R3), F21
+	FMOVQ 1600(R3), F22
+	FMOVQ 1632(R3), F23
+	MOVW $0x7F7F7F7F, R9
+	WORD $0x4E040D38 // dup.4s 24 9
+	MOVW $0xF0F0F0F, R9
+	WORD $0x4E040D39 // dup.4s 25 9
+	MOVW $0x10101010, R9
+	WORD $0x4E040D3B // dup.4s 27 9
+	MOVBU 1040(R0), R9
+	WORD $0x4E010D3A // dup.16b 26 9
+	FMOVQ 0(R0), F8
+	FMOVQ 64(R0), F9
+	FMOVQ 128(R0), F10
+	FMOVQ 192(R0), F11
+	FMOVQ 256(R0), F12
+	FMOVQ 320(R0), F13
+	FMOVQ 768(R0), F28
+	FMOVQ 832(R0), F29
+	FMOVQ 896(R0), F30
+	MOVW $0x0, R9
+	WORD $0x4E040D2E // dup.4s 14 9
+	MOVW $0x0, R9
+	WORD $0x4E040D2F // dup.4s 15 9
+loop:
+	VLD1.P 16(R1), [V0.B16]
+	WORD $0x6E206F9C // umin.16b 28 28 0
+	WORD $0x6E2067BD // umax.16b 29 29 0
+	WORD $0x4E2067DE // smax.16b 30 30 0
+	WORD $0x4E381C02 // and.16b 2 0 24
+	WORD $0x4E209842 // cmeq0.16b 2 2
+	WORD $0x4E20684E // sadalp.8h 14 2
+	WORD $0x4E391C03 // and.16b 3 0 25
+	WORD $0x4E030201 // tbl.16b 1 16 3
+	WORD $0x4E3A1C02 // and.16b 2 0 26
+	WORD $0x4E209842 // cmeq0.16b 2 2
+	WORD $0x4E20684F // sadalp.8h 15 2
+	WORD $0x4E030246 // tbl.16b 6 18 3
+	WORD $0x6EA21CC1 // bit.16b 1 6 2
+	WORD $0x6F0C0404 // ushr.16b 4 0 4
+	WORD $0x4E040265 // tbl.16b 5 19 4
+	WORD $0x4E040286 // tbl.16b 6 20 4
+	WORD $0x4E211CC6 // and.16b 6 6 1
+	WORD $0x0E26C0C3 // smull.8h 3 6 6
+	WORD $0x4E2680C3 // smlal2.8h 3 6 6
+	WORD $0x4E60686A // sadalp.4s 10 3
+	WORD $0x0E25C0C3 // smull.8h 3 6 5
+	WORD $0x4E2580C3 // smlal2.8h 3 6 5
+	WORD $0x4E606868 // sadalp.4s 8 3
+	WORD $0x4E0402A6 // tbl.16b 6 21 4
+	WORD $0x4E211CC6 // and.16b 6 6 1
+	WORD $0x0E26C0C3 // smull.8h 3 6 6
+	WORD $0x4E2680C3 // smlal2.8h 3 6 6
+	WORD $0x4E60686B // sadalp.4s 11 3
+	WORD $0x4E0402C6 // tbl.16b 6 22 4
+	WORD $0x4E211CC6 // and.16b 6 6 1
+	WORD $0x0E26C0C3 // smull.8h 3 6 6
+	WORD $0x4E2680C3 // smlal2.8h 3 6 6
+	WORD $0x4E60686C // sadalp.4s 12 3
+	WORD $0x0E25C0C3 // smull.8h 3 6 5
+	WORD $0x4E2580C3 // smlal2.8h 3 6 5
+	WORD $0x4E606869 // sadalp.4s 9 3
+	WORD $0x4E0402E6 // tbl.16b 6 23 4
+	WORD $0x4E211CC6 // and.16b 6 6 1
+	WORD $0x0E26C0C3 // smull.8h 3 6 6
+	WORD $0x4E2680C3 // smlal2.8h 3 6 6
+	WORD $0x4E60686D // sadalp.4s 13 3
+	SUB $1, R2, R2
+	CBNZ R2, loop
+done:
+	FMOVQ F8, 0(R0)
+	FMOVQ F9, 64(R0)
+	FMOVQ F10, 128(R0)
+	FMOVQ F11, 192(R0)
+	FMOVQ F12, 256(R0)
+	FMOVQ F13, 320(R0)
+	FMOVQ F28, 768(R0)
+	FMOVQ F29, 832(R0)
+	FMOVQ F30, 896(R0)
+	WORD $0x4E7039CE // saddlv.s 14 14
+	WORD $0x1E2601C9 // fmov.s 9 14
+	MOVW R9, R9
+	MOVD 1024(R0), R6
+	SUB R9, R6, R6
+	MOVD R6, 1024(R0)
+	WORD $0x4E7039EF // saddlv.s 15 15
+	WORD $0x1E2601E9 // fmov.s 9 15
+	MOVW R9, R9
+	MOVD 1032(R0), R6
+	SUB R9, R6, R6
+	MOVD R6, 1032(R0)
+	RET
+
+// func(s *codeSums, src []byte, n int, flip uint32)
+TEXT ·wholeBytesNEON(SB), NOSPLIT, $0-44
+	MOVD s+0(FP), R0
+	MOVD src_base+8(FP), R1
+	MOVD n+32(FP), R2
+	LSR $4, R2, R2
+	CBZ R2, done
+	MOVWU flip+40(FP), R9
+	WORD $0x4E010D30 // dup.16b 16 9
+	MOVW $0x80808080, R9
+	WORD $0x4E040D31 // dup.4s 17 9
+	FMOVQ 0(R0), F8
+	FMOVQ 64(R0), F9
+	FMOVQ 768(R0), F28
+	FMOVQ 832(R0), F29
+	MOVW $0x0, R9
+	WORD $0x4E040D2E // dup.4s 14 9
+loop:
+	VLD1.P 16(R1), [V0.B16]
+	WORD $0x6E301C00 // eor.16b 0 0 16
+	WORD $0x6E206F9C // umin.16b 28 28 0
+	WORD $0x6E2067BD // umax.16b 29 29 0
+	WORD $0x6E308C02 // cmeq.16b 2 0 16
+	WORD $0x4E20684E // sadalp.8h 14 2
+	WORD $0x6E202801 // uaddlp.8h 1 0
+	WORD $0x6E606828 // uadalp.4s 8 1
+	WORD $0x6E311C00 // eor.16b 0 0 17
+	WORD $0x0E20C001 // smull.8h 1 0 0
+	WORD $0x4E208001 // smlal2.8h 1 0 0
+	WORD $0x6E606829 // uadalp.4s 9 1
+	SUB $1, R2, R2
+	CBNZ R2, loop
+done:
+	FMOVQ F8, 0(R0)
+	FMOVQ F9, 64(R0)
+	FMOVQ F28, 768(R0)
+	FMOVQ F29, 832(R0)
+	WORD $0x4E7039CE // saddlv.s 14 14
+	WORD $0x1E2601C9 // fmov.s 9 14
+	MOVW R9, R9
+	MOVD 1024(R0), R6
+	SUB R9, R6, R6
+	MOVD R6, 1024(R0)
+	RET
+
 // func(p *pairs, a, b []byte, n int) (special uint32)
 TEXT ·pairsNEON(SB), NOSPLIT, $0-68
 	MOVD p+0(FP), R0

@@ -9,4 +9,6 @@ func checkAll(t *testing.T, v level, src []byte) {
 	t.Helper()
 	checkSums(t, v, src)
 	checkPairs(t, v, floatsIn(src))
+	checkWide(t, v, src)
+	checkCodes(t, v, src)
 }

@@ -75,11 +75,11 @@
 //
 // On amd64, AVX-512 or AVX2 does the work where the processor has it: casts
 // between F32 and every float of at most 16 bits (but to F8_E8M0), of BF16 and F16
-// to F8, and with AVX-512 back; statistics of floats and integers of eight bits and
-// more; comparison of F32, BF16, F16 and F64, to which integers are converted. On
-// arm64, NEON casts between F32 and those floats, makes statistics of F32, BF16 and
-// F16, and compares them and F64. The results are those of the loops in Go, which do
-// all the rest, and which the build tag purego selects.
+// to F8, and with AVX-512 back; statistics of floats and integers of eight bits
+// and more; comparison of F32, BF16, F16 and F64, to which integers are converted.
+// On arm64, NEON casts between F32 and those floats, makes the same statistics,
+// and compares F32, BF16, F16 and F64. The results are those of the loops in Go,
+// which do all the rest, and which the build tag purego selects.
 //
 // # Security
 //

@@ -82,6 +82,36 @@ var words = map[string]struct {
 	"ushll.8h":  {0x2F00A400, left, 8},
 	"ushll2.8h": {0x6F00A400, left, 8},
 	"ushr.4s":   {0x6F000400, right, 64},
+	"ushr.16b":  {0x6F000400, right, 16},
+
+	"sshll.4s":  {0x0F00A400, left, 16},
+	"sshll2.4s": {0x4F00A400, left, 16},
+	"sshll.2d":  {0x0F00A400, left, 32},
+	"sshll2.2d": {0x4F00A400, left, 32},
+	"ushll.2d":  {0x2F00A400, left, 32},
+	"ushll2.2d": {0x6F00A400, left, 32},
+	"scvtf.2d":  {0x4E61D800, two, 0},
+	"ucvtf.2d":  {0x6E61D800, two, 0},
+	"fmin.2d":   {0x4EE0F400, three, 0},
+	"cmhi.2d":   {0x6EE03400, three, 0},
+	"cmeq0.2d":  {0x4EE09800, two, 0},
+
+	"dup.16b":   {0x4E010C00, general, 0},
+	"eor.16b":   {0x6E201C00, three, 0},
+	"umin.16b":  {0x6E206C00, three, 0},
+	"umax.16b":  {0x6E206400, three, 0},
+	"smax.16b":  {0x4E206400, three, 0},
+	"cmeq.16b":  {0x6E208C00, three, 0},
+	"cmeq0.16b": {0x4E209800, two, 0},
+	"cmtst.16b": {0x4E208C00, three, 0},
+	"tbl.16b":   {0x4E000000, three, 0}, // Vd, table, index
+	"smull.8h":  {0x0E20C000, three, 0},
+	"smlal2.8h": {0x4E208000, three, 0},
+	"uaddlp.8h": {0x6E202800, two, 0},
+	"uadalp.4s": {0x6E606800, two, 0},
+	"sadalp.4s": {0x4E606800, two, 0},
+	"sadalp.8h": {0x4E206800, two, 0},
+	"saddlv.s":  {0x4E703800, two, 0}, // of 8 words
 }
 
 // An assembler writes Go assembly.

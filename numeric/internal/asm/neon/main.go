@@ -47,6 +47,15 @@ func kernels() []byte {
 	for _, e := range []struct {
 		name string
 		size int
+	}{{"F64", 8}, {"I64", 8}, {"U64", 8}, {"I32", 4}, {"U32", 4}, {"I16", 2}, {"U16", 2}} {
+		a.wide(e.name, e.size)
+	}
+	a.codes("codesHalves", true)
+	a.codes("codesQuarters", false)
+	a.wholeBytes()
+	for _, e := range []struct {
+		name string
+		size int
 	}{{"", 4}, {"BF16", 2}, {"F16", 2}, {"F64", 8}} {
 		a.pairs(e.name, e.size, "[]byte")
 	}

@@ -1,4 +1,4 @@
-//go:build !purego
+//go:build (amd64 || arm64) && !purego
 
 package numeric
 
@@ -43,7 +43,7 @@ type codeTables struct {
 		flags                      [64]uint8 // 1 for tiny numbers, 16 more for zero
 		weights                    [64]int8  // by the first four bits: the sign, 16 times for odd classes
 	}
-	// Classes for AVX2, each table twice over: numbers by the last four bits, of E4M3
+	// Classes for AVX2 and NEON, each table twice over: numbers by the last four bits, of E4M3
 	// also with the one before them set, and subnormal ones; then by the first four
 	// bits the weight and which of low, lowOdd, high and highOdd has the number.
 	nibbles struct {
@@ -200,7 +200,7 @@ func (v level) addFloats(c *counter, src []byte) bool {
 	s.normal = 0x80 - 1<<l.man
 	top := int(l.top())
 	switch {
-	case c.long && v < vnni:
+	case c.long && !v.hasLong():
 		return false
 	case c.long:
 		if c.tables == nil {
@@ -210,21 +210,12 @@ func (v level) addFloats(c *counter, src []byte) bool {
 		if l.special == fnuz {
 			s.zero = 0xFF
 		}
-		codesLongVNNI(&s, src, len(src), c.tables)
+		v.codesLong(&s, src, c.tables)
 	case c.tables == nil:
 		c.tables = newClassTables(c.dtype)
 		fallthrough
 	default:
-		switch wide := v >= vnni; {
-		case l.exp == 4 && wide:
-			codesHalvesVNNI(&s, src, len(src), c.tables)
-		case l.exp == 4:
-			codesHalvesAVX2(&s, src, len(src), c.tables)
-		case wide:
-			codesQuartersVNNI(&s, src, len(src), c.tables)
-		default:
-			codesQuartersAVX2(&s, src, len(src), c.tables)
-		}
+		v.codes(&s, src, c.tables, l.exp == 4)
 		if l.exp == 5 {
 			top = 0x3F
 		}
@@ -276,11 +267,7 @@ func (v level) addWholes(c *counter, src []byte) {
 	if c.dtype == safetensors.I8 {
 		flip, shift = 0x80, 128
 	}
-	if v >= vnni {
-		wholeBytesVNNI(&s, src, len(src), flip)
-	} else {
-		wholeBytesAVX2(&s, src, len(src), flip)
-	}
+	v.wholeBytes(&s, src, flip)
 	low, high, _ := s.extremes()
 	// Of u, which is above the number by shift, there are the sums of u and of
 	// u·(u-128).
