@@ -98,13 +98,15 @@ func (s Scan) Compare(ctx context.Context, a, b Data, t Tolerance) (*Diff, error
 	}
 	wider := max(bytesOf(a.DType, blockNumbers), bytesOf(b.DType, blockNumbers))
 	piece := pieceBytes / wider * blockNumbers
-	workers := make([]differ, s.workers((total+piece-1)/piece))
+	workers := make([]*differ, s.workers((total+piece-1)/piece))
 	for i := range workers {
-		workers[i] = differ{a: a.DType, b: b.DType, tolerance: t, equal: newCounter(a.DType, false)}
+		workers[i] = freeDiffers.Get().(*differ)
+		workers[i].begin(a.DType, b.DType, t)
+		defer freeDiffers.Put(workers[i])
 	}
 	size := func(n int64) int64 { return bytesOf(a.DType, n) + bytesOf(b.DType, n) }
 	err = s.run(ctx, total, piece, size, func(worker int, first, n int64) error {
-		w := &workers[worker]
+		w := workers[worker]
 		left, err := a.read(&w.left, bytesOf(a.DType, first), bytesOf(a.DType, n))
 		if err != nil {
 			return err

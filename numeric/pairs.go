@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
+	"sync"
 
 	"github.com/tensmith/tensmith/safetensors"
 )
@@ -91,6 +92,18 @@ type differ struct {
 	words       *[256]byte // of pairs
 }
 
+// freeDiffers are those that are done: models have a hundred thousand tensors of
+// few numbers.
+var freeDiffers = sync.Pool{New: func() any { return new(differ) }}
+
+// begin makes a differ ready for other tensors. It keeps its buffers.
+func (w *differ) begin(a, b safetensors.DType, t Tolerance) {
+	if w.a != a {
+		w.words = nil
+	}
+	w.a, w.b, w.tolerance, w.diff, w.equal = a, b, t, Diff{}, nil
+}
+
 // add compares pieces of equally many numbers, the first of which has the index
 // given. The indices grow from call to call.
 func (w *differ) add(first uint64, left, right []byte) error {
@@ -101,6 +114,9 @@ func (w *differ) add(first uint64, left, right []byte) error {
 		var err error
 		switch {
 		case w.a == w.b && bytes.Equal(a, b):
+			if w.equal == nil {
+				w.equal = newCounter(w.a, false)
+			}
 			err = w.equal.add(a)
 		case exact32(w.a) && exact32(w.b):
 			err = addBlock(w, &w.narrow, first, a, b)
@@ -256,6 +272,9 @@ func (w *differ) hidden(found *Diff, first uint64, a, b []byte) {
 
 // finish returns the differences, complete.
 func (w *differ) finish() *Diff {
+	if w.equal == nil {
+		return &w.diff
+	}
 	same := w.equal.finish()
 	equal := Diff{Count: same.Count, dot: same.squares, a: same.squares, b: same.squares}
 	w.diff.union(&equal)

@@ -175,9 +175,12 @@ func (s Scan) Stats(ctx context.Context, data Data) (*Stats, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := new(Stats)
-	for _, c := range counters {
+	all := *counters[0].finish() // of a small tensor there are no others
+	for _, c := range counters[1:] {
 		all.Merge(c.finish())
 	}
-	return all, nil
+	if all.Count == 0 {
+		return new(Stats), nil // nor has it quantiles
+	}
+	return &all, nil
 }

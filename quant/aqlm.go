@@ -56,10 +56,10 @@ func newAQLM(c *companions) (decoder, []uint64, error) {
 func (q *aqlm) step() int64 { return rowsStep }
 
 func (q *aqlm) decode(b *buffers, dst []float32, first int64) error {
-	if int64(len(b.books)) != q.books.count {
-		b.books = make([]float32, q.books.count)
+	if b.kept != q.books {
+		b.books, b.kept = make([]float32, q.books.count), q.books
 		if err := q.books.numbers(&b.raw, b.books, 0); err != nil {
-			b.books = nil
+			b.books, b.kept = nil, nil
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/tensmith/tensmith/numeric"
 	"github.com/tensmith/tensmith/safetensors"
@@ -77,7 +78,6 @@ type Quantized struct {
 	Entries []safetensors.Entry
 
 	name string
-	src  numeric.Data
 	cast *numeric.Cast // Unscaled
 	q    *scaled       // else
 }
@@ -101,12 +101,15 @@ func Quantize(e safetensors.Entry, to safetensors.DType, scaling Scaling, mode n
 		return nil, fault(e.Name, ErrShape, "%v", err)
 	}
 	src := numeric.Data{DType: e.DType, Source: p.at, Size: size}
-	z := &Quantized{name: e.Name, src: src}
+	z := &Quantized{name: e.Name}
 	if scaling == Unscaled {
 		if z.cast, err = numeric.NewCast(src, to, mode); err != nil {
 			return nil, fault(e.Name, err, "")
 		}
 		z.Entries = []safetensors.Entry{{Info: safetensors.Info{Name: e.Name, DType: to, Shape: e.Shape}, Data: z.cast}}
+		if limits, _ := numeric.LimitsOf(to); !limits.NaN {
+			z.Entries[0].Data = refusing{z}
+		}
 		return z, nil
 	}
 	if ok, why := scaling.Fits(e.Shape, to); !ok {
@@ -122,15 +125,12 @@ func Quantize(e safetensors.Entry, to safetensors.DType, scaling Scaling, mode n
 	if !ok {
 		return nil, fault(e.Name, ErrShape, "%d", e.Shape)
 	}
-	limits, _ := numeric.LimitsOf(to)
-	q := &scaled{name: e.Name, src: src, part: p, m: newMatrix(list), to: to, kind: scaling, mode: mode, top: float32(limits.Max)}
+	m := newMatrix(list)
+	z.q = &scaled{part: *p, rows: m.rows, cols: m.cols, to: to, kind: scaling, mode: mode}
 	if scaling == MX {
-		q.mode = numeric.Saturate
-		q.emax = math.Ilogb(limits.Max)
+		z.q.mode = numeric.Saturate
 	}
-	q.bound = boundOf(to, limits, q.mode)
-	z.q = q
-	z.Entries = q.entries(e)
+	z.Entries = z.q.entries(e)
 	return z, nil
 }
 
@@ -152,19 +152,21 @@ func (z *Quantized) Data() numeric.Data {
 	if z.q == nil {
 		return z.cast.Data()
 	}
-	return numeric.Data{DType: safetensors.F32, Source: &view{q: z.q}, Size: 4 * z.q.part.count}
+	return numeric.Data{DType: safetensors.F32, Source: &view{q: z.q}, Size: 4 * z.q.count}
 }
 
-// Measure has Loss known from what is read of the entries from now on, where that
-// is possible: of what is Unscaled.
+// Measure has Loss known from what is read of the entries from now on, which
+// makes reading a little slower.
 func (z *Quantized) Measure() {
 	if z.cast != nil {
 		z.cast.Measure()
+	} else {
+		z.q.measures.Store(true)
 	}
 }
 
-// Loss tells what quantising the tensor has cost. It reads what is not known from
-// Measure. Overflow counts numbers as they are scaled.
+// Loss tells what quantising the tensor has cost. It reads all of it unless all
+// is known from Measure. Overflow counts numbers as they are scaled.
 func (z *Quantized) Loss(ctx context.Context, scan numeric.Scan) (*numeric.Loss, error) {
 	if z.cast != nil {
 		l, err := scan.Loss(ctx, z.cast)
@@ -173,13 +175,15 @@ func (z *Quantized) Loss(ctx context.Context, scan numeric.Scan) (*numeric.Loss,
 		}
 		return l, nil
 	}
+	if l := z.q.lost(); l != nil {
+		return l, nil
+	}
 	if err := z.Prepare(ctx, scan.Workers); err != nil {
 		return nil, err
 	}
 	v := &view{q: z.q}
-	n := z.src.Size * 8 / int64(z.src.DType.Bits())
-	after := numeric.Data{DType: safetensors.F32, Source: v, Size: 4 * n}
-	diff, err := scan.Compare(ctx, z.src, after, numeric.Tolerance{})
+	after := numeric.Data{DType: safetensors.F32, Source: v, Size: 4 * z.q.count}
+	diff, err := scan.Compare(ctx, z.q.source(), after, numeric.Tolerance{})
 	if err != nil {
 		return nil, z.explain(err)
 	}
@@ -198,6 +202,25 @@ func (z *Quantized) explain(err error) error {
 	return &Error{Tensor: z.name, Err: err}
 }
 
+// A refusing is a cast to a type without NaN, whose error for one names the
+// tensor.
+type refusing struct{ *Quantized }
+
+// Size returns the size in bytes.
+func (r refusing) Size() int64 { return r.cast.Size() }
+
+// ReadAt implements [io.ReaderAt].
+func (r refusing) ReadAt(p []byte, off int64) (int, error) {
+	n, err := r.cast.ReadAt(p, off)
+	if _, ok := errors.AsType[*numeric.ValueError](err); ok {
+		err = r.explain(err)
+	}
+	return n, err
+}
+
+// WriteTo implements [io.WriterTo].
+func (r refusing) WriteTo(w io.Writer) (int64, error) { return writeTo(w, r, r.Size()) }
+
 // A bound is the magnitude from which on numbers round beyond the largest
 // value of a type.
 type bound struct {
@@ -215,23 +238,25 @@ func (b bound) beyond(x float64) bool {
 	return (x > b.from || x == b.from && !b.even) && (!b.inf || x <= math.MaxFloat64)
 }
 
-// scaled is a tensor that is divided by scales, and rounded.
+// scaled is a tensor that is divided by scales, and rounded. There may be a
+// hundred thousand of them, so that it keeps nothing that can be worked out.
 type scaled struct {
-	name  string
-	src   numeric.Data
-	part  *part
-	m     matrix
-	to    safetensors.DType
-	kind  Scaling
-	mode  numeric.Overflow
-	top   float32
-	bound bound
-	emax  int
-	free  sync.Pool // of *buffers
+	part
+	rows, cols int64 // of one matrix
+	kind       Scaling
+	to         safetensors.DType
+	mode       numeric.Overflow
 
-	mu    sync.Mutex
-	known bool
-	all   []float32 // scales of PerTensor and Block128, once known
+	measures atomic.Bool
+	mu       sync.Mutex
+	known    bool
+	all      []float32 // scales of PerTensor and Block128, once known
+	losses   *losses   // nil before there are any, and when loss is known
+	loss     *numeric.Loss
+}
+
+func (q *scaled) source() numeric.Data {
+	return numeric.Data{DType: q.DType, Source: q.at, Size: q.count * int64(q.DType.Bits()) / 8}
 }
 
 // entries names the weight and its scales.
@@ -262,46 +287,62 @@ func (q *scaled) entries(e safetensors.Entry) []safetensors.Entry {
 		}
 	}
 	return []safetensors.Entry{
-		{Info: weight, Data: &computed{q.codes, q.part.count * int64(q.to.Bits()) / 8}},
-		{Info: scale, Data: &computed{q.scales, sizeOf(scale)}},
+		{Info: weight, Data: (*codesOf)(q)},
+		{Info: scale, Data: (*scalesOf)(q)},
 	}
 }
 
-// sizeOf is for shapes that are no larger than one that has been checked.
-func sizeOf(i safetensors.Info) int64 {
-	n := int64(i.DType.Bits() / 8)
-	for _, d := range i.Shape {
-		n *= int64(d)
-	}
-	return n
-}
-
-// computed is data that a function computes at offsets.
-type computed struct {
-	read func(p []byte, off int64) error // within the data
-	size int64
-}
+// codesOf is the stored weight of what is scaled, and scalesOf its scales.
+type (
+	codesOf  scaled
+	scalesOf scaled
+)
 
 // Size returns the size in bytes.
-func (c *computed) Size() int64 { return c.size }
+func (c *codesOf) Size() int64 { return c.count * int64(c.to.Bits()) / 8 }
 
 // ReadAt implements [io.ReaderAt].
-func (c *computed) ReadAt(p []byte, off int64) (int, error) {
+func (c *codesOf) ReadAt(p []byte, off int64) (int, error) {
+	return readAt(p, off, c.Size(), (*scaled)(c).codes)
+}
+
+// WriteTo implements [io.WriterTo].
+func (c *codesOf) WriteTo(w io.Writer) (int64, error) { return writeTo(w, c, c.Size()) }
+
+// Size returns the size in bytes.
+func (c *scalesOf) Size() int64 {
+	switch c.kind {
+	case MX:
+		return c.count / mxBlock
+	case Block128:
+		q := (*scaled)(c)
+		return 4 * q.count / (q.rows * q.cols) * ceil(q.rows, block128) * ceil(q.cols, block128)
+	}
+	return 4
+}
+
+// ReadAt implements [io.ReaderAt].
+func (c *scalesOf) ReadAt(p []byte, off int64) (int, error) {
+	return readAt(p, off, c.Size(), (*scaled)(c).scales)
+}
+
+// WriteTo implements [io.WriterTo].
+func (c *scalesOf) WriteTo(w io.Writer) (int64, error) { return writeTo(w, c, c.Size()) }
+
+// readAt is ReadAt of data of a size that a function computes at offsets.
+func readAt(p []byte, off, size int64, read func(p []byte, off int64) error) (int, error) {
 	switch {
 	case off < 0:
 		return 0, numeric.ErrRange
-	case off >= c.size:
+	case off >= size:
 		return 0, io.EOF
 	}
 	var end error
-	if int64(len(p)) > c.size-off {
-		p, end = p[:c.size-off], io.EOF
+	if int64(len(p)) > size-off {
+		p, end = p[:size-off], io.EOF
 	}
-	if err := c.read(p, off); err != nil {
+	if err := read(p, off); err != nil {
 		return 0, err
 	}
 	return len(p), end
 }
-
-// WriteTo implements [io.WriterTo].
-func (c *computed) WriteTo(w io.Writer) (int64, error) { return writeTo(w, c, c.size) }

@@ -2,8 +2,13 @@ package quant_test
 
 import (
 	"bytes"
+	"encoding/binary"
+	"fmt"
 	"io"
+	"math"
+	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -120,5 +125,72 @@ func same(t *testing.T, got safetensors.Entry, want *safetensors.Tensor) {
 	}
 	if !bytes.Equal(b.Bytes(), expected) {
 		t.Errorf("%s: %d of %d bytes differ", got.Name, differ(b.Bytes(), expected), len(expected))
+	}
+}
+
+// What is measured while entries are read is what a reading of all finds, to the
+// last bit, whoever reads what first.
+func TestMeasure(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	tests := []struct {
+		scaling quant.Scaling
+		to      safetensors.DType
+		shape   []uint64
+	}{
+		{quant.Unscaled, safetensors.F4, []uint64{130, 256}},
+		{quant.PerTensor, safetensors.F8E4M3, []uint64{300, 131}},
+		{quant.Block128, safetensors.F8E5M2, []uint64{2, 129, 257}},
+		{quant.Block128, safetensors.F8E4M3, []uint64{3, 5}},
+		{quant.MX, safetensors.F8E4M3, []uint64{513, 96}},
+		{quant.MX, safetensors.F4, []uint64{1100, 64}},
+	}
+	for _, test := range tests {
+		t.Run(fmt.Sprintf("%s %s %d", test.scaling, test.to, test.shape), func(t *testing.T) {
+			n := uint64(1)
+			for _, d := range test.shape {
+				n *= d
+			}
+			raw := make([]byte, 4*n)
+			for i := range n {
+				binary.LittleEndian.PutUint32(raw[4*i:], math.Float32bits(float32(random.NormFloat64()*400)))
+			}
+			make := func() *quant.Quantized {
+				q, err := quant.Quantize(safetensors.Entry{Info: safetensors.Info{Name: "a.weight", DType: safetensors.F32, Shape: test.shape}, Data: bytes.NewReader(raw)}, test.to, test.scaling, numeric.Saturate)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return q
+			}
+			want, err := make().Loss(t.Context(), numeric.Scan{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			q := make()
+			q.Measure()
+			data := q.Entries[0].Data.(interface {
+				io.ReaderAt
+				Size() int64
+			})
+			var cuts []int64
+			for range 4 {
+				cuts = append(cuts, random.Int64N(data.Size()+1))
+			}
+			cuts = append(cuts, 0, data.Size())
+			slices.Sort(cuts)
+			for _, i := range random.Perm(len(cuts) - 1) {
+				p := bytes.Repeat([]byte{0}, int(cuts[i+1]-cuts[i]))
+				if n, err := data.ReadAt(p, cuts[i]); n < len(p) {
+					t.Fatal(err)
+				}
+			}
+			clear(raw) // what is known is not read again
+			got, err := q.Loss(t.Context(), numeric.Scan{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("(-read again +measured):\n%s", diff)
+			}
+		})
 	}
 }

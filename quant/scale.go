@@ -29,7 +29,7 @@ func (q *scaled) prepare(ctx context.Context, workers int) error {
 	var err error
 	if q.kind == PerTensor {
 		var stats *numeric.Stats
-		if stats, err = (numeric.Scan{Workers: workers}).Stats(ctx, q.src); err == nil {
+		if stats, err = (numeric.Scan{Workers: workers}).Stats(ctx, q.source()); err == nil {
 			q.all = []float32{q.scaleFor(float32(stats.AbsMax()))}
 		}
 	} else {
@@ -48,14 +48,15 @@ func (q *scaled) scaleFor(most float32) float32 {
 	if !(most > 0) {
 		return 1
 	}
-	return max(most/q.top, 0x1p-126)
+	limits, _ := numeric.LimitsOf(q.to)
+	return max(most/float32(limits.Max), 0x1p-126)
 }
 
 // blocks finds the largest magnitude of each block of 128 by 128. A band of
 // them, 128 rows, is one worker's work.
 func (q *scaled) blocks(ctx context.Context, workers int) ([]float32, error) {
-	down, across := ceil(q.m.rows, block128), ceil(q.m.cols, block128)
-	matrices := q.part.count / (q.m.rows * q.m.cols)
+	down, across := ceil(q.rows, block128), ceil(q.cols, block128)
+	matrices := q.count / (q.rows * q.cols)
 	all := make([]float32, matrices*down*across)
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
@@ -98,34 +99,29 @@ func (q *scaled) blocks(ctx context.Context, workers int) ([]float32, error) {
 
 // band finds the largest magnitudes of the blocks that begin with a row.
 func (q *scaled) band(b *buffers, most []float32, matrix, row int64) error {
-	first := (matrix*q.m.rows + row) * q.m.cols
-	end := (matrix*q.m.rows + min(q.m.rows, row+block128)) * q.m.cols
+	first := (matrix*q.rows + row) * q.cols
+	end := (matrix*q.rows + min(q.rows, row+block128)) * q.cols
 	for first < end {
-		col := first % q.m.cols
+		col := first % q.cols
 		n := min(quantStep, end-first)
-		if q.m.cols > quantStep {
-			n = min(n, q.m.cols-col)
+		if q.cols > quantStep {
+			n = min(n, q.cols-col)
 		} else {
-			n = min(n, n/q.m.cols*q.m.cols)
+			n = min(n, n/q.cols*q.cols)
 		}
 		values := grow(&b.values, n)
-		if err := q.numbers(b, values, first); err != nil {
+		if err := q.numbers(&b.raw, values, first); err != nil {
 			return err
 		}
 		for len(values) > 0 {
-			run := values[:min(int64(len(values)), block128-col%block128, q.m.cols-col)]
+			run := values[:min(int64(len(values)), block128-col%block128, q.cols-col)]
 			most[col/block128] = max(most[col/block128], largest(run))
 			values = values[len(run):]
-			col = (col + int64(len(run))) % q.m.cols
+			col = (col + int64(len(run))) % q.cols
 		}
 		first += n
 	}
 	return nil
-}
-
-// numbers reads numbers of the source.
-func (q *scaled) numbers(b *buffers, dst []float32, first int64) error {
-	return q.part.numbers(&b.raw, dst, first)
 }
 
 // run returns how many numbers from one on share a scale, and which scale that
@@ -133,14 +129,14 @@ func (q *scaled) numbers(b *buffers, dst []float32, first int64) error {
 func (q *scaled) run(first int64) (n, scale int64) {
 	switch q.kind {
 	case PerTensor:
-		return q.part.count - first, 0
+		return q.count - first, 0
 	case MX:
 		return mxBlock - first%mxBlock, first / mxBlock
 	}
-	col, row := first%q.m.cols, first/q.m.cols
-	down, across := ceil(q.m.rows, block128), ceil(q.m.cols, block128)
-	n = min(block128-col%block128, q.m.cols-col)
-	return n, (row/q.m.rows*down+row%q.m.rows/block128)*across + col/block128
+	col, row := first%q.cols, first/q.cols
+	down, across := ceil(q.rows, block128), ceil(q.cols, block128)
+	n = min(block128-col%block128, q.cols-col)
+	return n, (row/q.rows*down+row%q.rows/block128)*across + col/block128
 }
 
 // largest returns the largest finite magnitude. Those of positive floats are in
@@ -163,16 +159,19 @@ func (q *scaled) exponent(block []float32) int {
 	if most == 0 {
 		return -127
 	}
-	return min(127, max(-127, math.Ilogb(float64(most))-q.emax))
+	limits, _ := numeric.LimitsOf(q.to)
+	return min(127, max(-127, math.Ilogb(float64(most))-math.Ilogb(limits.Max)))
 }
 
 // quantise reads numbers of the source from first on, which begins a block of
 // 32 with MX, and stores their codes. What they stand for is in b.values then.
 func (q *scaled) quantise(b *buffers, codes []byte, first, n int64, back bool) (over uint64, err error) {
 	values := grow(&b.values, n)
-	if err := q.numbers(b, values, first); err != nil {
+	if err := q.numbers(&b.raw, values, first); err != nil {
 		return 0, err
 	}
+	limits, _ := numeric.LimitsOf(q.to)
+	bound := boundOf(q.to, limits, q.mode)
 	scales := b.scale[:0]
 	for at := int64(0); at < n; {
 		size, i := q.run(first + at)
@@ -192,7 +191,7 @@ func (q *scaled) quantise(b *buffers, codes []byte, first, n int64, back bool) (
 		scales = append(scales, s)
 		if back {
 			for _, v := range run {
-				if q.bound.beyond(float64(v)) {
+				if bound.beyond(float64(v)) {
 					over++
 				}
 			}
@@ -205,7 +204,7 @@ func (q *scaled) quantise(b *buffers, codes []byte, first, n int64, back bool) (
 			whole.Index += int(first)
 			err = &whole
 		}
-		return 0, &Error{Tensor: q.name, Err: err}
+		return 0, &Error{Tensor: q.Name, Err: err}
 	}
 	if !back {
 		return 0, nil
@@ -222,28 +221,34 @@ func (q *scaled) quantise(b *buffers, codes []byte, first, n int64, back bool) (
 	return over, nil
 }
 
-// borrow and give back what a reader works in.
-func (q *scaled) borrow() *buffers {
-	if b, ok := q.free.Get().(*buffers); ok {
-		return b
-	}
-	return new(buffers)
-}
+// freeBuffers are those of readers that are done: there may be a hundred
+// thousand weights, and hardly any of them at work.
+var freeBuffers = sync.Pool{New: func() any { return new(buffers) }}
 
 // codes computes the stored weight at an offset.
 func (q *scaled) codes(p []byte, off int64) error {
 	if err := q.prepare(context.Background(), 0); err != nil {
 		return err
 	}
-	b := q.borrow()
-	defer q.free.Put(b)
+	b := freeBuffers.Get().(*buffers)
+	defer freeBuffers.Put(b)
 	per := int64(8 / q.to.Bits()) // numbers in a byte
 	for len(p) > 0 {
 		first := off * per &^ (mxBlock - 1)
-		end := min(q.part.count, (first + quantStep), ((off+int64(len(p)))*per+mxBlock-1)&^(mxBlock-1))
+		end := min(q.count, (first/quantStep+1)*quantStep, ((off+int64(len(p)))*per+mxBlock-1)&^(mxBlock-1))
+		measured := first%quantStep == 0 && q.measures.Load() && q.lacks(first/quantStep)
+		if measured {
+			end = min(q.count, first+quantStep) // of which p may hold less
+		}
 		raw := grow(&b.band, (end-first)/per)
-		if _, err := q.quantise(b, raw, first, end-first, false); err != nil {
+		over, err := q.quantise(b, raw, first, end-first, measured)
+		if err != nil {
 			return err
+		}
+		if measured {
+			if err := q.measure(b, first, end-first, over); err != nil {
+				return err
+			}
 		}
 		n := copy(p, raw[off-first/per:])
 		p, off = p[n:], off+int64(n)
@@ -265,12 +270,12 @@ func (q *scaled) scales(p []byte, off int64) error {
 		}
 		return nil
 	}
-	b := q.borrow()
-	defer q.free.Put(b)
+	b := freeBuffers.Get().(*buffers)
+	defer freeBuffers.Put(b)
 	for len(p) > 0 {
 		n := min(int64(len(p)), quantStep/mxBlock)
 		values := grow(&b.values, n*mxBlock)
-		if err := q.numbers(b, values, off*mxBlock); err != nil {
+		if err := q.numbers(&b.raw, values, off*mxBlock); err != nil {
 			return err
 		}
 		for i := range n {
@@ -285,17 +290,13 @@ func (q *scaled) scales(p []byte, off int64) error {
 // those that had no place in the type.
 type view struct {
 	q    *scaled
-	free sync.Pool // of *buffers
 	over atomic.Uint64
 }
 
 // ReadAt implements [io.ReaderAt] for whole numbers, as a Scan asks for them.
 func (v *view) ReadAt(p []byte, off int64) (int, error) {
-	b, ok := v.free.Get().(*buffers)
-	if !ok {
-		b = new(buffers)
-	}
-	defer v.free.Put(b)
+	b := freeBuffers.Get().(*buffers)
+	defer freeBuffers.Put(b)
 	if off%4 != 0 || len(p)%4 != 0 {
 		return 0, numeric.ErrSize
 	}

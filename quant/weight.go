@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 
 	"github.com/tensmith/tensmith/describe"
 	"github.com/tensmith/tensmith/numeric"
@@ -25,7 +24,6 @@ type Weight struct {
 
 	dec  decoder
 	size int64
-	free sync.Pool // of *buffers
 }
 
 // A decoder computes elements of a weight.
@@ -48,6 +46,7 @@ const maxStep = 1 << 19
 type buffers struct {
 	values, scale, zero, bias, lead []float32
 	books                           []float32 // code books, of readers that keep them
+	kept                            *part     // what they are read from
 	raw, scratch, band              []byte
 	index                           []int32
 }
@@ -93,11 +92,8 @@ func (w *Weight) ReadAt(p []byte, off int64) (n int, err error) {
 	if short {
 		p = p[:w.size-off]
 	}
-	b, ok := w.free.Get().(*buffers)
-	if !ok {
-		b = new(buffers)
-	}
-	defer w.free.Put(b)
+	b := freeBuffers.Get().(*buffers)
+	defer freeBuffers.Put(b)
 	for n < len(p) {
 		m, err := w.read(b, p[n:], off+int64(n))
 		if err != nil {

@@ -80,7 +80,7 @@ input that cannot be read or an output that exists.`,
 	f.StringArrayVar(&c.keep, "keep", nil, "tensors whose names match this `GLOB` keep their type")
 	f.StringArrayVar(&c.only, "only", nil, "cast tensors whose names match this `GLOB`, and no others")
 	f.StringVar(&c.config, "config", "", "write the model's config.json with its quantization_config to this `FILE`")
-	f.BoolVar(&c.errors, "errors", true, "tell the errors; with scales, F4 and F6 that takes\nreading the model once more")
+	f.BoolVar(&c.errors, "errors", true, "tell the errors")
 	f.IntVar(&c.top, "top", 20, "print the `N` worst tensors; 0 prints all")
 	return cmd
 }
@@ -161,13 +161,45 @@ func (c *casting) check() error {
 // A castReport is the JSON of cast.
 type castReport struct {
 	writeReport
-	To       string       `json:"to"`
-	Scale    string       `json:"scale"`
-	Overflow string       `json:"overflow"`
-	Cast     []castTensor `json:"cast"`
-	Kept     []castKept   `json:"kept"`
-	Config   string       `json:"config,omitempty"`              // the file that was written
-	Quant    any          `json:"quantization_config,omitempty"` // what it needs
+	To       string     `json:"to"`
+	Scale    string     `json:"scale"`
+	Overflow string     `json:"overflow"`
+	Cast     listing    `json:"cast"`
+	Kept     []castKept `json:"kept"`
+	Config   string     `json:"config,omitempty"`              // the file that was written
+	Quant    any        `json:"quantization_config,omitempty"` // what it needs
+
+	rows []castRow `json:"-"` // what was cast
+}
+
+// A castRow is what is kept of a tensor that is cast, and of what it has lost.
+type castRow struct {
+	t            *safetensors.Tensor
+	q            *quant.Quantized
+	told         bool
+	maxAbs, sqnr float64
+	overflow     uint64
+}
+
+// bytes is the size of what is stored.
+func (r *castRow) bytes() (n int64) {
+	for _, e := range r.q.Entries {
+		n += dataSize(e)
+	}
+	return n
+}
+
+// tensor is what is printed of it.
+func (r *castRow) tensor() *castTensor {
+	t := &castTensor{Name: r.t.Name, From: r.t.DType.String(), Shape: orScalar(r.t.Shape), Before: r.t.Size(), Bytes: r.bytes()}
+	for _, e := range r.q.Entries {
+		t.Stored = append(t.Stored, e.Name)
+	}
+	if r.told {
+		most, sqnr := scalar(r.maxAbs), scalar(r.sqnr)
+		t.MaxAbs, t.SQNR, t.Overflow = &most, &sqnr, &r.overflow
+	}
+	return t
 }
 
 type castTensor struct {
@@ -248,19 +280,27 @@ func (a *app) cast(ctx context.Context, c *casting, address string) error {
 	}
 	config := configOf(p)
 	w := &writing{verb: "cast", metadata: in.Metadata(), from: address, paths: in.paths}
-	r := &castReport{To: c.dtype.String(), Scale: c.scale, Overflow: "special", Cast: []castTensor{}, Kept: []castKept{}}
+	r := &castReport{To: c.dtype.String(), Scale: c.scale, Overflow: "special", Kept: []castKept{}}
 	if c.mode == numeric.Saturate {
 		r.Overflow = "saturate"
 	}
-	var made []*quant.Quantized
-	for _, t := range describe.Describe(in.Checkpoint, config).Tensors {
-		source, err := in.Tensor(t.Name)
-		if err != nil {
-			return err
-		}
+	parts := rolesOf(in.Checkpoint, p)
+	tensors, _ := matching(in.Checkpoint, nil)
+	slices.SortFunc(tensors, func(x, y *safetensors.Tensor) int { return strings.Compare(x.Name, y.Name) })
+	limit, err := c.out.limit()
+	if err != nil {
+		return err
+	}
+	each := 1 // entries of a tensor
+	if c.scaling != quant.Unscaled {
+		each = 2
+	}
+	w.entries, r.rows = make([]safetensors.Entry, 0, each*len(tensors)), make([]castRow, 0, len(tensors))
+	for _, source := range tensors {
 		e := safetensors.Entry{Info: source.Info, Data: source}
-		if why := c.why(t); why != "" {
-			r.Kept = append(r.Kept, castKept{t.Name, t.DType.String(), why})
+		t := parts[source.Name] // the zero value if it is plain
+		if t.Info = source.Info; c.why(t) != "" {
+			r.Kept = append(r.Kept, castKept{t.Name, t.DType.String(), c.why(t)})
 			w.entries = append(w.entries, e)
 			continue
 		}
@@ -268,15 +308,15 @@ func (a *app) cast(ctx context.Context, c *casting, address string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", address, err)
 		}
-		row := castTensor{Name: t.Name, From: t.DType.String(), Shape: orScalar(t.Shape), Before: source.Size()}
-		for _, e := range q.Entries {
-			row.Stored = append(row.Stored, e.Name)
-			row.Bytes += dataSize(e)
-		}
-		made, r.Cast = append(made, q), append(r.Cast, row)
+		r.rows = append(r.rows, castRow{t: source, q: q})
+		at := len(w.entries)
 		w.entries = append(w.entries, q.Entries...)
+		if limit == 0 { // shards put them into another order
+			q.Entries = slices.Clip(w.entries[at:]) // the same: once is enough
+		}
 	}
-	if len(made) == 0 {
+	tensors = nil
+	if len(r.rows) == 0 {
 		r.writeReport = nothing("cast")
 		if a.format == "human" {
 			a.printKept(r)
@@ -294,20 +334,16 @@ func (a *app) cast(ctx context.Context, c *casting, address string) error {
 	if err := c.out.guardBefore(w, c.config, address); err != nil {
 		return err
 	}
-	if c.onePass() {
-		for _, q := range made {
-			q.Measure()
-		}
-	} else if err := a.measure(ctx, c, address, made, r.Cast); err != nil {
+	if err := a.measure(ctx, c, address, r.rows); err != nil {
 		return castHint(err)
 	}
 	if err := a.produce(ctx, &c.out, w); err != nil {
-		return castHint(err)
+		return castHint(c.explain(address, err))
 	}
-	if c.onePass() {
+	if c.errors && !c.out.dryRun {
 		// All has been read: this only asks for what is known.
-		for i, q := range made {
-			if err := r.Cast[i].tell(ctx, q, 1); err != nil {
+		for i := range r.rows {
+			if err := r.rows[i].tell(ctx, 1); err != nil {
 				return fmt.Errorf("%s: %w", address, err)
 			}
 		}
@@ -320,16 +356,17 @@ func (a *app) cast(ctx context.Context, c *casting, address string) error {
 		a.ledger.wrote(c.config)
 	}
 	r.writeReport = w.report
-	slices.SortStableFunc(r.Cast, r.worse)
+	slices.SortFunc(r.rows, r.worse)
 	return a.printCast(c, r, w)
 }
 
-// onePass tells whether what is lost is measured while it is written: not with
-// scales, which depend on all numbers of a tensor, nor where a NaN is refused,
-// which is to happen before the work.
-func (c *casting) onePass() bool {
-	limits, _ := numeric.LimitsOf(c.dtype)
-	return c.errors && !c.out.dryRun && c.scaling == quant.Unscaled && limits.NaN
+// explain makes an error of what was read one of the input, as it would be
+// before the work.
+func (c *casting) explain(address string, err error) error {
+	if e, ok := errors.AsType[*quant.Error](err); ok {
+		return fmt.Errorf("%s: %w", address, e)
+	}
+	return err
 }
 
 // castHint says what can be done about a NaN that a type has no code for.
@@ -348,67 +385,77 @@ func orScalar(shape []uint64) []uint64 {
 	return shape
 }
 
-// measure finds the scales, and compares what each tensor was with what it is.
-func (a *app) measure(ctx context.Context, c *casting, address string, made []*quant.Quantized, rows []castTensor) error {
+// measure finds the scales that depend on more than what they are for, and has
+// what is lost measured while it is written; or, if nothing is, reads all.
+func (a *app) measure(ctx context.Context, c *casting, address string, rows []castRow) error {
 	total := int64(0)
-	for _, row := range rows {
-		total += row.Before
+	for i := range rows {
+		total += rows[i].t.Size()
+		if c.errors && !c.out.dryRun {
+			rows[i].q.Measure()
+		}
+	}
+	scales := !c.out.dryRun && (c.scaling == quant.PerTensor || c.scaling == quant.Block128)
+	losses := c.errors && c.out.dryRun
+	if !scales && !losses {
+		return nil
 	}
 	m := a.meter("measuring", total)
 	defer m.end()
-	return a.work(ctx, len(made), func(i int) int64 { return rows[i].Before }, func(ctx context.Context, i, workers int) error {
-		if !c.errors {
-			if err := made[i].Prepare(ctx, workers); err != nil {
-				return fmt.Errorf("%s: %w", address, err)
-			}
-			return nil
+	return a.work(ctx, len(rows), func(i int) int64 { return rows[i].t.Size() }, func(ctx context.Context, i, workers int) error {
+		var err error
+		if losses {
+			err = rows[i].tell(ctx, workers)
+		} else {
+			err = rows[i].q.Prepare(ctx, workers)
 		}
-		if err := rows[i].tell(ctx, made[i], workers); err != nil {
+		if err != nil {
 			return fmt.Errorf("%s: %w", address, err)
 		}
-		m.add(rows[i].Before)
+		m.add(rows[i].t.Size())
 		return nil
 	})
 }
 
 // tell puts into the row what the tensor has lost.
-func (t *castTensor) tell(ctx context.Context, q *quant.Quantized, workers int) error {
-	loss, err := q.Loss(ctx, numeric.Scan{Workers: workers})
+func (r *castRow) tell(ctx context.Context, workers int) error {
+	loss, err := r.q.Loss(ctx, numeric.Scan{Workers: workers})
 	if err != nil {
 		return err
 	}
-	most, sqnr := scalar(loss.MaxAbs), scalar(loss.SQNR)
-	t.MaxAbs, t.SQNR, t.Overflow = &most, &sqnr, &loss.Overflow
+	r.told, r.maxAbs, r.sqnr, r.overflow = true, loss.MaxAbs, loss.SQNR, loss.Overflow
 	return nil
 }
 
 // worse puts first what has most noise. Numbers that have become infinite or
 // NaN are in no noise, and count before it.
-func (r *castReport) worse(x, y castTensor) int {
-	if x.SQNR == nil || y.SQNR == nil {
-		return natural(x.Name, y.Name)
+func (r *castReport) worse(x, y castRow) int {
+	if !x.told || !y.told {
+		return natural(x.t.Name, y.t.Name)
 	}
 	// NaN, of a tensor without finite numbers, goes last.
-	noise := func(t castTensor) float64 {
-		if math.IsNaN(float64(*t.SQNR)) {
+	noise := func(t castRow) float64 {
+		if math.IsNaN(t.sqnr) {
 			return math.Inf(1)
 		}
-		return float64(*t.SQNR)
+		return t.sqnr
 	}
 	lost := 0
 	if r.Overflow == "special" {
-		lost = cmp.Compare(*y.Overflow, *x.Overflow)
+		lost = cmp.Compare(y.overflow, x.overflow)
 	}
-	return cmp.Or(lost, cmp.Compare(noise(x), noise(y)), natural(x.Name, y.Name))
+	return cmp.Or(lost, cmp.Compare(noise(x), noise(y)), natural(x.t.Name, y.t.Name))
 }
 
 func (a *app) printCast(c *casting, r *castReport, w *writing) error {
+	r.Cast = listing{len(r.rows), func(i int) any { return r.rows[i].tensor() }}
 	switch a.format {
 	case "json", "jsonl":
 		return a.printJSON(r)
 	case "tsv":
 		s := a.sheet("name", "from", "to", "shape", "bytes_before", "bytes", "max_abs", "sqnr_db", "overflow", "kept")
-		for _, t := range r.Cast {
+		for i := range r.rows {
+			t := r.rows[i].tensor()
 			s.row(t.Name, t.From, r.To, t.Shape, t.Before, t.Bytes, orNil(t.MaxAbs), orNil(t.SQNR), orNil(t.Overflow), nil)
 		}
 		for _, t := range r.Kept {
@@ -416,13 +463,14 @@ func (a *app) printCast(c *casting, r *castReport, w *writing) error {
 		}
 		return s.flush()
 	}
-	rows, left := r.Cast, 0
+	rows, left := r.rows, 0
 	if c.top > 0 && c.top < len(rows) {
 		rows, left = rows[:c.top], len(rows)-c.top
 	}
 	if c.errors {
 		f := &figures{a: a, columns: []figure{{"tensor", 0, true}, {"from", 2, true}, {"shape", 3, true}, {"max abs", 0, false}, {"SQNR dB", 0, false}, {"overflow", 1, false}}}
-		for _, t := range rows {
+		for i := range rows {
+			t := rows[i].tensor()
 			over := cell{group(int64(*t.Overflow)), plain}
 			if *t.Overflow > 0 {
 				over.style = red
@@ -437,11 +485,15 @@ func (a *app) printCast(c *casting, r *castReport, w *writing) error {
 		}
 	}
 	a.printKept(r)
+	before, after := int64(0), int64(0)
+	for i := range r.rows {
+		before, after = before+r.rows[i].t.Size(), after+r.rows[i].bytes()
+	}
 	as := r.To
 	if c.scaling != quant.Unscaled {
 		as += " with scales (" + r.Scale + ")"
 	}
-	a.words("%s as %s: %s → %s", plural(len(r.Cast), "tensor"), as, size(sumOf(r.Cast, true)), size(sumOf(r.Cast, false)))
+	a.words("%s as %s: %s → %s", plural(len(r.rows), "tensor"), as, size(before), size(after))
 	switch {
 	case r.Config != "":
 		a.words("wrote %s", r.Config)
@@ -451,17 +503,6 @@ func (a *app) printCast(c *casting, r *castReport, w *writing) error {
 		a.words("note: no loader is known for %s with these scales; `tensmith dequantize` reads them", r.To)
 	}
 	return a.reportWriting(&c.out, w)
-}
-
-func sumOf(rows []castTensor, before bool) (n int64) {
-	for _, t := range rows {
-		if before {
-			n += t.Before
-		} else {
-			n += t.Bytes
-		}
-	}
-	return n
 }
 
 // printKept says how many tensors stay as they are, and why.

@@ -126,11 +126,24 @@ func membersOf(v any) (members []member, ok bool) {
 	if _, own := v.(json.Marshaler); own || of.Kind() != reflect.Struct {
 		return nil, false
 	}
+	return fieldsOf(of)
+}
+
+// fieldsOf is membersOf for a struct.
+func fieldsOf(of reflect.Value) (members []member, ok bool) {
 	for i := range of.NumField() {
 		field := of.Type().Field(i)
 		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
 		switch {
 		case name == "-":
+			continue
+		case field.Anonymous && name == "" && field.Type.Kind() == reflect.Struct:
+			// The documents of verbs that write begin with what that has to say.
+			embedded, ok := fieldsOf(of.Field(i))
+			if !ok {
+				return nil, false
+			}
+			members = append(members, embedded...)
 			continue
 		case !field.IsExported() || field.Anonymous || name == "":
 			return nil, false

@@ -1,0 +1,73 @@
+package quant
+
+import (
+	"context"
+
+	"github.com/tensmith/tensmith/numeric"
+	"github.com/tensmith/tensmith/safetensors"
+)
+
+// losses are what has been found of the blocks of quantStep numbers that have
+// been measured. The sums are of no order, so that it does not matter who reads
+// what; they go when all is known.
+type losses struct {
+	seen []uint64 // a bit for each block
+	left int64    // blocks
+	diff numeric.Diff
+	over uint64
+}
+
+// lost returns the loss once all blocks are measured, and nil before.
+func (q *scaled) lost() *numeric.Loss {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.loss == nil {
+		return nil
+	}
+	l := *q.loss
+	return &l
+}
+
+// lacks tells whether a block is still to be measured.
+func (q *scaled) lacks(block int64) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.loss == nil && (q.losses == nil || q.losses.seen[block/64]>>(block%64)&1 == 0)
+}
+
+// measure compares a block that quantise has just read with what it stands for
+// now, as a Scan of all would: the block is one of its sums, too.
+func (q *scaled) measure(b *buffers, first, n int64, over uint64) error {
+	back := grow(&b.scratch, 4*n)
+	if err := numeric.Encode(back, safetensors.F32, b.values[:n], numeric.ToSpecial); err != nil {
+		return err
+	}
+	raw := b.raw[:n*int64(q.DType.Bits())/8]
+	was := numeric.Data{DType: q.DType, Source: numeric.Memory(raw), Size: int64(len(raw))}
+	is := numeric.Data{DType: safetensors.F32, Source: numeric.Memory(back), Size: 4 * n}
+	diff, err := numeric.Scan{Workers: 1}.Compare(context.Background(), was, is, numeric.Tolerance{})
+	if err != nil {
+		return err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.loss != nil {
+		return nil
+	}
+	if q.losses == nil {
+		blocks := ceil(q.count, quantStep)
+		q.losses = &losses{seen: make([]uint64, ceil(blocks, 64)), left: blocks}
+	}
+	l, block := q.losses, first/quantStep
+	if l.seen[block/64]>>(block%64)&1 != 0 {
+		return nil // another goroutine has been faster
+	}
+	l.seen[block/64] |= 1 << (block % 64)
+	l.diff.Merge(diff)
+	l.over += over
+	if l.left--; l.left == 0 {
+		q.loss = &numeric.Loss{Count: l.diff.Count, MaxAbs: l.diff.MaxAbs, SQNR: l.diff.SQNR(), Overflow: l.over}
+		q.losses = nil
+	}
+	return nil
+}
