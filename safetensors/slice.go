@@ -265,14 +265,8 @@ func (s *Slice) read(p []byte, off int64) (int, error) {
 	// As many runs as p, the row of runs and the buffer have room for.
 	want := min(rest, (skip+int64(len(p))+s.run-1)/s.run)
 	window := (want-1)*stride + s.run - skip
-	room := int64(len(buf))
-	if _, ok := s.t.file.r.(*os.File); ok {
-		// Of a file a quarter is read as fast, stays in a processor's own cache
-		// until it is copied, and takes less new memory. Others may be far away.
-		room /= 4
-	}
-	if window > room {
-		spare := room - (s.run - skip)
+	if window > int64(len(buf)) {
+		spare := int64(len(buf)) - (s.run - skip)
 		if spare < 0 { // a run longer than the buffer
 			return s.t.ReadAt(p[:min(int64(len(p)), s.run-skip)], at+skip)
 		}
