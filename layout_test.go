@@ -75,7 +75,7 @@ var layout = []struct {
 		"the client of Sigstore, and what comes with it, stays in this folder"},
 	{"attest", []string{"convert", "sign"}, nil,
 		"statements are signed by sign; a conversion is what convert reports of it"},
-	{"sbom", []string{"safetensors", "describe"},
+	{"sbom", []string{"safetensors", "describe", "internal/digest"},
 		[]string{"github.com/CycloneDX/cyclonedx-go", "go.yaml.in/yaml/v3", "golang.org/x/crypto/blake2b", "lukechampine.com/blake3"},
 		"what a model is, describe tells; cards are YAML; the digests that CycloneDX has"},
 	{"audit", nil, []string{"golang.org/x/sys/windows"},

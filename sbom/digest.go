@@ -2,27 +2,29 @@ package sbom
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
 	"io"
 	"io/fs"
+	"slices"
 	"sync"
 
 	cdx "github.com/CycloneDX/cyclonedx-go"
 	"golang.org/x/crypto/blake2b"
 	"lukechampine.com/blake3"
+
+	"github.com/tensmith/tensmith/internal/digest"
 )
 
 // algorithms are the digests a bill can have, in the order they stand in.
 var algorithms = []struct {
 	name string // as options and package sign call it
 	in   cdx.HashAlgorithm
-	make func() hash.Hash
+	make func() hash.Hash // nil for SHA-256, which every bill has
 }{
-	{"sha256", cdx.HashAlgoSHA256, sha256.New},
+	{"sha256", cdx.HashAlgoSHA256, nil},
 	{"blake2b", cdx.HashAlgoBlake2b_512, func() hash.Hash {
 		h, err := blake2b.New512(nil)
 		if err != nil {
@@ -40,7 +42,7 @@ type part struct {
 	hashes []cdx.Hash
 }
 
-// digests computes the digests of files, several at a time, reading each once.
+// digests computes the digests of files, reading each once.
 func digests(ctx context.Context, fsys fs.FS, parts []*part, opts *Options) error {
 	for _, name := range opts.Hashes {
 		known := false
@@ -51,95 +53,97 @@ func digests(ctx context.Context, fsys fs.FS, parts []*part, opts *Options) erro
 			return fmt.Errorf("%q is no digest; there are sha256, blake2b and blake3", name)
 		}
 	}
-	total := int64(0)
-	for _, p := range parts {
-		total += p.size
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var (
-		wg   sync.WaitGroup
-		mu   sync.Mutex
-		done int64
-	)
-	progress := func(n int) {
-		mu.Lock()
-		defer mu.Unlock()
-		done += int64(n)
-		opts.Progress(done, total)
-	}
-	if opts.Progress == nil {
-		progress = func(int) {}
-	}
-	queue := make(chan *part)
-	for range max(1, min(opts.Jobs, len(parts))) {
-		wg.Go(func() {
-			buf := make([]byte, 1<<20)
-			for p := range queue {
-				if err := p.digest(ctx, fsys, opts.Hashes, buf, progress); err != nil {
-					cancel(fmt.Errorf("%s: %w", p.name, err))
-				}
+	m := &meter{progress: opts.Progress}
+	sources := make([]*digest.Source, len(parts))
+	for i, p := range parts {
+		m.total += p.size
+		r := &partReader{part: p, meter: m, hashes: make([]hash.Hash, len(algorithms))}
+		s := &digest.Source{Size: p.size, Open: func() (io.ReadCloser, error) { return r.open(fsys, opts.Hashes) }}
+		s.Done = func(err error) error {
+			if err != nil {
+				return fmt.Errorf("%s: %w", p.name, err)
 			}
-		})
+			p.hashes = r.sums(s.Sum[:])
+			return nil
+		}
+		sources[i] = s
 	}
-	for _, p := range parts {
-		queue <- p // workers go on to take them when one has failed
-	}
-	close(queue)
-	wg.Wait()
-	return context.Cause(ctx)
+	return digest.Each(ctx, sources, opts.Jobs)
 }
 
-func (p *part) digest(ctx context.Context, fsys fs.FS, names []string, buf []byte, progress func(int)) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	f, err := fsys.Open(p.name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	var hashes []hash.Hash
-	for _, a := range algorithms {
-		if wants(names, a.name) {
-			hashes = append(hashes, a.make())
-		}
-	}
-	read := int64(0)
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		n, err := f.Read(buf)
-		for _, h := range hashes {
-			h.Write(buf[:n])
-		}
-		read += int64(n)
-		progress(n)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if read != p.size {
-		return fmt.Errorf("it has changed from %d to %d bytes while it was read", p.size, read)
-	}
-	for _, a := range algorithms {
-		if wants(names, a.name) {
-			p.hashes = append(p.hashes, cdx.Hash{Algorithm: a.in, Value: hex.EncodeToString(hashes[len(p.hashes)].Sum(nil))})
-		}
-	}
-	return nil
+// A partReader reads a part, and makes the digests of it that are not SHA-256.
+type partReader struct {
+	*part
+	fs.File
+	*meter
+	hashes []hash.Hash // as algorithms has them; nil for those nobody wants
 }
 
-// wants tells whether a digest is to be in a bill. SHA-256 always is.
-func wants(names []string, name string) bool {
-	for _, n := range names {
-		if n == name {
-			return true
+func (r *partReader) open(fsys fs.FS, names []string) (_ io.ReadCloser, err error) {
+	for i, a := range algorithms {
+		if a.make != nil && slices.Contains(names, a.name) {
+			r.hashes[i] = a.make()
 		}
 	}
-	return name == "sha256"
+	r.File, err = fsys.Open(r.name)
+	return r, err
+}
+
+// Read implements io.Reader.
+func (r *partReader) Read(p []byte) (int, error) {
+	n, err := r.File.Read(p)
+	for _, h := range r.hashes {
+		if h != nil {
+			h.Write(p[:n])
+		}
+	}
+	r.add(n)
+	if errors.Is(err, io.EOF) && n == 0 { // more was to come
+		err = r.unchanged()
+		if err == nil {
+			err = io.ErrUnexpectedEOF
+		}
+	}
+	return n, err
+}
+
+// Close also tells whether the file has got longer.
+func (r *partReader) Close() error { return errors.Join(r.unchanged(), r.File.Close()) }
+
+func (r *partReader) unchanged() error {
+	info, err := r.Stat()
+	if err == nil && info.Size() != r.size {
+		err = fmt.Errorf("it has changed from %d to %d bytes while it was read", r.size, info.Size())
+	}
+	return err
+}
+
+// sums are the digests as a bill has them.
+func (r *partReader) sums(sha []byte) (all []cdx.Hash) {
+	for i, a := range algorithms {
+		switch {
+		case a.make == nil:
+			all = append(all, cdx.Hash{Algorithm: a.in, Value: hex.EncodeToString(sha)})
+		case r.hashes[i] != nil:
+			all = append(all, cdx.Hash{Algorithm: a.in, Value: hex.EncodeToString(r.hashes[i].Sum(nil))})
+		}
+	}
+	return all
+}
+
+// A meter tells how far the work is.
+type meter struct {
+	mu          sync.Mutex
+	done, total int64
+	progress    func(done, total int64)
+}
+
+func (m *meter) add(n int) {
+	if m.progress == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.done += int64(n)
+	m.progress(m.done, m.total)
 }

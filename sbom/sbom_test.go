@@ -340,6 +340,34 @@ func FuzzCard(f *testing.F) {
 	})
 }
 
+// TestChanged fails where a file gets longer or shorter while it is read.
+func TestChanged(t *testing.T) {
+	whole, err := os.ReadFile("../safetensors/testdata/real/numpy.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := append(bytes.Clone(whole), make([]byte, 1<<20)...)
+	for name, now := range map[string][]byte{"longer": append(bytes.Clone(long), 0), "shorter": long[:len(long)-1], "the same": long} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for file, text := range map[string][]byte{"m.safetensors": whole, "README.md": long} {
+				if err := os.WriteFile(filepath.Join(dir, file), text, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			opts := sbom.Options{Hashes: []string{"blake2b"}, Progress: func(int64, int64) {
+				if err := os.Truncate(filepath.Join(dir, "README.md"), int64(len(now))); err != nil {
+					t.Error(err)
+				}
+			}}
+			_, err := sbom.Make(t.Context(), os.DirFS(dir), ".", opts)
+			if want := name != "the same"; (err != nil) != want || want && !strings.Contains(err.Error(), "it has changed from") {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
 func ExampleMake() {
 	files := os.DirFS("../safetensors/testdata/real")
 	opts := sbom.Options{Repo: "acme/tiny", Commit: "0123456789abcdef0123456789abcdef01234567"}
