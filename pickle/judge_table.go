@@ -62,6 +62,7 @@ var allowedNames = spread([]row{
 var dataNames = map[string]string{
 	"torch.storage._load_from_bytes":                                   "opens a checkpoint within the pickle",
 	"argparse.Namespace":                                               "settings of a program",
+	"dill._dill._create_array":                                         "an array, and the function that makes it",
 	"types.SimpleNamespace":                                            "settings of a program",
 	"uuid.UUID":                                                        "an identifier",
 	"uuid.SafeUUID":                                                    "an identifier",
