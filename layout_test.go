@@ -60,7 +60,7 @@ var layout = []struct {
 	{"quant", []string{"safetensors", "numeric", "describe"}, nil,
 		"what packed weights are, describe tells; what their bytes mean, quant"},
 	{"scan", []string{"safetensors", "numeric", "pickle", "convert", "convert/...", "describe", "internal/xzwindow", "sign"},
-		[]string{"github.com/pelletier/go-toml/v2", "github.com/ulikunitz/xz/...", "github.com/klauspost/compress/zstd", "github.com/pierrec/lz4/v4"},
+		[]string{"github.com/pelletier/go-toml/v2", "github.com/ulikunitz/xz/...", "github.com/klauspost/compress/zstd", "github.com/klauspost/compress/snappy", "github.com/pierrec/lz4/v4"},
 		"findings are about every supported file; a policy says who has to have signed it"},
 	{"scan/report", []string{"scan"}, []string{"github.com/owenrumney/go-sarif/..."},
 		"the formats of other programs, and the library of SARIF, stay in this folder"},

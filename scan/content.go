@@ -146,6 +146,11 @@ func (t *trace) kind(b blob, at place, k kind, format string, head []byte) strin
 		t.gguf(b, at)
 		return format
 	case kindNative:
+		if format == "elf" && isHollow(head) {
+			t.add(Finding{ID: "ST350", Severity: Suspicious, File: at.file, Name: format, Message: "the mark of machine code (elf), in a header for no system: none runs or links it"})
+			t.commandsIn(b, at)
+			return format
+		}
 		t.note("ST350", at, 0, format, "machine code ("+format+")")
 		return format
 	case kindScript:
@@ -186,6 +191,15 @@ func (t *trace) unmarked(b blob, at place, head []byte) string {
 		}
 	case convert.TorchLegacy:
 		return t.pickleFile(b, at)
+	case convert.TensorIndex:
+		t.tensorIndex(b, at)
+		return string(detected)
+	case convert.MLIR:
+		t.mlir(b, at)
+		return string(detected)
+	case convert.IRPA, convert.TVM:
+		t.note("ST409", at, 0, string(detected), "is "+detected.String()+", which holds no code")
+		return string(detected)
 	case convert.Zeros:
 		if claimsModel(at.name) {
 			t.note("ST405", at, 0, "", "the file is nothing but zeros")
@@ -219,6 +233,10 @@ func (t *trace) unmarked(b blob, at place, head []byte) string {
 	}
 	if detected == convert.Safetensors {
 		return t.safetensors(b, at)
+	}
+	if t.fingerprint(b) {
+		t.note("ST409", at, 0, "tf-fingerprint", "is the fingerprint of a SavedModel, which holds no code")
+		return "tf-fingerprint"
 	}
 	if isProgramName(at.name) && (bytes.HasPrefix(head, []byte("MZ")) || strings.HasSuffix(strings.ToLower(at.name), ".com")) {
 		t.note("ST350", at, 0, "pe", "machine code, by its name")

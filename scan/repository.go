@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,8 +12,9 @@ import (
 )
 
 // repository looks at what the files of a directory are to each other.
-func (s *scanner) repository() {
+func (s *scanner) repository(ctx context.Context) {
 	byPath := s.byPath()
+	s.bundles(ctx, byPath)
 	folders := map[string][]*File{}
 	for i := range s.files {
 		f := &s.files[i]

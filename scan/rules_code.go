@@ -218,4 +218,7 @@ var codeRules = []Rule{
 	{"ST386", Suspicious, "A skops file with unknown parts",
 		"It names a class outside of the libraries that skops is for, or holds files that skops does not write: Card.get_model, for one, falls back to joblib (CVE-2025-54886).",
 		"Find out which program wrote it, and load it with an explicit list of trusted types."},
+	{"ST387", Suspicious, "Bytecode of MLIR",
+		"A graph for a compiler, which makes a program of it. What it does is not judged here, nor which functions of the machine it calls.",
+		"Compile and run it where nothing can be lost, unless its origin is known."},
 }

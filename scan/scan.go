@@ -76,7 +76,7 @@ func Path(ctx context.Context, fsys fs.FS, name string, opts Options) (*Report, 
 		return nil, context.Cause(ctx)
 	}
 	if info.IsDir() {
-		s.repository()
+		s.repository(ctx)
 	}
 	if opts.Deep {
 		s.values(ctx)
