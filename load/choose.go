@@ -140,6 +140,8 @@ func (c *chooser) way(f *file) Way {
 		return Map // no other way has room for it
 	case f.missing == 0:
 		return Read
+	case f.stacked && !f.cold():
+		return Read // it cannot be known what is missing
 	}
 	// What the page cache has is taken from it, chunk by chunk.
 	f.asked = f.missing < f.last-f.first

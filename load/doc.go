@@ -59,13 +59,13 @@
 // each that is loaded, nothing of other programs' that is pushed out. But it
 // leaves nothing behind. A server that is started again and again on a machine
 // with memory for its model twice, or several processes that load the same one,
-// are better off with MayMap, or with Read, which take hardly longer the first
-// time and a fifth of it from then on.
+// are better off with MayMap, or with Read, which take little longer the first
+// time and a small part of it from then on.
 //
 // What the page cache has is counted by cachestat(2), which kernels before 6.5 do
-// not have, and which they refuse of files of other users. Then samples are
-// taken: by mincore(2), and by reads that do not wait. A file of which nothing
-// is to be learned is read.
+// not have, which is refused of files of other users, and which finds nothing
+// on overlayfs. Then samples are taken: by mincore(2), and by reads that do not
+// wait. A file of which nothing is to be learned is read.
 //
 // How much memory there is is what /proc/meminfo says is available, or less if
 // a cgroup allows less. Tensors of a file that [safetensors.Map] has opened are

@@ -29,6 +29,7 @@ type file struct {
 	// What was found out when the way was chosen.
 	pageSize       int64
 	network, local bool
+	stacked        bool  // on a file system whose files are those of others
 	missing        int64 // bytes from first to last that are known not to be in the page cache
 	asked          bool  // chunks in the page cache are read from there, though the way is Direct
 

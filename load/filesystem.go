@@ -30,6 +30,9 @@ var network = map[uint32]bool{
 	0xbacbacbc: true, // folders that VMware shares
 }
 
+// overlay is overlayfs, which containers have.
+const overlay = 0x794c7630
+
 // local are file systems whose disk is this machine's. What is in neither
 // table is read the plain way.
 var local = map[uint32]bool{
@@ -39,7 +42,7 @@ var local = map[uint32]bool{
 	0xca451a4e: true, // bcachefs
 	0xf2f52010: true, // F2FS
 	0x2fc12fc1: true, // ZFS
-	0x794c7630: true, // overlayfs
+	overlay:    true,
 	0x01021994: true, // tmpfs
 	0x858458f6: true, // ramfs
 	0xe0f5e1e2: true, // EROFS

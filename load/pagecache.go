@@ -1,6 +1,7 @@
 package load
 
 import (
+	"errors"
 	"math/rand/v2"
 	"os"
 )
@@ -21,7 +22,7 @@ func (f *file) look(total int64) {
 	if err != nil {
 		return
 	}
-	f.network, f.local = network[magic], local[magic]
+	f.network, f.local, f.stacked = network[magic], local[magic], magic == overlay
 	if f.local && total >= slight {
 		if cached, err := f.cached(); err == nil {
 			f.missing = max(0, f.last-f.first-cached)
@@ -46,7 +47,7 @@ func (f *file) warm() bool {
 // can be read without waiting.
 func (f *file) cached() (n int64, err error) {
 	err = f.control(func(fd int) (err error) {
-		if n, err = f.sys.cached(fd, f.first, f.last-f.first); err == nil {
+		if n, err = f.count(fd, f.first, f.last); err == nil {
 			return nil
 		}
 		var share float64
@@ -59,6 +60,15 @@ func (f *file) cached() (n int64, err error) {
 		return err
 	})
 	return n, err
+}
+
+// count has the system count. Of a file that lies in another file system than
+// it seems to it finds nothing, for the pages are the other file's.
+func (f *file) count(fd int, begin, end int64) (int64, error) {
+	if f.stacked {
+		return 0, errors.ErrUnsupported
+	}
+	return f.sys.cached(fd, begin, end-begin)
 }
 
 // sampled returns which share of the pages of samples is in the page cache.
@@ -112,7 +122,7 @@ func (f *file) peeked(fd int, begin, end, samples int64) (float64, error) {
 // or of the file if more is not to be known.
 func (f *file) has(begin, end int64) (cached bool) {
 	err := f.control(func(fd int) error {
-		n, err := f.sys.cached(fd, begin, end-begin)
+		n, err := f.count(fd, begin, end)
 		if cached = n > (end-begin)/2; err == nil {
 			return nil
 		}

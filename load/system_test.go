@@ -121,12 +121,26 @@ func TestAuto(t *testing.T) {
 	answer := func(there bool, err error) func(int64) (bool, error) {
 		return func(int64) (bool, error) { return there, err }
 	}
+	// One whose count is wrong: it is of the wrong file.
+	stacked := func(warm bool) *system {
+		s := guess(1, answer(warm, nil))
+		s.fileSystem = func(int) (uint32, error) { return overlay, nil }
+		s.cached = func(_ int, _, n int64) (int64, error) {
+			if warm {
+				return 0, nil
+			}
+			return n, nil
+		}
+		return s
+	}
 	for name, test := range map[string]struct {
 		sys    *system
 		mayMap bool
 		budget int64
 		want   Way
 	}{
+		"overlay: warm":                    {sys: stacked(true), want: Read},
+		"overlay: cold":                    {sys: stacked(false), want: Direct},
 		"local, warm":                      {sys: pretend(ext4, true, roomy), want: Read},
 		"local, warm, hardly any memory":   {sys: pretend(ext4, true, tight), want: Read},
 		"local, cold":                      {sys: pretend(ext4, false, roomy), want: Direct},
