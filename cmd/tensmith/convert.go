@@ -177,8 +177,8 @@ func (a *app) convert(ctx context.Context, address string, c *conversion, by sig
 		if ctx.Err() != nil {
 			return err
 		}
-		if name := c.out.blamed(err); name != "" {
-			return simplify(name, err)
+		if c.out.blamed(err) != "" {
+			return c.out.explain(err)
 		}
 		return a.refusal(address, p, err)
 	}
@@ -308,6 +308,7 @@ var hints = map[string]string{
 	"sparse":     "--sparse dense writes all elements, --sparse parts indices and values",
 	"complex128": "--complex split writes real and imaginary part as tensors of their own",
 	"too-large":  "a file of a few bytes can claim to be many: check where it came from; --max-output raises the limit",
+	"bcomplex32": "--complex split writes real and imaginary part as tensors of their own",
 	"complex32":  "--complex split writes real and imaginary part as tensors of their own",
 	"name":       "--root KEY takes one of them",
 

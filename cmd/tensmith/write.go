@@ -359,7 +359,9 @@ func (o *output) guard(sharded bool, inputs []string) error {
 // explain gives an error the name of the output, if it has none.
 func (o *output) explain(err error) error {
 	simple := err
-	if !strings.HasPrefix(err.Error(), o.name+": ") {
+	if name := o.blamed(err); name != "" {
+		simple = simplify(name, err)
+	} else if !strings.HasPrefix(err.Error(), o.name+": ") {
 		simple = simplify(o.name, err)
 	}
 	if dir := filepath.Dir(o.name); os.IsNotExist(err) {
