@@ -11,6 +11,9 @@ import (
 // calls them sees that there was one in the highest magnitude, and has it done
 // again.
 //
+// None of them asks for what it will read: that made the quicker of the two kernels
+// the slower one where memory is what is waited for.
+//
 // Words are never compared with 0 or 1 to tell whether there is a bit in the lower
 // half: a saturated addition leaves that in its first bit, which is shifted in.
 func narrowBytes(stream bool) {
@@ -34,11 +37,6 @@ func narrowBytes(stream bool) {
 		k.zero(k.high)
 		r := newByteRounder(f.from)
 		loop(name+"VNNI", n, castStep, func() {
-			if stream {
-				for line := 0; line < f.from.size*castStep; line += 64 {
-					PREFETCHT0(at(src, ahead+line))
-				}
-			}
 			first, signs := r.round(src, 0)
 			second, others := r.round(src, castStep/2*f.from.size)
 			code := ZMM()
