@@ -361,7 +361,15 @@ func (a *app) printScan(result *scanned) error {
 			if g.Policy != "" {
 				by = " [" + g.Policy + "]"
 			}
-			fmt.Fprintf(a.stdout, "  %s %s  %s%s%s\n", a.paint(st, g.ID), a.paint(st, pad(string(g.Severity), 10)), harmless(where), harmless(g.Message), harmless(by))
+			text := harmless(where + g.Message + by)
+			if width, ok := terminal(a.stdout); ok {
+				indent := 20 // where the text begins
+				if width < 72 {
+					indent = 8
+				}
+				text = folded(text, 20, indent, width)
+			}
+			fmt.Fprintf(a.stdout, "  %s %s  %s\n", a.paint(st, g.ID), a.paint(st, pad(string(g.Severity), 10)), text)
 		}
 		if f.Dropped > 0 {
 			fmt.Fprintf(a.stdout, "  and %s more\n", plural(f.Dropped, "finding"))
@@ -377,4 +385,35 @@ func (a *app) printScan(result *scanned) error {
 		}
 	}
 	return nil
+}
+
+// folded breaks a text into lines of at most width columns. It begins in a column,
+// and its further lines are indented. It is broken at blanks; a word that is too
+// long for a line of its own, such as a path, fills lines.
+func folded(text string, column, indent, width int) string {
+	var b strings.Builder
+	at := column
+	for i, word := range strings.Split(text, " ") {
+		runes := []rune(word)
+		if i > 0 {
+			if at+1+len(runes) <= width {
+				b.WriteByte(' ')
+				at++
+			} else if len(runes) <= width-indent || width-at < 8 {
+				b.WriteString("\n" + strings.Repeat(" ", indent))
+				at = indent
+			} else {
+				b.WriteByte(' ')
+				at++
+			}
+		}
+		for len(runes) > width-at && width > indent {
+			n := max(width-at, 0)
+			b.WriteString(string(runes[:n]) + "\n" + strings.Repeat(" ", indent))
+			runes, at = runes[n:], indent
+		}
+		b.WriteString(string(runes))
+		at += len(runes)
+	}
+	return b.String()
 }
