@@ -26,6 +26,7 @@ func ParsePrivateKey(data, password []byte) (crypto.Signer, error) {
 }
 
 func parsePrivateKey(data, password []byte) (crypto.Signer, error) {
+	others := ""
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
 		der, kind := block.Bytes, block.Type
 		var err error
@@ -42,7 +43,10 @@ func parsePrivateKey(data, password []byte) (crypto.Signer, error) {
 			der, err = decryptCosign(der, password)
 			kind = "PRIVATE KEY"
 		default:
-			continue // parameters of the curve, certificates
+			if block.Type != "EC PARAMETERS" {
+				others = fmt.Sprintf(", but one of %.40q", block.Type)
+			}
+			continue
 		}
 		if err != nil {
 			return nil, err
@@ -60,7 +64,7 @@ func parsePrivateKey(data, password []byte) (crypto.Signer, error) {
 		}
 		return key, nil
 	}
-	return nil, malformed("there is no PEM of one")
+	return nil, malformed("there is no PEM of one%s", others)
 }
 
 func parseDER(kind string, der []byte) (crypto.Signer, error) {

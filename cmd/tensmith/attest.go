@@ -27,7 +27,7 @@ digest (attest tensors), and of what a model was converted from (tensmith conver
 Exit status: 0 for this text; that of its verbs otherwise.`,
 		Example: "  tensmith attest tensors model/ -o tensors.json --sign key --private-key key.pem\n" +
 			"  tensmith attest verify key --public-key pub.pem --attestation t.json model/",
-		Args: args(0, 0, ""),
+		Args: subverb,
 		RunE: func(cmd *cobra.Command, args []string) error { return cmd.Help() },
 	}
 	for _, sub := range []*cobra.Command{attestTensorsCommand(a), attestVerifyCommand(a)} {

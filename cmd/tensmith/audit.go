@@ -22,7 +22,7 @@ entry has the hash of the one before it.
 
 Exit status: 0 for this text; that of tensmith audit verify otherwise.`,
 		Example: "  tensmith convert model.pt --audit audit.jsonl\n  tensmith audit verify audit.jsonl",
-		Args:    args(0, 0, ""),
+		Args:    subverb,
 		RunE:    func(cmd *cobra.Command, args []string) error { return cmd.Help() },
 	}
 	expect := ""

@@ -20,7 +20,7 @@ say what fails; the verb scan takes one with --policy.
 
 Exit status: 0 for this text; that of tensmith scan for policy check.`,
 		Example: "  tensmith policy check --policy gate.toml upload/",
-		Args:    args(0, 0, ""),
+		Args:    subverb,
 		RunE:    func(cmd *cobra.Command, args []string) error { return cmd.Help() },
 	}
 	var flags scanFlags

@@ -309,6 +309,19 @@ func (a *app) settle() error {
 	return nil
 }
 
+// subverb is the check of the arguments of a verb that only has others: what is
+// no flag is meant for one.
+func subverb(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, sub := range cmd.Commands() {
+		names = append(names, cmd.Name()+" "+sub.Name())
+	}
+	return hinted{usagef("there is no verb %q", cmd.Name()+" "+args[0]), "there is " + strings.Join(names, ", ")}
+}
+
 // args is a check of how many arguments a verb gets; most < 0 is no limit.
 func args(least, most int, what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {

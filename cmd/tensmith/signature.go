@@ -150,6 +150,10 @@ func withoutPackage(err error) error {
 	if hint := keylessHint(err); hint != "" {
 		return hinted{out, hint}
 	}
+	if _, method, ok := strings.Cut(text, "the bundle is of method "); ok {
+		method, _, _ = strings.Cut(method, ",")
+		return hinted{out, "verify it as it was signed: verify " + method}
+	}
 	if errors.Is(err, sign.ErrRefused) && strings.Contains(text, "symbolic link") {
 		return hinted{out, "--allow-symlinks follows links, and --ignore-paths leaves them out"}
 	}
