@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 
 	nlpodyssey "github.com/nlpodyssey/safetensors"
 
@@ -16,7 +17,7 @@ const nlpodysseyName = "nlpodyssey"
 // nlpodysseyCases run in processes of this program, as ours do.
 func nlpodysseyCases() []bench.Case {
 	one := func(name string, run func(*bench.Clock) error) bench.Case {
-		return bench.Case{Name: name, Who: nlpodysseyName, Files: []string{bench.Big}, Run: run}
+		return bench.Case{Name: name, Who: nlpodysseyName, Files: []string{bench.Big}, Run: run, Writes: strings.HasPrefix(name, "save/") || strings.HasPrefix(name, "edit/")}
 	}
 	return []bench.Case{
 		one("load/fresh", loadGo(false)),

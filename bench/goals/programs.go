@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"github.com/tensmith/tensmith/internal/bench"
 )
@@ -114,7 +115,7 @@ func (p programs) pythonPackage(s bench.Setting) (all []bench.Case) {
 
 // program returns a case of another program, which measures itself.
 func program(name, who, path string, before state, argv func(bench.Setting) ([]string, error)) bench.Case {
-	c := bench.Case{Name: name, Who: who, Files: []string{bench.Big}}
+	c := bench.Case{Name: name, Who: who, Files: []string{bench.Big}, Writes: strings.HasPrefix(name, "save/") || strings.HasPrefix(name, "edit/")}
 	if before == warmShards {
 		c.Files = []string{bench.Shards}
 	}

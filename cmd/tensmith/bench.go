@@ -101,6 +101,8 @@ func (a *app) bench(ctx context.Context, b *benching) (err error) {
 		return usagef("--tensors is %d, not from 1 to %d", b.Tensors, mostTensors)
 	case b.rounds < 1:
 		return usagef("--rounds is %d, and must be at least 1", b.rounds)
+	case b.long < 0:
+		return usagef("--for is %v, and must not be negative", b.long)
 	}
 	only, err := parseGlobs(b.only)
 	if err != nil {

@@ -114,8 +114,6 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 			if report.Cases[i].Absent != "" {
 				continue
 			}
-			// What the case before has left to be written is not this one's.
-			settle(c.Dir)
 			s, err := c.once(ctx, &c.Cases[i])
 			if ctx.Err() != nil {
 				return nil, context.Cause(ctx)
@@ -128,6 +126,9 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 				return nil, fmt.Errorf("%s, %s: %w", c.Cases[i].Name, c.Cases[i].Who, err)
 			}
 			report.Cases[i].add(s, round > 0)
+			if c.Cases[i].Writes {
+				settle(c.Dir) // what it has removed is not the next one's to wait for
+			}
 		}
 		if round > 0 {
 			report.Load = append(report.Load, load())

@@ -177,7 +177,7 @@ func (s Setting) Warm() error { return (&Clock{Setting: s}).warmed(bigFile) }
 // WarmShards is Warm for the model in several files.
 func (s Setting) WarmShards() error { return (&Clock{Setting: s}).warmShards() }
 
-// Settle has the system write out what it has still to write.
+// Settle frees the space of files that have been removed.
 func (s Setting) Settle() { settle(s.Dir) }
 
 // Cold fails with an error of [Absent] where that cannot be had.

@@ -172,7 +172,8 @@ func Make(ctx context.Context, s Setting, cases []Case, making func(name string)
 
 // content returns what is in a file.
 func (s Setting) content(name string) ([]safetensors.Entry, *safetensors.Encoder, error) {
-	encoder := &safetensors.Encoder{Metadata: map[string]string{"format": "pt"}, NoSync: true}
+	// Synced: what is still to be written would be written while cases run.
+	encoder := &safetensors.Encoder{Metadata: map[string]string{"format": "pt"}}
 	switch name {
 	case bigFile, crammed, shards:
 		return s.weights(s.Size), encoder, nil

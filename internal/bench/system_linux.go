@@ -166,15 +166,16 @@ func Space(dir string) int64 {
 	return int64(min(s.Bavail, math.MaxInt64/uint64(max(1, s.Bsize)))) * int64(s.Bsize)
 }
 
-// settle has the system write out all that it has to write to a directory's
-// file system, and free what has been removed from it.
+// settle has the file system of a directory note on the disk what has been
+// removed from it, so that its space is free. What is to be written to files is
+// theirs: a sync of the whole file system would wait for what others write.
 func settle(dir string) {
 	f, err := os.Open(dir)
 	if err != nil {
 		return
 	}
 	defer f.Close()
-	_ = unix.Syncfs(int(f.Fd())) // without it figures are worse, not wrong
+	_ = f.Sync() // without it figures are worse, not wrong
 }
 
 // leash lets a child end with the process that starts it, however that ends.
