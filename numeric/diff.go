@@ -40,7 +40,8 @@ func (d *Diff) Share() float64 { return float64(d.Changed) / float64(max(d.Count
 // L2 returns the square root of the sum of squared differences.
 func (d *Diff) L2() float64 { return math.Sqrt(d.errors.float64()) }
 
-// Cosine returns the cosine of the angle between the two, NaN if one is zero.
+// Cosine returns the cosine of the angle between the two, Σab / √(Σa²·Σb²), NaN if one
+// is zero.
 func (d *Diff) Cosine() float64 {
 	c := d.dot.float64() / math.Sqrt(d.a.float64()) / math.Sqrt(d.b.float64())
 	return max(-1, min(c, 1))

@@ -248,7 +248,8 @@ func (s *Stats) histogram(edges []float64, of func(float64) float64) []uint64 {
 	return bins
 }
 
-// LinearEdges returns the edges of n bins of equal width from low to high.
+// LinearEdges returns the n+1 edges of n bins of equal width from low to high, n at
+// least 1.
 func LinearEdges(low, high float64, n int) []float64 {
 	edges := make([]float64, n+1)
 	for i := range edges {
@@ -258,8 +259,8 @@ func LinearEdges(low, high float64, n int) []float64 {
 	return edges
 }
 
-// LogEdges returns the edges of n bins of equal ratio from low to high, which
-// are positive.
+// LogEdges returns the n+1 edges of n bins of equal ratio from low to high, which
+// are positive, n at least 1.
 func LogEdges(low, high float64, n int) []float64 {
 	edges := LinearEdges(math.Log2(low), math.Log2(high), n)
 	for i := range edges {
