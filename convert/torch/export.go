@@ -32,7 +32,7 @@ func (a *archive) export(depth int) (*content, error) {
 		case (dir == "data/weights/" || dir == "data/constants/") && strings.HasSuffix(base, "_config.json"):
 			configs = append(configs, rec)
 		case strings.HasPrefix(name, "data/aotinductor/") && slices.Contains([]string{".so", ".cpp", ".o", ".cubin", ".json"}, path.Ext(base)):
-			a.r.trace.add(a.at.in(rec.f.Name), "native code", pickle.Dangerous, "torch compiles or loads it as a library")
+			a.r.trace.add(a.at.in(rec.path), "native code", pickle.Dangerous, "torch compiles or loads it as a library")
 		case strings.HasSuffix(base, ".pt"):
 			l, err := a.judged(rec, depth)
 			if err != nil {
@@ -79,7 +79,7 @@ func (a *archive) export(depth int) (*content, error) {
 		if err != nil {
 			return nil, err
 		}
-		list, err := a.r.nestedTensors(src, a.at.in(rec.f.Name), depth)
+		list, err := a.r.nestedTensors(src, a.at.in(rec.path), depth)
 		if err != nil {
 			return nil, err
 		}
@@ -134,9 +134,9 @@ func (a *archive) judged(rec *record, depth int) (LeftOut, error) {
 	if err != nil {
 		return l, err
 	}
-	c, err := a.r.content(src, a.at.in(rec.f.Name), depth+1)
+	c, err := a.r.content(src, a.at.in(rec.path), depth+1)
 	if err != nil {
-		a.r.trace.add(a.at.in(rec.f.Name), "unread record", pickle.Suspicious, err.Error())
+		a.r.trace.add(a.at.in(rec.path), "unread record", pickle.Suspicious, err.Error())
 		return l, nil
 	}
 	if c.b != nil {
@@ -199,7 +199,7 @@ func (a *archive) configured(rec *record, open map[string]*storage, objects map[
 	if err != nil {
 		return nil, err
 	}
-	at := a.at.in(rec.f.Name)
+	at := a.at.in(rec.path)
 	var config payloadConfig
 	if err := readJSON(src, at, &config); err != nil {
 		return nil, err

@@ -205,7 +205,7 @@ func (a *archive) npz() (*content, error) {
 		if err != nil {
 			return nil, err
 		}
-		at := a.at.in(rec.f.Name)
+		at := a.at.in(rec.path)
 		head, err := src.head(8)
 		if err != nil {
 			return nil, at.wrap(err)
@@ -217,7 +217,7 @@ func (a *archive) npz() (*content, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.tensors = append(c.tensors, named{strings.TrimSuffix(rec.f.Name, ".npy"), t})
+		c.tensors = append(c.tensors, named{strings.TrimSuffix(rec.path, ".npy"), t})
 	}
 	return c, nil
 }

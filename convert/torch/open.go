@@ -224,7 +224,7 @@ func (r *reader) zipContent(src span, at place, depth int) (*content, error) {
 	if err != nil {
 		return nil, err
 	}
-	has := func(name string) bool { return len(a.byName[strings.ToLower(name)]) > 0 }
+	has := func(name string) bool { return a.byName[strings.ToLower(name)] != nil }
 	switch {
 	case has("serialized_exported_program.json"), has("archive_format"):
 		return a.export(depth)
@@ -239,7 +239,7 @@ func (r *reader) zipContent(src span, at place, depth int) (*content, error) {
 	}
 	arrays := 0
 	for _, rec := range a.records {
-		if strings.HasSuffix(rec.f.Name, ".npy") {
+		if strings.HasSuffix(rec.path, ".npy") {
 			arrays++
 		}
 	}
@@ -254,12 +254,12 @@ func (r *reader) zipContent(src span, at place, depth int) (*content, error) {
 
 // torchZip opens what torch.save writes since 1.6.
 func (a *archive) torchZip(depth int) (*content, error) {
-	rec := a.byName["data.pkl"][0]
+	rec := a.byName["data.pkl"]
 	src, err := a.open(rec)
 	if err != nil {
 		return nil, err
 	}
-	at := a.at.in(rec.f.Name)
+	at := a.at.in(rec.path)
 	v, next, err := a.r.decode(src, 0, at)
 	if judged := a.pickles(rec); judged != nil {
 		return nil, judged

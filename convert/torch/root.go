@@ -28,33 +28,42 @@ type tree struct {
 	holders map[pickle.Value]bool
 }
 
-// grow finds all that holds tensors, in one pass and without recursion.
+// grow finds all that holds tensors, in one pass and without recursion. Tensors
+// themselves are not kept in it: they may be a hundred times as many.
 func (b *builder) grow(v pickle.Value) *tree {
 	t := &tree{b, make(map[pickle.Value]bool)}
 	parents := make(map[pickle.Value][]pickle.Value)
 	var todo []pickle.Value
-	pickle.Walk(v, func(v pickle.Value) bool {
-		if isTensor(v) {
+	hold := func(v pickle.Value) {
+		if !t.holders[v] {
 			t.holders[v] = true
 			todo = append(todo, v)
+		}
+	}
+	pickle.Walk(v, func(v pickle.Value) bool {
+		if isTensor(v) {
 			return false
 		}
-		for _, part := range pickle.Parts(v) {
+		for i := 0; ; i++ {
+			part, ok := pickle.Part(v, i)
+			if !ok {
+				return true
+			}
 			switch part.(type) {
 			case *pickle.List, *pickle.Tuple, *pickle.Dict, *pickle.Set, *pickle.Object, *pickle.Persistent:
-				parents[part] = append(parents[part], v)
+				if isTensor(part) {
+					hold(v)
+				} else {
+					parents[part] = append(parents[part], v)
+				}
 			}
 		}
-		return true
 	})
 	for len(todo) > 0 {
 		v := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
 		for _, parent := range parents[v] {
-			if !t.holders[parent] {
-				t.holders[parent] = true
-				todo = append(todo, parent)
-			}
+			hold(parent)
 		}
 		delete(parents, v)
 	}
@@ -64,7 +73,7 @@ func (b *builder) grow(v pickle.Value) *tree {
 func (t *tree) holds(v pickle.Value) bool {
 	switch v.(type) {
 	case *pickle.List, *pickle.Tuple, *pickle.Dict, *pickle.Set, *pickle.Object, *pickle.Persistent:
-		return t.holders[v]
+		return t.holders[v] || isTensor(v)
 	}
 	return false
 }

@@ -31,7 +31,7 @@ func (a *archive) script() (*content, error) {
 	a.r.trailing(src, next, at)
 	for _, rec := range a.records {
 		if strings.HasPrefix(strings.ToLower(rec.name), "code/") || strings.EqualFold(rec.name, "bytecode.pkl") {
-			a.r.trace.add(a.at.in(rec.f.Name), "TorchScript", pickle.Suspicious, "code that torch.jit.load compiles and that can open files")
+			a.r.trace.add(a.at.in(rec.path), "TorchScript", pickle.Suspicious, "code that torch.jit.load compiles and that can open files")
 			a.r.note("container", "", "", "TorchScript: its code is left out")
 			break
 		}
@@ -95,7 +95,7 @@ func (a *archive) pkg() (*content, error) {
 		if err != nil {
 			return nil, err
 		}
-		at := a.at.in(rec.f.Name)
+		at := a.at.in(rec.path)
 		v, next, err := a.r.decode(src, 0, at)
 		if err != nil {
 			return nil, err

@@ -19,17 +19,20 @@ type archive struct {
 	src     span
 	top     string // folder of all records with its slash, or none
 	records []*record
-	byName  map[string][]*record // lower case, below top
-	strays  []*record            // outside of top
+	byName  map[string]*record // lower case, below top; the others of a name follow
+	strays  []*record          // outside of top
 }
 
-// A record is a member of an archive.
+// A record is a member of an archive: of each of hundreds of thousands, what is
+// needed of its entry in the directory.
 type record struct {
-	name string // below the top folder
-	f    *zip.File
-	off  int64 // of its bytes in the archive
-	open bool
-	data span
+	name      string // below the top folder
+	path      string // all of it
+	off, size int64  // of its bytes, within the archive
+	full      uint64 // size as the directory announces it
+	deflated  bool
+	inflated  *span   // if it is deflated, and was opened
+	next      *record // of the same name in lower case
 }
 
 // openZip reads the central directory and refuses what cannot be read without
@@ -45,7 +48,7 @@ func (r *reader) openZip(src span, at place) (*archive, error) {
 		}
 		return nil, at.wrap(err)
 	}
-	a := &archive{r: r, at: at, src: src, byName: make(map[string][]*record)}
+	a := &archive{r: r, at: at, src: src, byName: make(map[string]*record)}
 	if len(z.File) > 0 {
 		if i := strings.IndexByte(z.File[0].Name, '/'); i > 0 {
 			a.top = z.File[0].Name[:i+1]
@@ -61,12 +64,13 @@ func (r *reader) openZip(src span, at place) (*archive, error) {
 		}
 		a.records = append(a.records, rec)
 	}
+	z = nil // its entries take more than all that follows
 	byOffset := slices.Clone(a.records)
 	slices.SortFunc(byOffset, func(a, b *record) int { return cmp.Compare(a.off, b.off) })
 	for i := 1; i < len(byOffset); i++ {
 		before := byOffset[i-1]
-		if before.off+int64(before.f.CompressedSize64) > byOffset[i].off && before.f.CompressedSize64 > 0 && byOffset[i].f.CompressedSize64 > 0 {
-			return nil, at.in(byOffset[i].f.Name).malformed("overlap", "its bytes are also those of %q", before.f.Name)
+		if before.off+before.size > byOffset[i].off && before.size > 0 && byOffset[i].size > 0 {
+			return nil, at.in(byOffset[i].path).malformed("overlap", "its bytes are also those of %q", before.path)
 		}
 	}
 	if err := a.single(); err != nil {
@@ -74,7 +78,7 @@ func (r *reader) openZip(src span, at place) (*archive, error) {
 	}
 	// A top folder is one that all share.
 	for _, rec := range a.records {
-		if !strings.HasPrefix(rec.f.Name, a.top) {
+		if !strings.HasPrefix(rec.path, a.top) {
 			a.strays = append(a.strays, rec)
 		}
 	}
@@ -82,10 +86,14 @@ func (r *reader) openZip(src span, at place) (*archive, error) {
 		a.top, a.strays = "", nil
 	}
 	for _, rec := range a.records {
-		if name, ok := strings.CutPrefix(rec.f.Name, a.top); ok {
+		if name, ok := strings.CutPrefix(rec.path, a.top); ok {
 			rec.name = name
 			key := strings.ToLower(name)
-			a.byName[key] = append(a.byName[key], rec)
+			if first := a.byName[key]; first != nil {
+				rec.next, first.next = first.next, rec
+			} else {
+				a.byName[key] = rec
+			}
 		}
 	}
 	return a, nil
@@ -144,7 +152,7 @@ func (a *archive) single() error {
 // torch tells whether the first folder holds a checkpoint.
 func (a *archive) torch() bool {
 	return slices.ContainsFunc(a.records, func(rec *record) bool {
-		name, ok := strings.CutPrefix(rec.f.Name, a.top)
+		name, ok := strings.CutPrefix(rec.path, a.top)
 		return ok && a.top != "" && strings.EqualFold(name, "data.pkl")
 	})
 }
@@ -170,29 +178,29 @@ func (a *archive) check(f *zip.File) (*record, error) {
 	if off < 0 || off > a.src.size || f.CompressedSize64 > uint64(a.src.size-off) {
 		return nil, at.malformed("truncated", "reaches beyond the end of the file")
 	}
-	return &record{f: f, off: off}, nil
+	return &record{path: f.Name, off: off, size: int64(f.CompressedSize64), full: f.UncompressedSize64, deflated: f.Method == zip.Deflate}, nil
 }
 
 // find returns the record with that name. Two of a name must be the same.
 func (a *archive) find(name string) (*record, error) {
-	all := a.byName[strings.ToLower(name)]
-	if len(all) == 0 {
+	first := a.byName[strings.ToLower(name)]
+	if first == nil {
 		return nil, nil
 	}
-	for _, other := range all[1:] {
-		same, err := a.same(all[0], other)
+	for other := first.next; other != nil; other = other.next {
+		same, err := a.same(first, other)
 		if err != nil {
 			return nil, err
 		}
 		if !same {
-			return nil, a.at.in(other.f.Name).malformed("duplicate", "also a record %q, which differs", all[0].f.Name)
+			return nil, a.at.in(other.path).malformed("duplicate", "also a record %q, which differs", first.path)
 		}
 	}
-	return all[0], nil
+	return first, nil
 }
 
 func (a *archive) same(x, y *record) (bool, error) {
-	if x.f.UncompressedSize64 != y.f.UncompressedSize64 || x.f.UncompressedSize64 > 1<<20 {
+	if x.full != y.full || x.full > 1<<20 {
 		return false, nil
 	}
 	p, err := a.open(x)
@@ -213,29 +221,27 @@ func (a *archive) same(x, y *record) (bool, error) {
 
 // open returns the bytes of a record, inflated if need be.
 func (a *archive) open(rec *record) (span, error) {
-	if rec.open {
-		return rec.data, nil
+	if rec.inflated != nil {
+		return *rec.inflated, nil
 	}
-	size := int64(rec.f.CompressedSize64) // lies within the file
-	s := span{a.src.r, a.src.off + rec.off, size}
-	if rec.f.Method == zip.Deflate {
-		at := a.at.in(rec.f.Name)
-		want := rec.f.UncompressedSize64
-		if want > uint64(a.r.inflateRoom(size)) {
-			return span{}, at.fail(ErrLimit, "inflate", "%d bytes are to become %d", size, want)
-		}
-		in := flate.NewReader(io.NewSectionReader(s, 0, size))
-		out, err := a.r.keep(in, int64(want))
-		if err != nil {
-			return span{}, at.malformed("deflate", "%v", err)
-		}
-		if out.size != int64(want) {
-			return span{}, at.malformed("deflate", "%d bytes announced, there are %d or more", want, out.size)
-		}
-		s = out
+	s := span{a.src.r, a.src.off + rec.off, rec.size}
+	if !rec.deflated {
+		return s, nil
 	}
-	rec.open, rec.data = true, s
-	return s, nil
+	at := a.at.in(rec.path)
+	if rec.full > uint64(a.r.inflateRoom(rec.size)) {
+		return span{}, at.fail(ErrLimit, "inflate", "%d bytes are to become %d", rec.size, rec.full)
+	}
+	in := flate.NewReader(io.NewSectionReader(s, 0, rec.size))
+	out, err := a.r.keep(in, int64(rec.full))
+	if err != nil {
+		return span{}, at.malformed("deflate", "%v", err)
+	}
+	if out.size != int64(rec.full) {
+		return span{}, at.malformed("deflate", "%d bytes announced, there are %d or more", rec.full, out.size)
+	}
+	rec.inflated = &out
+	return out, nil
 }
 
 // read finds and opens a record. ok is false if there is none.
@@ -245,7 +251,7 @@ func (a *archive) read(name string) (s span, at place, ok bool, err error) {
 		return span{}, place{}, false, err
 	}
 	s, err = a.open(rec)
-	return s, a.at.in(rec.f.Name), err == nil, err
+	return s, a.at.in(rec.path), err == nil, err
 }
 
 // text returns a short record, or "".
@@ -262,7 +268,7 @@ func (a *archive) text(name string) (string, error) {
 // tensors: those that a doubtful directory hides first of all.
 func (a *archive) pickles(read *record) error {
 	for _, rec := range a.records {
-		name := strings.ToLower(rec.f.Name)
+		name := strings.ToLower(rec.path)
 		if rec == read || !strings.HasSuffix(name, ".pkl") {
 			continue
 		}
@@ -270,8 +276,8 @@ func (a *archive) pickles(read *record) error {
 		if err != nil {
 			return err
 		}
-		if _, _, err := a.r.decode(s, 0, a.at.in(rec.f.Name)); err != nil {
-			a.r.trace.add(a.at.in(rec.f.Name), "broken pickle", 1, err.Error())
+		if _, _, err := a.r.decode(s, 0, a.at.in(rec.path)); err != nil {
+			a.r.trace.add(a.at.in(rec.path), "broken pickle", 1, err.Error())
 		}
 	}
 	return nil
@@ -281,7 +287,7 @@ func (a *archive) pickles(read *record) error {
 // differently.
 func (a *archive) doubt() error {
 	if len(a.strays) > 0 {
-		return a.at.in(a.strays[0].f.Name).malformed("duplicate", "outside of the folder %q of the first record", a.top)
+		return a.at.in(a.strays[0].path).malformed("duplicate", "outside of the folder %q of the first record", a.top)
 	}
 	for _, rec := range a.records {
 		if _, err := a.find(rec.name); err != nil {
