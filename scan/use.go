@@ -32,10 +32,19 @@ func isAllowed(sym *pickle.Symbol) bool {
 	return v == pickle.Allowed
 }
 
-// isFunction tells whether v is an allowed name that is a function.
-func isFunction(v pickle.Value) bool {
-	sym, ok := v.(*pickle.Symbol)
-	return ok && functionModules[sym.Module] && isAllowed(sym)
+// isAllowed remembers the first names, which most calls of a checkpoint share.
+func (w *watcher) isAllowed(sym *pickle.Symbol) bool {
+	allowed, known := w.judged[sym]
+	if !known {
+		allowed = isAllowed(sym)
+		if w.judged == nil {
+			w.judged = map[*pickle.Symbol]bool{}
+		}
+		if len(w.judged) < maxWatched {
+			w.judged[sym] = allowed
+		}
+	}
+	return allowed
 }
 
 // takesClass tells whether picklers hand a class to fn.
@@ -54,18 +63,18 @@ func (w *watcher) misuse(e pickle.Event, severity Severity, name, why string) {
 
 // use judges the call of an allowed name.
 func (w *watcher) use(e pickle.Event, o *pickle.Object, fn *pickle.Symbol) {
-	name, op := fn.String(), o.Op.String()
+	op := o.Op.String()
 	tuple, ok := o.Args.(*pickle.Tuple)
 	switch {
 	case isConstant(fn):
-		w.misuse(e, "", name, "is a constant, and is called")
+		w.misuse(e, "", fn.String(), "is a constant, and is called")
 		return
 	case o.Kwargs() != nil:
-		w.misuse(e, "", name, "has keyword arguments")
+		w.misuse(e, "", fn.String(), "has keyword arguments")
 	case op != "REDUCE" && (op != "NEWOBJ" || functionModules[fn.Module]):
-		w.misuse(e, "", name, "is called by "+op)
+		w.misuse(e, "", fn.String(), "is called by "+op)
 	case !ok:
-		w.misuse(e, "", name, "has arguments that are the result of a call")
+		w.misuse(e, "", fn.String(), "has arguments that are the result of a call")
 		return
 	}
 	w.arguments(e, fn, tuple.Items)
@@ -73,17 +82,17 @@ func (w *watcher) use(e pickle.Event, o *pickle.Object, fn *pickle.Symbol) {
 	case "copyreg":
 		w.reconstructor(e, tuple.Items)
 	case "torch._tensor", "torch.tensor":
-		w.rebuildType(e, name, tuple.Items)
+		w.rebuildType(e, fn.String(), tuple.Items)
 	case "torch._utils":
 		if fn.Name == "_rebuild_parameter_with_state" && len(tuple.Items) > 3 {
-			w.attributes(e, name, tuple.Items[3])
+			w.attributes(e, fn.String(), tuple.Items[3])
 		}
 	case "torch.jit._pickle":
 		// It returns what it is given, which is a list or a dict.
 		if len(tuple.Items) > 0 {
 			switch tuple.Items[0].(type) {
 			case *pickle.Symbol, *pickle.Object, *pickle.Extension:
-				w.misuse(e, Dangerous, name, "is handed what is no plain data, and returns it")
+				w.misuse(e, Dangerous, fn.String(), "is handed what is no plain data, and returns it")
 			}
 		}
 	case "numpy", "numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric":
@@ -118,8 +127,8 @@ func (w *watcher) argument(e pickle.Event, fn, arg *pickle.Symbol, classes bool)
 	switch {
 	case w.isLoad(arg):
 		w.handed(e, arg)
-	case !isAllowed(arg): // told already
-	case isFunction(arg):
+	case !w.isAllowed(arg): // told already
+	case functionModules[arg.Module]:
 		w.misuse(e, Dangerous, fn.String(), "is handed the function "+arg.String())
 	case !classes && !isConstant(arg):
 		w.misuse(e, "", fn.String(), "is handed the class "+arg.String())
@@ -236,7 +245,7 @@ func (w *watcher) build(e pickle.Event) {
 	if sym.Is("copyreg", "_reconstructor") && len(o.ArgList()) == 3 {
 		sym = symbol(o.ArgList()[0])
 	}
-	if sym == nil || !isAllowed(sym) {
+	if sym == nil || !w.isAllowed(sym) {
 		return
 	}
 	name := sym.String()

@@ -17,12 +17,13 @@ type watcher struct {
 	getattr  []*pickle.Symbol // imports of it, judged when all calls are known
 	members  int              // calls of it that give the member of an enumeration
 	loads    map[*pickle.Symbol]bool
-	loaded   map[any]bool   // bytes that were read as checkpoints
-	kept     []pickle.Value // that the final value need not hold
-	later    []pickle.Value // bytes to look into, unless they are read as checkpoints
-	decodes  int            // strings decoded for a look into them
-	searched int            // long strings that were searched for secrets
-	sources  int            // that were searched for programs
+	judged   map[*pickle.Symbol]bool // whether a name is allowed
+	loaded   map[any]bool            // bytes that were read as checkpoints
+	kept     []pickle.Value          // that the final value need not hold
+	later    []pickle.Value          // bytes to look into, unless they are read as checkpoints
+	decodes  int                     // strings decoded for a look into them
+	searched int                     // long strings that were searched for secrets
+	sources  int                     // that were searched for programs
 	events   int64
 }
 
@@ -159,7 +160,7 @@ func (w *watcher) call(e pickle.Event) {
 
 func (w *watcher) callSymbol(e pickle.Event, o *pickle.Object, fn *pickle.Symbol) {
 	args := o.ArgList()
-	if isAllowed(fn) {
+	if w.isAllowed(fn) {
 		w.use(e, o, fn)
 	} else {
 		w.r.calls++
