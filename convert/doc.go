@@ -13,7 +13,8 @@
 //
 // A conversion streams: it takes some 20 MiB of memory whatever the size of
 // the model, and what is stored as it will be written is copied as fast as a
-// file is.
+// file is. A model in memory comes by a file system in memory, and what becomes
+// of it need be no file: [safetensors.Encoder.Encode] takes File.Entries and File.Metadata.
 //
 // # Security
 //

@@ -42,7 +42,10 @@ var importers = map[Format]func(fsys fs.FS, name string, opts *Options) (*File, 
 }
 
 // Open opens a model of any known format: a file, a directory, or an index of
-// several files (*.index.json).
+// several files (*.index.json). The error is an [ErrUnknown] for what is no model
+// of such a format, and names the place for one that is malformed, dangerous or
+// has no safetensors form: [torch.Error]. Entries are read from the files
+// when they are written, so these stay open until Close.
 func Open(fsys fs.FS, name string, opts *Options) (*File, error) {
 	if opts == nil {
 		opts = &Options{}
