@@ -52,8 +52,9 @@ func (j *jsonTokens) fill() bool {
 	if j.err != nil {
 		return false
 	}
-	if j.base += int64(len(j.buf)); cap(j.buf) == 0 {
-		j.buf = make([]byte, 64<<10)
+	// Most texts are short, and there may be thousands of them.
+	if j.base += int64(len(j.buf)); cap(j.buf) < 64<<10 {
+		j.buf = make([]byte, min(max(1<<10, 8*cap(j.buf)), 64<<10))
 	}
 	j.buf, j.pos = j.buf[:cap(j.buf)], 0
 	n := 0

@@ -129,7 +129,13 @@ func (t *trace) entries(b blob, at place, d *directory, count uint64) error {
 	}
 	off := d.central
 	// Names and members are kept in few pieces: there may be 100,000 of them.
-	var names []byte
+	// What the end record says of them is room for no more than the directory
+	// can have, and nothing is copied to grow.
+	var names strings.Builder
+	if expected := min(count, uint64(size)/46, uint64(max(t.spent.members, 0))); size > smallText {
+		names.Grow(int(min(size-46*int64(expected), maxNames)))
+		d.members = make([]*member, 0, expected)
+	}
 	var piece []member
 	var text []byte
 	for room := []byte(nil); ; {
@@ -144,7 +150,7 @@ func (t *trace) entries(b blob, at place, d *directory, count uint64) error {
 			break
 		}
 		n, extra, comment := int(le.Uint16(text[28:])), int(le.Uint16(text[30:])), int(le.Uint16(text[32:]))
-		if t.spent.members--; t.spent.members < 0 || len(names)+n > maxNames {
+		if t.spent.members--; t.spent.members < 0 || names.Len()+n > maxNames {
 			d.over = true
 			break
 		}
@@ -157,13 +163,13 @@ func (t *trace) entries(b blob, at place, d *directory, count uint64) error {
 			external: le.Uint32(text[38:]), made: le.Uint16(text[4:]), nameLen: uint16(n),
 		})
 		m := &piece[len(piece)-1]
-		names = append(names, text[46:46+n]...)
+		names.Write(text[46 : 46+n])
 		m.wide(text[46+n : 46+n+extra])
 		d.members = append(d.members, m)
 		text = text[46+n+extra+comment:]
 		off += int64(46 + n + extra + comment)
 	}
-	rest := string(names)
+	rest := names.String()
 	for _, m := range d.members {
 		m.name, rest = rest[:m.nameLen], rest[m.nameLen:]
 	}
