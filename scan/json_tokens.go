@@ -233,7 +233,7 @@ func (j *jsonTokens) quoted() bool {
 		switch {
 		case c == '"':
 			if odd && !utf8.Valid(j.text) {
-				j.text = []byte(strings.ToValidUTF8(string(j.text), "\uFFFD"))
+				j.text = []byte(string([]rune(string(j.text)))) // each byte by itself becomes U+FFFD
 			}
 			return true
 		case c != '\\' || !j.escape():
