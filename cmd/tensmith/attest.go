@@ -20,12 +20,13 @@ func attestCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "attest tensors|verify [flags] MODEL",
 		Short: "state what the weights of a model are, and verify such statements",
-		Long: `Statements are documents of in-toto, signed like a model or bare: of every tensor's
-digest (attest tensors), and of what a model was converted from (tensmith convert
---provenance). Both say what the weights are, whatever files they lie in.
+		Long: `Statements are documents of in-toto, signed like a model or bare: of every
+tensor's digest (attest tensors), and of what a model was converted from
+(tensmith convert --provenance). Both say what the weights are, whatever files
+they lie in.
 
 Exit status: 0 for this text; that of its verbs otherwise.`,
-		Example: "  tensmith attest tensors model/ -o tensors.json --sign key --private-key key.pem\n" +
+		Example: "  tensmith attest tensors model/ -o t.json --sign key --private-key key.pem\n" +
 			"  tensmith attest verify key --public-key pub.pem --attestation t.json model/",
 		Args: subverb,
 		RunE: func(cmd *cobra.Command, args []string) error { return cmd.Help() },

@@ -16,9 +16,9 @@ func auditCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit verify [flags] FILE",
 		Short: "verify a log of what was done to models",
-		Long: `Every verb that writes adds an entry to the log that --audit names: who, when, the
-arguments, the inputs and outputs with their SHA-256, and what came of it. Each
-entry has the hash of the one before it.
+		Long: `Every verb that writes adds an entry to the log that --audit names: who, when,
+the arguments, the inputs and outputs with their SHA-256, and what came of it.
+Each entry has the hash of the one before it.
 
 Exit status: 0 for this text; that of tensmith audit verify otherwise.`,
 		Example: "  tensmith convert model.pt --audit audit.jsonl\n  tensmith audit verify audit.jsonl",
