@@ -106,10 +106,10 @@ func (t *trace) pickle(b blob, off int64, at place, r *reading) (pickle.Value, i
 		t.sweep(b, e.Offset, at)
 	case errors.Is(err, pickle.ErrMalformed), errors.Is(err, io.ErrUnexpectedEOF):
 		t.add(Finding{ID: "ST402", File: at.file, Offset: e.Offset, Op: opName(e.Op), Message: "the pickle breaks off: " + clip(e.Err.Error(), 200)})
-		switch head, _ := b.at(off, 1); {
+		switch head, _ := b.at(off, 512); {
 		case e.Op.String() == "FRAME":
 			t.sweep(b, e.Offset+9, at) // what is in it is there for another reader
-		case !at.loose && !at.junk && (r.imports > 0 || claimsModel(at.name) || len(head) == 1 && head[0] == 0x80):
+		case !at.loose && !at.junk && (r.imports > 0 || len(head) > 0 && head[0] == 0x80 || claimsModel(at.name) && kindOf(head) == kindUnknown):
 			// Python has two readers of pickles, and one goes on where the other
 			// ends: that of pickle.py takes a list for arguments, and F1_0.
 			t.sweep(b, e.Offset, at)
