@@ -90,6 +90,7 @@ not what was written, 2 it could not be read or is of no format known here.`,
 	f.BoolVar(&c.verify, "verify", false, "read input and output again and compare")
 	f.StringVar(&c.origin.name, "provenance", "", "state in this `FILE` what was converted, and how (SLSA); signed with --sign")
 	c.origin.flags(cmd)
+	explainElsewhere(f, "tensmith help sign")
 	return cmd
 }
 

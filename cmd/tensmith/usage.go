@@ -6,7 +6,40 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
+
+// explainedBy annotates a flag that the help of another command explains: the
+// usage of this one would be a page of what few people want of it. Completion
+// and the manual still have it.
+const explainedBy = "tensmith_explained_by"
+
+// explainElsewhere leaves the flags of signing out of the usage, which names in
+// their place the command that explains them.
+func explainElsewhere(flags *pflag.FlagSet, by string) {
+	flags.VisitAll(func(f *pflag.Flag) {
+		if _, ok := signingMethods[f.Name]; ok {
+			if err := flags.SetAnnotation(f.Name, explainedBy, []string{by}); err != nil {
+				panic(err) // there is no such flag
+			}
+		}
+	})
+}
+
+// listed are the flags that the usage lists, and the command that explains the
+// others, or "".
+func listed(flags *pflag.FlagSet) (shown *pflag.FlagSet, elsewhere string) {
+	shown = pflag.NewFlagSet("", pflag.ContinueOnError)
+	shown.SortFlags = flags.SortFlags
+	flags.VisitAll(func(f *pflag.Flag) {
+		if by := f.Annotations[explainedBy]; len(by) > 0 && !f.Hidden {
+			elsewhere = by[0]
+		} else {
+			shown.AddFlag(f)
+		}
+	})
+	return shown, elsewhere
+}
 
 // usage prints how a command is used: cobra's own text, in the words of this
 // program and without what says nothing here.
@@ -31,7 +64,11 @@ func usage(out io.Writer, cmd *cobra.Command, columns int) error {
 		verbs("Verbs:", func(*cobra.Command) bool { return true })
 	}
 	if cmd.HasAvailableLocalFlags() {
-		fmt.Fprintf(&b, "\n\nFlags:\n%s", strings.TrimRight(cmd.LocalFlags().FlagUsagesWrapped(columns), " \n"))
+		shown, elsewhere := listed(cmd.LocalFlags())
+		fmt.Fprintf(&b, "\n\nFlags:\n%s", strings.TrimRight(shown.FlagUsagesWrapped(columns), " \n"))
+		if elsewhere != "" {
+			fmt.Fprintf(&b, "\n\nWith --sign go the flags of keys and identities that\n`%s` lists.", elsewhere)
+		}
 	}
 	if cmd.HasAvailableInheritedFlags() {
 		fmt.Fprintf(&b, "\n\nFlags of every verb:\n%s", strings.TrimRight(cmd.InheritedFlags().FlagUsagesWrapped(columns), " \n"))
