@@ -16,7 +16,8 @@ var allowedNames = spread([]row{
 		UntypedStorage TypedStorage Size device Tensor
 		FloatTensor DoubleTensor HalfTensor BFloat16Tensor LongTensor IntTensor ShortTensor CharTensor ByteTensor BoolTensor
 		float64 double float32 float float16 half bfloat16 int64 long int32 int int16 short int8 uint8 bool
-		uint16 uint32 uint64 complex32 chalf complex64 cfloat complex128 cdouble
+		uint16 uint32 uint64 complex32 chalf bcomplex32 complex64 cfloat complex128 cdouble
+		int1 int2 int3 int4 int5 int6 int7 uint1 uint2 uint3 uint4 uint5 uint6 uint7 bit
 		float8_e4m3fn float8_e5m2 float8_e4m3fnuz float8_e5m2fnuz float8_e8m0fnu float4_e2m1fn_x2
 		qint8 quint8 qint32 quint4x2 quint2x4 bits8 bits16 bits1x8 bits2x4 bits4x2
 		per_tensor_affine per_channel_affine per_tensor_symmetric per_channel_symmetric per_channel_affine_float_qparams

@@ -6,8 +6,12 @@ import (
 )
 
 // window is the size of the buffer through which a file is read. Only a line
-// longer than it makes it grow.
-const window = 64 << 10
+// longer than it makes it grow. It begins smaller, for much that is read is no
+// pickle, and ends after a few opcodes: the numbers of tensors, in a scan.
+const (
+	window      = 64 << 10
+	firstWindow = 4 << 10
+)
 
 // scanner reads opcodes and their operands from a file, in order. It knows no
 // stack: the machine and the disassembler both stand on it.
@@ -40,8 +44,14 @@ func (s *scanner) fill(n int) error {
 	if int64(n) > left {
 		return errShort
 	}
-	if n > cap(s.buf) {
-		size := max(2*cap(s.buf), n, int(min(window, left)))
+	size := cap(s.buf)
+	switch {
+	case size < window:
+		size = max(n, int(min(max(8*int64(size), firstWindow), window, left)))
+	case n > size:
+		size = max(2*size, n)
+	}
+	if size > cap(s.buf) {
 		if size > window {
 			if err := s.mem.take(int64(size)); err != nil {
 				return err

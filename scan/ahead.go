@@ -3,8 +3,13 @@ package scan
 import "io"
 
 // aheadSize is how much is read where small parts of a file are read one after
-// the other: the headers and bytes of 100,000 small members of an archive.
-const aheadSize = 64 << 10
+// the other: the headers and bytes of 100,000 small members of an archive. Where
+// they turn out to be far apart, as the headers of large members are, it is
+// firstAhead.
+const (
+	aheadSize  = 64 << 10
+	firstAhead = 8 << 10
+)
 
 // An ahead is a file of which it reads ahead, if the last two short reads were
 // next to each other. It is for one goroutine.
@@ -27,10 +32,14 @@ func (a *ahead) ReadAt(p []byte, off int64) (int, error) {
 	if len(p) > short || !follows {
 		return a.r.ReadAt(p, off)
 	}
-	if a.buf == nil {
-		a.buf = make([]byte, 0, aheadSize)
+	size := firstAhead
+	if end := a.base + int64(len(a.buf)); len(a.buf) > 0 && off >= end-near-short && off <= end+near {
+		size = min(2*cap(a.buf), aheadSize) // what was read ahead was needed
 	}
-	n, err := a.r.ReadAt(a.buf[:aheadSize], off)
+	if size > cap(a.buf) {
+		a.buf = make([]byte, size)
+	}
+	n, err := a.r.ReadAt(a.buf[:size], off)
 	a.base, a.buf = off, a.buf[:n]
 	if n = copy(p, a.buf); n < len(p) {
 		return n, err

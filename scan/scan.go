@@ -64,7 +64,7 @@ func Path(ctx context.Context, fsys fs.FS, name string, opts Options) (*Report, 
 		return nil, err
 	}
 	r := &Report{Verdict: Clean}
-	s := &scanner{fsys: fsys, opts: &opts, room: make(room, 1), shares: newShares()}
+	s := &scanner{fsys: fsys, opts: &opts, shares: newShares()}
 	if info.IsDir() {
 		if err := s.walk(ctx, name); err != nil {
 			return nil, err
@@ -74,6 +74,9 @@ func Path(ctx context.Context, fsys fs.FS, name string, opts Options) (*Report, 
 	}
 	for _, f := range s.files {
 		s.total += f.Size
+	}
+	if len(s.files) > 1 {
+		s.room = make(room, 1)
 	}
 	s.run(ctx)
 	if ctx.Err() != nil {

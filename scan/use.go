@@ -147,6 +147,9 @@ func (w *watcher) reconstructor(e pickle.Event, args []pickle.Value) {
 	const name = "copyreg._reconstructor"
 	class, base := (*pickle.Symbol)(nil), (*pickle.Symbol)(nil)
 	if len(args) == 3 {
+		if id, ok := args[0].(*pickle.Persistent); ok && isModule(id) {
+			return // told with the persistent id
+		}
 		class, base = symbol(args[0]), symbol(args[1])
 	}
 	switch {
