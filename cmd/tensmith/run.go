@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -59,6 +58,8 @@ type app struct {
 
 	args   []string // as the user has them
 	ledger *ledger  // of --audit, or nil
+
+	heap *collector
 }
 
 // verbs is every verb, in the order of the help.
@@ -78,11 +79,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	// Most of what is in memory is what is known of each tensor. Half as much again
 	// may lie around, not as much again: collecting it takes little of the time
 	// that reading does.
-	if os.Getenv("GOGC") == "" {
-		defer debug.SetGCPercent(debug.SetGCPercent(50))
-	}
+	heap := collect(50)
+	defer heap.end()
 	out := &stream{Writer: stdout}
-	a := &app{stdin: stdin, stdout: out, stderr: stderr, args: args}
+	a := &app{stdin: stdin, stdout: out, stderr: stderr, args: args, heap: heap}
 	root := a.root()
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)

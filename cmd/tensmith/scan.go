@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -145,7 +144,7 @@ func (a *app) writeReport(name string, write func(io.Writer) error) error {
 func (a *app) scanAll(ctx context.Context, addresses []string, policy *scan.Policy, flags scanFlags) (*scanned, error) {
 	// A file may hold some 60 MiB of values; the collector must not let as much
 	// again lie around, for there is a bound on memory and work to spare.
-	defer debug.SetGCPercent(debug.SetGCPercent(25))
+	defer a.heap.to(25)()
 	result := &scanned{verdict: scan.Clean}
 	opts := scan.Options{Deep: flags.deep, Jobs: a.jobs}
 	for _, address := range addresses {
