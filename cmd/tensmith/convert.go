@@ -149,7 +149,14 @@ func (a *app) convert(ctx context.Context, address string, c *conversion, by sig
 	}
 	seen, started := &witness{FS: p.fsys}, time.Now()
 	defer func() { a.ledger.read(seen.files(p)...) }()
-	f, err := convert.Open(seen, p.name, &c.opts)
+	var f *convert.File
+	err = a.abandoning(ctx, func() (err error) {
+		f, err = convert.Open(seen, p.name, &c.opts)
+		return err
+	})
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return err
+	}
 	if err != nil {
 		return a.refusal(address, p, err)
 	}

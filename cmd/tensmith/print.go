@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -28,14 +29,25 @@ func terminal(w io.Writer) (width int, ok bool) {
 	return width, true
 }
 
-// A stream is standard output, which remembers that it failed.
+// A stream is standard output, which remembers that it failed, and ends with ctx:
+// a terminal takes seconds for a long list that nobody wants to see any more.
 type stream struct {
 	io.Writer
+	ctx context.Context
 	err error
 }
 
-func (s *stream) Write(p []byte) (int, error) {
-	n, err := s.Writer.Write(p)
+func (s *stream) Write(p []byte) (n int, err error) {
+	for err == nil && (n < len(p) || n == 0) {
+		if err = s.ctx.Err(); err != nil {
+			break
+		}
+		var k int
+		k, err = s.Writer.Write(p[n:min(len(p), n+1<<16)])
+		if n += k; len(p) == 0 {
+			break
+		}
+	}
 	if s.err == nil {
 		s.err = err
 	}

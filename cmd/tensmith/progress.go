@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -30,9 +31,13 @@ func (a *app) meter(what string, total int64) *meter {
 		m.kind = "none"
 		if _, ok := terminal(a.stderr); ok && !a.quiet {
 			m.kind = "bar"
+			if os.Getenv("TERM") == "dumb" {
+				m.kind = "plain" // such a terminal cannot draw a line anew
+			}
 		}
 	}
 	m.shown = m.start
+	a.bar.Store(m)
 	return m
 }
 
@@ -85,6 +90,9 @@ func (m *meter) add(n int64) {
 }
 
 func (m *meter) draw() {
+	if m.a.abandoned.Load() {
+		return
+	}
 	elapsed := time.Since(m.start).Seconds()
 	rate := float64(m.done) / max(elapsed, 1e-3)
 	share := 1.0

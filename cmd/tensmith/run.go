@@ -10,7 +10,9 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -60,6 +62,9 @@ type app struct {
 	ledger *ledger  // of --audit, or nil
 
 	heap *collector
+
+	bar       atomic.Pointer[meter] // the latest
+	abandoned atomic.Bool           // work goes on that nobody waits for
 }
 
 // verbs is every verb, in the order of the help.
@@ -81,7 +86,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	// that reading does.
 	heap := collect(50)
 	defer heap.end()
-	out := &stream{Writer: stdout}
+	out := &stream{Writer: stdout, ctx: ctx}
 	a := &app{stdin: stdin, stdout: out, stderr: stderr, args: args, heap: heap}
 	root := a.root()
 	root.SetArgs(args)
@@ -107,6 +112,32 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	}
 	a.fail(verb, err)
 	return exitTrouble
+}
+
+// grace is how long work that the user has interrupted may take to end.
+const grace = 200 * time.Millisecond
+
+// abandoning runs work, and goes on without it when the user interrupts what
+// leaves nothing behind: the process is about to end, and what reads a long
+// pickle in one go, or waits for a slow disk, does not look up.
+func (a *app) abandoning(ctx context.Context, work func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- work() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(grace):
+		a.abandoned.Store(true)
+		if m := a.bar.Load(); m != nil {
+			m.clear()
+		}
+		return ctx.Err()
+	}
 }
 
 // isUsage also knows the errors that cobra makes of a command line itself.
@@ -220,6 +251,12 @@ func (a *app) root() *cobra.Command {
 			cmd.Flags().SortFlags = false
 			leaveOutKeyless(cmd)
 			root.AddCommand(cmd)
+			if reads := group.group == "Look" || group.group == "Judge" && cmd.Name() != "conformance"; reads && cmd.RunE != nil {
+				work := cmd.RunE
+				cmd.RunE = func(cmd *cobra.Command, args []string) error {
+					return a.abandoning(cmd.Context(), func() error { return work(cmd, args) })
+				}
+			}
 			if writes := []string{"sign", "attest", "sbom"}; group.group == "Change" || slices.Contains(writes, cmd.Name()) {
 				a.logged(cmd)
 			}
