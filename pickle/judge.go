@@ -58,7 +58,7 @@ func EnumMember(o *Object) bool {
 	if !ok || !isText || name == "" || strings.HasPrefix(name, "_") || strings.Contains(name, ".") {
 		return false
 	}
-	if _, known := coreModules[class.Name]; known {
+	if _, known := coreModules()[class.Name]; known {
 		return false
 	}
 	if class.Name == "" || class.Name[0] < 'A' || class.Name[0] > 'Z' {
@@ -70,7 +70,7 @@ func EnumMember(o *Object) bool {
 
 func judge(module, name string) (Verdict, string) {
 	path := module + "." + name
-	if _, ok := allowedNames[path]; ok {
+	if _, ok := allowedNames()[path]; ok {
 		return Allowed, "a constructor of plain data or tensors"
 	}
 	if module == "numpy.dtypes" &&
@@ -86,19 +86,19 @@ func judge(module, name string) (Verdict, string) {
 		}
 	}
 	// Every dotted prefix: a.b.c is of a, of a.b, and itself.
-	if why, ok := prefixed(path, dangerous); ok {
+	if why, ok := prefixed(path, dangerous()); ok {
 		return Dangerous, why
 	}
 	// A module is also an attribute of each module that imports it, as in
 	// pathlib "os.system" and torch.serialization "os".
 	if strings.Contains(name, ".") {
 		for rest := name; rest != ""; {
-			if why, ok := prefixed(rest, dangerous); ok {
+			if why, ok := prefixed(rest, dangerous()); ok {
 				return Dangerous, why + ", reached through " + module
 			}
 			_, rest, _ = strings.Cut(rest, ".")
 		}
-	} else if _, ok := coreModules[name]; ok {
+	} else if _, ok := coreModules()[name]; ok {
 		return Dangerous, "the module " + name + ", reached through " + module
 	}
 	for _, row := range dataModules {

@@ -1,10 +1,17 @@
 package pickle
 
-import "strings"
+import (
+	"strings"
+	"sync"
+)
+
+// The tables are made when a name is judged: most runs of a program judge none.
 
 // allowedNames are the constructors that checkpoints need, all of which make
 // plain data or tensors of their arguments and nothing else.
-var allowedNames = spread([]row{
+var allowedNames = sync.OnceValue(func() map[string]struct{} { return spread(allowedRows) })
+
+var allowedRows = []row{
 	{"collections", "OrderedDict defaultdict Counter deque"},
 	{"builtins", "set frozenset bytearray complex dict list tuple int float str bytes bool slice range object"},
 	{"_codecs", "encode"}, // of text, to bytes
@@ -56,7 +63,7 @@ var allowedNames = spread([]row{
 	{"numpy.core.numeric", "_frombuffer"},
 	{"numpy._core.numeric", "_frombuffer"},
 	{"joblib.numpy_pickle", "NumpyArrayWrapper"},
-})
+}
 
 // dataNames are known to hold data, and stand in modules that also hold what
 // is dangerous or whose names in general are unknown. Why is said beside each.
@@ -104,13 +111,17 @@ var dataModules = []struct{ module, why string }{
 
 // coreModules are dangerous as a bare attribute of any module, too. Their
 // names are used for nothing else.
-var coreModules = namesOf("", `os nt posix posixpath ntpath sys subprocess builtins __builtin__ __builtins__ importlib
+var coreModules = sync.OnceValue(func() map[string]struct{} { return namesOf("", coreNames) })
+
+const coreNames = `os nt posix posixpath ntpath sys subprocess builtins __builtin__ __builtins__ importlib
 	runpy socket shutil ctypes pty marshal pickle cPickle _pickle threading multiprocessing commands popen2
-	eval exec execfile __import__ compile system popen getattr setattr`)
+	eval exec execfile __import__ compile system popen getattr setattr`
 
 // dangerous maps modules, with all below them, and names to why they are: what
 // runs code or programs, imports, reads or writes files, or talks to others.
-var dangerous = reasons([]row{
+var dangerous = sync.OnceValue(func() map[string]string { return reasons(dangerousRows) })
+
+var dangerousRows = []row{
 	{"runs programs", `os nt posix subprocess commands popen2 pty _posixsubprocess multiprocessing _winapi _winreg winreg
 		pexpect sh plumbum fabric paramiko invoke platform
 		posixpath ntpath os.path msvcrt asyncio concurrent.futures idlelib _pyrepl
@@ -169,7 +180,7 @@ var dangerous = reasons([]row{
 	{"talks to other machines", `socket _socket ssl _ssl urllib urllib2 http httplib smtplib imaplib poplib ftplib telnetlib
 		webbrowser requests urllib3 httpx aiohttp socketserver SocketServer xmlrpc xmlrpclib uuid smtpd cgi cgitb
 		wsgiref httpx2 torch.distributed.TCPStore from_pretrained transformers.utils.hub huggingface_hub boto3 botocore select selectors`},
-})
+}
 
 // A row is a list of words under a heading.
 type row struct{ head, words string }

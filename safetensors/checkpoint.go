@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // A Checkpoint is a model in one or more files, read as one: a single file,
@@ -184,10 +185,10 @@ const (
 )
 
 var (
-	shardName   = regexp.MustCompile(`^(.*[-_])(\d{5})-of-(\d{5})\.safetensors$`)
-	indexName   = regexp.MustCompile(`\.safetensors\.index(\.[^.]+)?\.json$`)
-	variantName = regexp.MustCompile(`^(.+)\.[^.]+\.safetensors$`)
-	variantPart = regexp.MustCompile(`^(.+)\.[^.]+([-_])\d{5}-of-\d{5}\.safetensors$`)
+	shardName   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(.*[-_])(\d{5})-of-(\d{5})\.safetensors$`) })
+	indexName   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\.safetensors\.index(\.[^.]+)?\.json$`) })
+	variantName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(.+)\.[^.]+\.safetensors$`) })
+	variantPart = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(.+)\.[^.]+([-_])\d{5}-of-\d{5}\.safetensors$`) })
 )
 
 func (o *opener) open(name string) error {
@@ -195,7 +196,7 @@ func (o *opener) open(name string) error {
 	switch {
 	case err != nil:
 		return err
-	case !info.IsDir() && (indexName.MatchString(name) || strings.HasSuffix(name, ".json")):
+	case !info.IsDir() && (indexName().MatchString(name) || strings.HasSuffix(name, ".json")):
 		return o.index(name, "")
 	case !info.IsDir():
 		_, err := o.file(name, "")
@@ -265,7 +266,7 @@ func (o *opener) directory(dir, prefix string) (int, error) {
 		switch name := entry.Name(); {
 		case strings.HasPrefix(name, "."):
 			// Hidden, such as what macOS and interrupted writers leave.
-		case indexName.MatchString(name):
+		case indexName().MatchString(name):
 			indexes = append(indexes, name)
 		case strings.HasSuffix(name, suffix):
 			files = append(files, name)
@@ -275,7 +276,7 @@ func (o *opener) directory(dir, prefix string) (int, error) {
 		o.report(&FormatError{File: path.Join(dir, name), Offset: -1, Err: NoteFile, Detail: why})
 	}
 	indexes = slices.DeleteFunc(indexes, func(name string) bool {
-		m := indexName.FindStringSubmatchIndex(name)
+		m := indexName().FindStringSubmatchIndex(name)
 		whole := name[:m[0]] + suffix
 		if m[2] >= 0 && slices.Contains(files, whole) {
 			leave(name, "a variant of "+whole)
@@ -327,12 +328,12 @@ func (o *opener) directory(dir, prefix string) (int, error) {
 // one: model.safetensors for model.fp16.safetensors, and any shard of model
 // for model.fp16-00001-of-00002.safetensors.
 func variantOf(name string, all []string) string {
-	if m := variantName.FindStringSubmatch(name); m != nil && slices.Contains(all, m[1]+suffix) {
+	if m := variantName().FindStringSubmatch(name); m != nil && slices.Contains(all, m[1]+suffix) {
 		return m[1] + suffix
 	}
-	if m := variantPart.FindStringSubmatch(name); m != nil {
+	if m := variantPart().FindStringSubmatch(name); m != nil {
 		for _, other := range all {
-			if s := shardName.FindStringSubmatch(other); s != nil && s[1] == m[1]+m[2] {
+			if s := shardName().FindStringSubmatch(other); s != nil && s[1] == m[1]+m[2] {
 				return other
 			}
 		}
@@ -344,7 +345,7 @@ func variantOf(name string, all []string) string {
 func (o *opener) complete(dir string, files []string) {
 	seen := map[string]bool{}
 	for _, name := range files {
-		m := shardName.FindStringSubmatch(name)
+		m := shardName().FindStringSubmatch(name)
 		if m == nil || seen[m[1]+m[3]] {
 			continue
 		}

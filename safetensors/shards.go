@@ -108,7 +108,7 @@ func removeStale(base string, names []string) error {
 	}
 	for _, entry := range entries {
 		name := entry.Name()
-		m := shardName.FindStringSubmatch(name)
+		m := shardName().FindStringSubmatch(name)
 		switch {
 		case m != nil && m[1] == stem+"-" && !slices.Contains(names, dir+name):
 		case name == stem+indexSuffix && len(names) == 0:

@@ -5,12 +5,15 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 var (
-	hubFolder = regexp.MustCompile(`^models--([A-Za-z0-9._-]+?)(?:--([A-Za-z0-9._-]+))?$`)
-	hubCommit = regexp.MustCompile(`^[0-9a-f]{40}$`)
-	hubID     = regexp.MustCompile(`^[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)?$`)
+	hubFolder = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^models--([A-Za-z0-9._-]+?)(?:--([A-Za-z0-9._-]+))?$`)
+	})
+	hubCommit = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-f]{40}$`) })
+	hubID     = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)?$`) })
 )
 
 // Hub tells of a path in a cache of the Hugging Face Hub, as in
@@ -19,8 +22,8 @@ var (
 func Hub(path string) (repo, commit string, ok bool) {
 	parts := strings.Split(filepath.ToSlash(filepath.Clean(path)), "/")
 	for i := len(parts) - 3; i >= 0; i-- {
-		m := hubFolder.FindStringSubmatch(parts[i])
-		if m == nil || parts[i+1] != "snapshots" || !hubCommit.MatchString(parts[i+2]) {
+		m := hubFolder().FindStringSubmatch(parts[i])
+		if m == nil || parts[i+1] != "snapshots" || !hubCommit().MatchString(parts[i+2]) {
 			continue
 		}
 		if repo = m[1]; m[2] != "" {

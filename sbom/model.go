@@ -263,7 +263,7 @@ func (m *model) parameters() *cdx.MLModelParameters {
 		p.Datasets = &[]cdx.MLDatasetChoice{}
 		for _, name := range m.card.Datasets {
 			data := &cdx.ComponentData{Type: cdx.ComponentDataTypeDataset, Name: name}
-			if hubID.MatchString(name) {
+			if hubID().MatchString(name) {
 				data.Contents = &cdx.ComponentDataContents{URL: "https://huggingface.co/datasets/" + name}
 			}
 			*p.Datasets = append(*p.Datasets, cdx.MLDatasetChoice{ComponentData: data})
@@ -325,7 +325,7 @@ func (m *model) pedigree() *cdx.Pedigree {
 	}
 	for _, base := range m.card.BaseModel {
 		c := cdx.Component{Type: cdx.ComponentTypeMachineLearningModel, Name: base}
-		if hubID.MatchString(base) {
+		if hubID().MatchString(base) {
 			if owner, name, ok := strings.Cut(base, "/"); ok {
 				c.Group, c.Name = owner, name
 			}

@@ -5,15 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"path"
-	"regexp"
 	"slices"
 
 	"github.com/tensmith/tensmith/safetensors"
 )
 
 var (
-	shardIndex = regexp.MustCompile(`\.safetensors\.index(\.[^.]+)?\.json$`)
-	shardName  = regexp.MustCompile(`^(.*[-_])\d{5}(-of-\d{5})\.safetensors$`)
+	shardIndex = regular(`\.safetensors\.index(\.[^.]+)?\.json$`)
+	shardName  = regular(`^(.*[-_])\d{5}(-of-\d{5})\.safetensors$`)
 )
 
 // maxShards is how many files of a model are open at a time. The largest
@@ -43,7 +42,7 @@ func (s *scanner) models() [][]*File {
 	named := map[string]*File{}
 	for i := range s.files {
 		f := &s.files[i]
-		if shardIndex.MatchString(f.Path) {
+		if shardIndex().MatchString(f.Path) {
 			var first *File
 			for _, name := range s.indexed(f, byPath) {
 				shard := s.target(byPath[path.Join(path.Dir(f.Path), name)], byPath)
@@ -56,7 +55,7 @@ func (s *scanner) models() [][]*File {
 				}
 			}
 		}
-		m := shardName.FindStringSubmatch(f.Path)
+		m := shardName().FindStringSubmatch(f.Path)
 		shard := s.target(f, byPath)
 		if m == nil || shard == nil || shard.Format != "safetensors" {
 			continue

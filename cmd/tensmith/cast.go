@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -222,9 +223,12 @@ type castKept struct {
 
 // unscaledNames are weights that nobody scales unless told to: those that are
 // looked up, that choose words or experts.
-var unscaledNames, _ = parseGlobs([]string{
-	"*embed*", "*wte.weight", "*wpe.weight", "{,*.}shared.weight", "{,*.}lm_head.*", "output.weight", "{,*.}head.weight",
-	"{,*.}score.weight", "{,*.}classifier.*", "*.{gate,router,shared_expert_gate}.{weight,wg.weight,layer.weight}",
+var unscaledNames = sync.OnceValue(func() globs {
+	names, _ := parseGlobs([]string{
+		"*embed*", "*wte.weight", "*wpe.weight", "{,*.}shared.weight", "{,*.}lm_head.*", "output.weight", "{,*.}head.weight",
+		"{,*.}score.weight", "{,*.}classifier.*", "*.{gate,router,shared_expert_gate}.{weight,wg.weight,layer.weight}",
+	})
+	return names
 })
 
 const packedAlready = "packed already"
@@ -251,7 +255,7 @@ func (c *casting) why(t describe.Tensor) string {
 		return "a buffer"
 	case small && !chosen && len(t.Shape) < 2:
 		return "fewer than two dimensions"
-	case c.scaling != quant.Unscaled && !chosen && unscaledNames.match(t.Name):
+	case c.scaling != quant.Unscaled && !chosen && unscaledNames().match(t.Name):
 		return "an embedding, a head or a router by its name"
 	}
 	if ok, why := c.scaling.Fits(t.Shape, c.dtype); !ok {

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	cdx "github.com/CycloneDX/cyclonedx-go"
@@ -72,8 +73,10 @@ Exit status: 0 written, 2 the model could not be read.`,
 }
 
 var (
-	repoName = regexp.MustCompile(`^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)?$`)
-	urnUUID  = regexp.MustCompile(`^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+	repoName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)?$`) })
+	urnUUID  = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+	})
 )
 
 // options checks the flags.
@@ -85,13 +88,13 @@ func (b *billing) options(address string) (o sbom.Options, err error) {
 		}
 	}
 	switch {
-	case b.repo != "" && !repoName.MatchString(b.repo):
+	case b.repo != "" && !repoName().MatchString(b.repo):
 		return o, usagef("--repo is %q, not OWNER/NAME", b.repo)
 	case b.commit != "" && strings.Trim(b.commit, "0123456789abcdef") != "":
 		return o, usagef("--commit is %q, no commit", b.commit)
 	case b.serial == "random":
 		o.Serial = randomUUID()
-	case b.serial != "" && !urnUUID.MatchString(b.serial):
+	case b.serial != "" && !urnUUID().MatchString(b.serial):
 		return o, usagef("--serial is %q, not random, nor as in urn:uuid:3e671687-395b-41f5-a30f-a58921a69b79", b.serial)
 	}
 	switch b.time {

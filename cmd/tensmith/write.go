@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -308,7 +309,7 @@ func (w *writing) replace(encoder *safetensors.Encoder) func(context.Context, st
 
 func (o *output) index() string { return o.name + ".index.json" }
 
-var shardSuffix = regexp.MustCompile(`^-[0-9]{5}-of-[0-9]{5}\.safetensors$`)
+var shardSuffix = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^-[0-9]{5}-of-[0-9]{5}\.safetensors$`) })
 
 // siblings returns the files there are that a sharded model of the output's
 // name has, or had.
@@ -321,7 +322,7 @@ func (o *output) siblings() (names []string) {
 	}
 	for _, e := range list {
 		rest, ok := strings.CutPrefix(e.Name(), stem)
-		if ok && (e.Name() == base || e.Name() == base+".index.json" || shardSuffix.MatchString(rest)) {
+		if ok && (e.Name() == base || e.Name() == base+".index.json" || shardSuffix().MatchString(rest)) {
 			names = append(names, dir+e.Name())
 		}
 	}

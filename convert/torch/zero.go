@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/tensmith/tensmith/numeric"
 	"github.com/tensmith/tensmith/pickle"
@@ -21,8 +22,12 @@ const zeroTool = "convert the directory of all its files, or run DeepSpeed's own
 // The names DeepSpeed gives the files of a checkpoint. Of those of the optimizer
 // each process writes one; "bf16_" stands before those of BF16_Optimizer.
 var (
-	zeroOptim = regexp.MustCompile(`^(?:bf16_)?zero_pp_rank_(\d+)_mp_rank_(\d+)_optim_states\.pt$`)
-	zeroModel = regexp.MustCompile(`^(?:zero_pp_rank_(\d+)_)?mp_rank_(\d+)_model_states\.pt$`)
+	zeroOptim = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^(?:bf16_)?zero_pp_rank_(\d+)_mp_rank_(\d+)_optim_states\.pt$`)
+	})
+	zeroModel = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^(?:zero_pp_rank_(\d+)_)?mp_rank_(\d+)_model_states\.pt$`)
+	})
 )
 
 // isZero tells whether a directory is one of DeepSpeed.
@@ -114,10 +119,10 @@ func (z *zero) files(dir string, list []fs.DirEntry, at place) error {
 		name := e.Name()
 		f := &zeroFile{name: path.Join(dir, name), at: place{file: path.Join(dir, name), offset: -1}}
 		var rank, parallel string
-		if m := zeroOptim.FindStringSubmatch(name); m != nil {
+		if m := zeroOptim().FindStringSubmatch(name); m != nil {
 			rank, parallel = m[1], m[2]
 			z.optims = append(z.optims, f)
-		} else if m := zeroModel.FindStringSubmatch(name); m != nil {
+		} else if m := zeroModel().FindStringSubmatch(name); m != nil {
 			rank, parallel = m[1], m[2]
 			z.models = append(z.models, f)
 		} else if strings.Contains(name, "expert_") || strings.HasPrefix(name, "expp_rank_") {
