@@ -142,6 +142,9 @@ func (c *counter) widen(src []byte) error {
 // finish returns the stats, complete.
 func (c *counter) finish() *Stats {
 	c.flush()
+	if c.stats.tally != nil {
+		slices.Sort(c.stats.tally.few)
+	}
 	if c.codes != nil {
 		// Everything follows from how often each code is there.
 		all := new(Stats)
@@ -202,6 +205,7 @@ func (c *counter) table(more int) *words {
 func (c *counter) tallyBlock(src []byte, subnormals bool) error {
 	switch {
 	case c.stats.tally == nil:
+	case c.tallyFew(src, subnormals):
 	case c.dtype.Bits() == 16:
 		c.table(len(src) / 2).count(src)
 	case !subnormals:
@@ -215,6 +219,28 @@ func (c *counter) tallyBlock(src []byte, subnormals bool) error {
 		c.stats.tally.sketchAll(c.wide)
 	}
 	return nil
+}
+
+// tallyFew takes the numbers of src into the list of a tally, if they are few.
+func (c *counter) tallyFew(src []byte, subnormals bool) bool {
+	t := c.stats.tally
+	step, upper := 2, 0
+	if c.dtype.Bits() != 16 {
+		if !isNarrow(c.dtype) || subnormals {
+			return false
+		}
+		step, upper = 4, 2
+	}
+	n := len(src) / step
+	if t.hasTables() || c.counts != nil || len(t.few)+n > fewNumbers {
+		return false
+	}
+	t.few = slices.Grow(t.few, n)
+	for ; len(src) >= step; src = src[step:] {
+		t.few = append(t.few, binary.LittleEndian.Uint16(src[upper:]))
+	}
+	t.middle = t.middle || upper > 0
+	return true
 }
 
 // addSmall counts the codes of a type of at most eight bits.
@@ -253,6 +279,9 @@ const tableBytes = 256 << 10
 func (c *counter) flush() {
 	if c.counts == nil {
 		return
+	}
+	if c.stats.tally != nil {
+		c.stats.tally.tables()
 	}
 	for word := range c.counts[0] {
 		n := uint64(c.counts[0][word]) + uint64(c.counts[1][word])

@@ -16,8 +16,12 @@ import (
 // exponent and first seven bits of mantissa, so that the middle of a bucket is
 // off by at most 2^-8 of any number in it. It is the idea of Masson et al.,
 // "DDSketch", arXiv 1908.10693, with buckets that are cut rather than computed.
+//
+// Of a few numbers it keeps a list: models have a hundred thousand tensors of a
+// few numbers each, and tables for them would be most of the work.
 type tally struct {
 	dtype safetensors.DType // whose codes are counted, 0 for a sketch
+	few   []uint16          // codes, or upper halves of normal F32s for a sketch; in order once sorted; empty if there are tables
 	codes []uint64
 	pages []*[pageSize]uint64 // by sign and exponent, nil where there is nothing
 	// middle is set when a number is not the lowest of its bucket. Before, the
@@ -28,23 +32,90 @@ type tally struct {
 const (
 	sketchShift = 45 // bits of a float64 that a bucket does not see
 	pageSize    = 128
+
+	// fewNumbers is how many a list holds: sorting them takes less time than a
+	// table does.
+	fewNumbers = 1024
 )
 
 func newTally(d safetensors.DType) *tally {
-	if d.Bits() <= 16 {
-		return &tally{dtype: d, codes: make([]uint64, 1<<d.Bits())}
+	switch bits := d.Bits(); {
+	case bits <= 8:
+		return &tally{dtype: d, codes: make([]uint64, 1<<bits)}
+	case bits == 16:
+		return &tally{dtype: d}
 	}
-	return newSketch()
+	return &tally{}
 }
 
-func newSketch() *tally { return &tally{pages: make([]*[pageSize]uint64, 1<<12)} }
+// hasTables tells whether numbers are counted in tables, and can be in a list
+// no longer.
+func (t *tally) hasTables() bool { return t.codes != nil || t.pages != nil }
+
+// tables has numbers counted in tables from now on.
+func (t *tally) tables() {
+	if t.hasTables() {
+		return
+	}
+	few := t.few
+	t.few = nil
+	if t.dtype != 0 {
+		t.codes = make([]uint64, 1<<t.dtype.Bits())
+		for _, code := range few {
+			t.codes[code]++
+		}
+		return
+	}
+	t.pages = make([]*[pageSize]uint64, 1<<12)
+	for _, upper := range few {
+		t.sketch(upperValue(upper), 1)
+	}
+}
+
+// upperValue returns the F32 that has these upper bits, and no others.
+func upperValue(upper uint16) float64 { return float64(math.Float32frombits(uint32(upper) << 16)) }
+
+// runs yields the codes of a list that is sorted, and how many there are of each.
+func (t *tally) runs(yield func(code uint16, n uint64) bool) {
+	for few := t.few; len(few) > 0; {
+		n := 1
+		for n < len(few) && few[n] == few[0] {
+			n++
+		}
+		if !yield(few[0], uint64(n)) {
+			return
+		}
+		few = few[n:]
+	}
+}
+
+// mergeFew adds a list to a list, both sorted, if that is short enough.
+func (t *tally) mergeFew(o *tally) bool {
+	if t.hasTables() || o.hasTables() || t.dtype != o.dtype || len(t.few)+len(o.few) > fewNumbers {
+		return false
+	}
+	// From the end, so that it needs no other memory.
+	i, j := len(t.few)-1, len(o.few)-1
+	t.few = slices.Grow(t.few, len(o.few))[:len(t.few)+len(o.few)]
+	for k := len(t.few) - 1; j >= 0; k-- {
+		if i >= 0 && t.few[i] > o.few[j] {
+			t.few[k] = t.few[i]
+			i--
+		} else {
+			t.few[k] = o.few[j]
+			j--
+		}
+	}
+	t.middle = t.middle || o.middle
+	return true
+}
 
 func (t *tally) clone() *tally {
 	if t == nil {
 		return nil
 	}
 	c := *t
-	c.codes, c.pages = slices.Clone(t.codes), slices.Clone(t.pages)
+	c.few, c.codes, c.pages = slices.Clone(t.few), slices.Clone(t.codes), slices.Clone(t.pages)
 	for i, page := range c.pages {
 		if page != nil {
 			own := *page
@@ -74,6 +145,7 @@ func (t *tally) sketch(v float64, n uint64) {
 	if bits>>52&0x7FF == 0x7FF {
 		return
 	}
+	t.tables()
 	t.middle = t.middle || bits<<(64-sketchShift) != 0
 	t.page(bits >> 52)[bits>>sketchShift%pageSize] += n
 }
@@ -93,7 +165,18 @@ func (t *tally) sketchAll(values []float64) {
 
 // merge adds the counts of o.
 func (t *tally) merge(o *tally) {
+	if t.mergeFew(o) {
+		return
+	}
 	if t.dtype == o.dtype {
+		t.tables()
+		for _, code := range o.few {
+			if t.dtype != 0 {
+				t.codes[code]++
+			} else {
+				t.sketch(upperValue(code), 1)
+			}
+		}
 		for code, n := range o.codes {
 			t.codes[code] += n
 		}
@@ -120,21 +203,36 @@ func (t *tally) merge(o *tally) {
 
 // sketched returns a sketch of counts by code.
 func (t *tally) sketched() *tally {
-	s := newSketch()
-	for code, n := range t.codes {
-		if n > 0 {
-			s.sketch(t.value(uint16(code)), n)
-		}
+	s := new(tally)
+	for code, n := range t.counts {
+		s.sketch(t.value(code), n)
 	}
 	return s
+}
+
+// counts yields the codes that there are of a type, in order, and how many.
+func (t *tally) counts(yield func(code uint16, n uint64) bool) {
+	if !t.hasTables() {
+		t.runs(yield)
+		return
+	}
+	for code, n := range t.codes {
+		if n > 0 && !yield(uint16(code), n) {
+			return
+		}
+	}
 }
 
 // ascending yields finite numbers in order, and how many there are of each.
 // What a sketch yields stands for its bucket.
 func (t *tally) ascending() iter.Seq2[float64, uint64] {
 	return func(yield func(float64, uint64) bool) {
-		if t.dtype != 0 {
+		switch {
+		case t.dtype != 0:
 			t.ascendingCodes(yield)
+			return
+		case !t.hasTables():
+			t.ascendingFew(yield)
 			return
 		}
 		// Negative numbers, whose bits fall as they rise, come first.
@@ -169,17 +267,36 @@ func (t *tally) middleOf(page, slot int) float64 {
 	return math.Float64frombits(bits)
 }
 
+// ascendingFew is ascending of the upper halves of F32s.
+func (t *tally) ascendingFew(yield func(float64, uint64) bool) {
+	negative, _ := slices.BinarySearch(t.few, 1<<15)
+	one := func(code uint16, n uint64) bool {
+		bits := math.Float64bits(upperValue(code))
+		return bits>>52&0x7FF == 0x7FF || yield(t.middleOf(int(bits>>52), int(bits>>sketchShift%pageSize)), n)
+	}
+	// Negative numbers, whose bits fall as they rise, come first.
+	for few := t.few[negative:]; len(few) > 0; {
+		last := len(few) - 1
+		n := 1
+		for n <= last && few[last-n] == few[last] {
+			n++
+		}
+		if !one(few[last], uint64(n)) {
+			return
+		}
+		few = few[:len(few)-n]
+	}
+	(&tally{few: t.few[:negative]}).runs(one)
+}
+
 func (t *tally) ascendingCodes(yield func(float64, uint64) bool) {
 	type run struct {
 		v float64
 		n uint64
 	}
 	var runs []run
-	for code, n := range t.codes {
-		if n == 0 {
-			continue
-		}
-		if v := t.value(uint16(code)); v-v == 0 {
+	for code, n := range t.counts {
+		if v := t.value(code); v-v == 0 {
 			runs = append(runs, run{v, n})
 		}
 	}

@@ -64,7 +64,7 @@ type source struct {
 // sources returns the pieces of the file, in order: the header, and then the
 // data of the entries.
 func (p *plan) sources() []source {
-	all := append(make([]source, 0, min(len(p.all), 1024)+1), source{data: p.prefix, at: p.prefix, end: p.prefix.Size()})
+	all := append(make([]source, 0, p.pieces()+1), source{data: p.prefix, at: p.prefix, end: p.prefix.Size()})
 	// Tensors that lie in a file as they are to lie here are one piece: a file
 	// that is written again is copied, not read tensor by tensor.
 	var run *Tensor
@@ -87,6 +87,18 @@ func (p *plan) sources() []source {
 		return nil
 	})
 	return all
+}
+
+// pieces guesses how many pieces the entries are. What is computed is one for
+// each, of which there may be hundreds of thousands: no room is to be left then.
+func (p *plan) pieces() int {
+	computed := 0
+	for i := range p.all {
+		if _, ok := p.all[i].Data.(*Tensor); !ok {
+			computed++
+		}
+	}
+	return computed + min(len(p.all)-computed, 1024)
 }
 
 // source returns the piece of an entry, or false if there is nothing to write.
