@@ -104,11 +104,14 @@ var formatNames = map[Format]string{
 	Unknown:     "nothing that is known here",
 }
 
-// magics are beginnings that no other file has.
-var magics = []struct {
+// A magic is what files of a format begin with.
+type magic struct {
 	magic  string
 	format Format
-}{
+}
+
+// magics are beginnings that no other file has.
+var magics = []magic{
 	{"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e", TorchLegacy},
 	{"version https://git-lfs.github.com/spec/", LFSPointer},
 	{"\x89HDF\r\n\x1a\n", HDF5},
@@ -138,7 +141,7 @@ func Detect(r io.ReaderAt, size int64) (Format, error) {
 		return Empty, nil
 	}
 	for _, m := range magics {
-		if bytes.HasPrefix(head, []byte(m.magic)) {
+		if bytes.HasPrefix(head, []byte(m.magic)) && !(m.packs() && isHeader(head, size)) {
 			return m.format, nil
 		}
 	}
@@ -172,6 +175,26 @@ func Detect(r io.ReaderAt, size int64) (Format, error) {
 
 // Convertible reports whether [Open] reads files of the format.
 func (f Format) Convertible() bool { return importers[f] != nil }
+
+// packs tells whether the magic is that of one compressed stream.
+func (m *magic) packs() bool {
+	switch m.format {
+	case Gzip, Bzip2, XZ, Zstd, LZ4:
+		return true
+	}
+	return false
+}
+
+// isHeader takes a file for safetensors that has the mark of a compressed one as
+// well: a header of 35,615 bytes begins as gzip does. Behind the eight bytes of
+// the length stands the JSON, and the file has room for it.
+func isHeader(head []byte, size int64) bool {
+	if len(head) < 10 || head[8] != '{' || head[9] != '"' && head[9] != '}' && head[9] > ' ' {
+		return false
+	}
+	n := binary.LittleEndian.Uint64(head)
+	return n <= uint64(size-8) && n <= 100_000_000
+}
 
 // looksLikeSafetensors takes a file by its frame: a length that the file has
 // room for and a header that begins as JSON does. What is wrong with the

@@ -38,13 +38,16 @@ func TestDetectUnmarked(t *testing.T) {
 		{strings.Repeat("\x00", 16) + "\x04\x00\x00\x00\x08\x05\x10\x02" + fill, Paddle},
 		{strings.Repeat("\x00", 30), Zeros},
 		{"\xb7\x9c\x04\x05\x4f\x8d\xe5\xf7" + fill, TVM},
+		{"\x1f\x8b\x00\x00\x00\x00\x00\x00{\"a\":" + strings.Repeat(" ", 0x8b1f), Safetensors}, // a length that is gzip's mark
+		{"\x1f\x8b\x00\x00\x00\x00\x00\x00{\"a\":" + fill, Gzip},                               // of more than there is
+		{"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03" + fill, Gzip},
 	} {
 		got, err := Detect(strings.NewReader(c.head), int64(len(c.head)))
 		if err != nil || got != c.want {
 			t.Errorf("%.24q is %s (%v), want %s", c.head, got, err, c.want)
 		}
 		// Cut anywhere it is something, and nothing panics.
-		for n := range c.head {
+		for n := range min(len(c.head), 200) {
 			if _, err := Detect(strings.NewReader(c.head[:n]), int64(n)); err != nil {
 				t.Errorf("%.24q cut at %d: %v", c.head, n, err)
 			}
