@@ -13,7 +13,7 @@ const maxSearched = 64 << 20
 // what a program of its own may find that reads it in another way.
 func (t *trace) hdf5(b blob, at place) {
 	begin := hdf5Begin(b)
-	h := &hdf5File{t: t, b: b, at: at, left: maxHDF5, values: maxValues, seen: map[uint64]bool{}, config: map[string][]hdf5Text{}}
+	h := newHDF5(t, b, at)
 	if b.size > smallText {
 		t.large()
 	}

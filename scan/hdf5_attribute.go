@@ -31,7 +31,8 @@ func (h *hdf5File) attribute(o hdf5Object, c hdf5Cursor) error {
 		}
 		return n
 	}
-	name := string(bytes.TrimRight(c.take(padded(nameLen)), "\x00"))
+	text, _, _ := bytes.Cut(c.take(padded(nameLen)), []byte{0}) // as the library cuts it
+	name := string(text)
 	kind := hdf5Message{hdf5Cursor: hdf5Cursor{h: h, p: c.take(padded(typeLen))}}
 	space := hdf5Message{hdf5Cursor: hdf5Cursor{h: h, p: c.take(padded(spaceLen))}}
 	if c.bad {
@@ -62,9 +63,9 @@ func (h *hdf5File) attribute(o hdf5Object, c hdf5Cursor) error {
 		}
 		kind = messages[i]
 	}
-	elements, ok := space.dataspace()
-	if !ok {
-		return nil // it has no value
+	elements, ok, err := space.dataspace()
+	if err != nil || !ok {
+		return err // without one it has no value
 	}
 	return h.value(o, name, kind.hdf5Cursor, elements, c)
 }
@@ -133,6 +134,10 @@ func (h *hdf5File) text(o hdf5Object, name string, off int64, size uint64) {
 	}
 	in := h.at.in(clip(o.path+name, 200))
 	if digits := strings.TrimPrefix(name, "model_config"); digits != name && strings.Trim(digits, "0123456789") == "" {
+		if h.texts -= int64(size); h.texts < 0 || len(h.config[o.path]) == maxDense {
+			h.unread(off, "descriptions of models", errBudget)
+			return
+		}
 		h.config[o.path] = append(h.config[o.path], hdf5Text{name, off, int64(size)})
 		return // it is read in one piece with others
 	}
@@ -181,19 +186,24 @@ func (h *hdf5File) models() (found, understood bool) {
 			return n
 		}
 		slices.SortStableFunc(pieces, func(a, b hdf5Text) int { return number(a) - number(b) })
-		whole := len(pieces)
-		if number(pieces[0]) < 0 {
-			whole = 1 // and others beside it
-		}
-		var readers []io.Reader
-		for _, p := range pieces[:whole] {
-			data, _ := h.b.sub(p.offset, p.size)
-			// What is padded ends with zeros.
-			readers = append(readers, &untilZero{r: io.NewSectionReader(data, 0, data.size)})
-		}
-		found = true
-		if !h.t.jsonText(io.MultiReader(readers...), h.at, pieces[0].offset) {
-			understood = false
+		// One without a number is whole, and there may be several, of which the
+		// reader takes any.
+		for len(pieces) > 0 {
+			whole := 1
+			if number(pieces[0]) >= 0 {
+				whole = len(pieces)
+			}
+			var readers []io.Reader
+			for _, p := range pieces[:whole] {
+				data, _ := h.b.sub(p.offset, p.size)
+				// What is padded ends with zeros.
+				readers = append(readers, &untilZero{r: io.NewSectionReader(data, 0, data.size)})
+			}
+			found = true
+			if !h.t.jsonText(io.MultiReader(readers...), h.at, pieces[0].offset) {
+				understood = false
+			}
+			pieces = pieces[whole:]
 		}
 	}
 	return found, understood

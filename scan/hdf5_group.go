@@ -24,15 +24,20 @@ func (h *hdf5File) localHeap(address uint64) (data []byte, at uint64, err error)
 	return d.p, at, err
 }
 
-func heapText(data []byte, off uint64) (string, bool) {
+// heapText returns the text at an offset of a local heap. It counts for its
+// length, for any number of links can share one.
+func (h *hdf5File) heapText(data []byte, off uint64) (string, error) {
 	if off >= uint64(len(data)) {
-		return "", false
+		return "", fmt.Errorf("a name: %w", errHDF5)
 	}
 	i := bytes.IndexByte(data[off:], 0)
 	if i < 0 {
-		return "", false
+		return "", fmt.Errorf("a name: %w", errHDF5)
 	}
-	return string(data[off : off+uint64(i)]), true
+	if h.left -= int64(i); h.left < 0 {
+		return "", errBudget
+	}
+	return string(data[off : off+uint64(i)]), nil
 }
 
 // symbolTable reads the members of a group of the old kind: a tree of nodes,
@@ -94,11 +99,11 @@ func (h *hdf5File) symbols(o hdf5Object, address uint64, names []byte) error {
 		return err
 	}
 	for range n {
-		name, ok := heapText(names, c.number(h.offset))
+		name, err := h.heapText(names, c.number(h.offset))
 		object, kind := c.address(), c.number(4)
 		c.take(4 + 16)
-		if !ok {
-			return fmt.Errorf("a name: %w", errHDF5)
+		if err != nil {
+			return err
 		}
 		if kind != 2 { // no soft link
 			h.push(object, o.path+clip(name, 100)+"/")
@@ -438,7 +443,9 @@ func (h *hdf5File) globalObject(address, index uint64) (off int64, size uint64, 
 		}
 		h.last, h.heap = address, c.p
 	}
-	h.left -= perRead
+	if h.left -= perRead; h.left < 0 {
+		return 0, 0, errBudget
+	}
 	for at := head; at+head <= uint64(len(h.heap)); {
 		c := hdf5Cursor{h: h, p: h.heap[at:]}
 		i := c.number(2)
@@ -451,7 +458,9 @@ func (h *hdf5File) globalObject(address, index uint64) (off int64, size uint64, 
 		if i == 0 || n > uint64(len(h.heap)) {
 			break
 		}
-		h.left -= 4
+		if h.left -= 4; h.left < 0 {
+			return 0, 0, errBudget
+		}
 		at += head + (n+7)&^7
 	}
 	return 0, 0, fmt.Errorf("an object of a global heap is missing: %w", errHDF5)

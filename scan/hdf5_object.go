@@ -21,6 +21,7 @@ const (
 	maxPiece    = 8 << 20  // of them that are read at once
 	perRead     = 96       // bytes that a read counts for besides its own
 	maxMessages = 4 << 20  // of one object header
+	maxInHeader = 1 << 16  // messages of one object header; the old kind counts them in 16 bits
 	maxDense    = 1 << 16  // links or attributes of one object that lie in a heap
 )
 
@@ -45,11 +46,18 @@ type hdf5File struct {
 	queue   []hdf5Object
 	config  map[string][]hdf5Text // pieces of model_config, by object
 	values  int64                 // bytes of attributes that may still be looked into
+	texts   int64                 // bytes of config that may still be kept
 	last    uint64                // address of the global heap that was read last
 	heap    []byte
+	numbers map[int64]bool // where those of a dataset began
 	bombs   bool
 	partial bool
 	met     func(path, name string, off, size int64) // what tests see of attributes
+}
+
+func newHDF5(t *trace, b blob, at place) *hdf5File {
+	return &hdf5File{t: t, b: b, at: at, left: maxHDF5, values: maxValues, texts: maxJSON,
+		seen: map[uint64]bool{}, numbers: map[int64]bool{}, config: map[string][]hdf5Text{}}
 }
 
 // An hdf5Object is an object header that is still to be read.
@@ -327,6 +335,9 @@ func (h *hdf5File) messages(address, size uint64, version int, ordered bool) (al
 				}
 				continue
 			}
+			if len(all) == maxInHeader {
+				return all, errBudget
+			}
 			all = append(all, m)
 		}
 	}
@@ -367,7 +378,10 @@ func (h *hdf5File) message(o hdf5Object, m hdf5Message, d *hdf5Dataset) error {
 	switch m.kind {
 	case 0x0: // nothing
 	case 0x1:
-		d.elements, d.known = m.dataspace()
+		var err error
+		if d.elements, d.known, err = m.dataspace(); err != nil {
+			return err
+		}
 	case 0x2:
 		return h.denseLinks(o, m.hdf5Cursor)
 	case 0x3:
@@ -468,10 +482,13 @@ func (h *hdf5File) externalStorage(c hdf5Cursor) error {
 		return err
 	}
 	for range n {
-		name, ok := heapText(data, c.size())
+		name, err := h.heapText(data, c.size())
 		c.size() // where in the file
 		c.size()
-		if c.bad || !ok {
+		if err != nil {
+			return err
+		}
+		if c.bad {
 			return errHDF5
 		}
 		h.elsewhere(begin, name, "numbers in the file")
@@ -488,16 +505,21 @@ type hdf5Dataset struct {
 	size            uint64
 }
 
-// dataspace returns the number of elements (IV.A.2.b).
-func (m *hdf5Message) dataspace() (n uint64, ok bool) {
+// dataspace returns the number of elements (IV.A.2.b), if it is one that has
+// any.
+func (m *hdf5Message) dataspace() (n uint64, ok bool, err error) {
 	version, rank := m.number(1), m.number(1)
-	flags := m.number(1)
-	if version == 1 {
+	m.take(1) // whether a maximum follows
+	switch version {
+	case 1:
 		m.take(5)
-	} else if version != 2 || m.number(1) == 2 {
-		return 0, false // no number at all, or unknown
+	case 2:
+		if m.number(1) == 2 && !m.bad {
+			return 0, false, nil
+		}
+	default:
+		return 0, false, fmt.Errorf("a shape of version %d %w", version, errUnread)
 	}
-	_ = flags
 	n = 1
 	for range rank {
 		hi, lo := bits.Mul64(n, m.size())
@@ -505,7 +527,10 @@ func (m *hdf5Message) dataspace() (n uint64, ok bool) {
 			n = 1<<64 - 1
 		}
 	}
-	return n, !m.bad
+	if m.bad {
+		return 0, false, fmt.Errorf("a shape: %w", errHDF5)
+	}
+	return n, true, nil
 }
 
 // layout reads where the numbers are (IV.A.2.i).
@@ -514,7 +539,8 @@ func (h *hdf5File) layout(c hdf5Cursor, d *hdf5Dataset) error {
 	version := c.number(1)
 	switch version {
 	case 1, 2:
-		rank, class := c.number(1), c.number(1)
+		c.take(1) // the rank
+		class := c.number(1)
 		c.take(5)
 		if class == 0 {
 			return nil // small, in the header
@@ -523,7 +549,6 @@ func (h *hdf5File) layout(c hdf5Cursor, d *hdf5Dataset) error {
 		if class == 1 && a != 1<<64-1 {
 			d.at(h, a, 0)
 		}
-		_ = rank
 	case 3, 4, 5:
 		switch class := c.number(1); class {
 		case 0, 2: // in the header; in pieces
@@ -593,7 +618,10 @@ func (h *hdf5File) dataset(o hdf5Object, d *hdf5Dataset) {
 		h.bombs = true
 		h.t.note("ST369", h.at, h.base+int64(min(o.address, 1<<62)), clip(o.path, 80), fmt.Sprintf("a dataset of %d elements of %d bytes, in a file of %d", d.elements, d.width, h.b.size))
 	}
-	if d.stored && d.size > 0 {
+	if d.stored && d.size > 0 && h.numbers[d.offset] {
+		h.t.note("ST369", h.at, d.offset, "shared", "datasets of which the numbers begin at the same byte")
+	} else if d.stored && d.size > 0 {
+		h.numbers[d.offset] = true
 		h.t.storage(h.b, d.offset, int64(d.size), h.at)
 	}
 }

@@ -2,6 +2,7 @@ package scan
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -70,7 +71,7 @@ func TestHDF5Attributes(t *testing.T) {
 		got := map[string]map[string]string{}
 		b := blob{bytes.NewReader(data), 0, int64(len(data))}
 		tr := newTrace(t.Context(), &Options{}, b.size)
-		h := &hdf5File{t: tr, b: b, at: place{file: name, name: name}, left: maxHDF5, values: maxValues, seen: map[uint64]bool{}, config: map[string][]hdf5Text{}}
+		h := newHDF5(tr, b, place{file: name, name: name})
 		h.met = func(path, attribute string, off, size int64) {
 			p := "/" + strings.Trim(path, "/")
 			if _, ok := objects[p][attribute]; !ok {
@@ -92,6 +93,121 @@ func TestHDF5Attributes(t *testing.T) {
 		h.walk(hdf5Begin(b))
 		if diff := cmp.Diff(objects, got); diff != "" {
 			t.Errorf("%s (-h5py +walk):\n%s", name, diff)
+		}
+	}
+}
+
+// A hdf5Maker writes objects one behind the other.
+type hdf5Maker struct{ file []byte }
+
+func (m *hdf5Maker) put(data []byte) uint64 {
+	if len(m.file) == 0 {
+		m.file = make([]byte, 64) // for the superblock
+	}
+	m.file = append(m.file, make([]byte, -len(m.file)&7)...)
+	at := len(m.file)
+	m.file = append(m.file, data...)
+	return uint64(at)
+}
+
+// done writes the superblock, of version 2.
+func (m *hdf5Maker) done(root uint64) []byte {
+	head := []byte("\x89HDF\r\n\x1a\n\x02\x08\x08\x00")
+	for _, v := range []uint64{0, 1<<64 - 1, uint64(len(m.file)), root} {
+		head = binary.LittleEndian.AppendUint64(head, v)
+	}
+	copy(m.file, head)
+	return m.file
+}
+
+// hdf5Header is an object header of version 2.
+func hdf5Header(messages ...[]byte) []byte {
+	all := bytes.Join(messages, nil)
+	head := binary.LittleEndian.AppendUint32([]byte("OHDR\x02\x02"), uint32(len(all)))
+	return append(append(head, all...), 0, 0, 0, 0)
+}
+
+func hdf5Block(kind byte, data []byte) []byte {
+	return append([]byte{kind, byte(len(data)), byte(len(data) >> 8), 0}, data...)
+}
+
+// hdf5Attr is an attribute of version 3 with one text of a fixed length.
+func hdf5Attr(name, text, shape string) []byte {
+	b := []byte{3, 0, byte(len(name) + 1), 0, 8, 0, byte(len(shape)), 0, 0}
+	b = append(b, name+"\x00\x13\x00\x00\x00"...)
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(text)))
+	return hdf5Block(0xc, append(b, shape+text...))
+}
+
+// TestHDF5Hostile has what the format lets many share: it is told, and takes no
+// time.
+func TestHDF5Hostile(t *testing.T) {
+	const scalar = "\x02\x00\x00\x00"
+	number := func(b []byte, values ...uint64) []byte {
+		for _, v := range values {
+			b = binary.LittleEndian.AppendUint64(b, v)
+		}
+		return b
+	}
+	sound := `{"class_name":"Sequential","config":{"layers":[]}}`
+	lambda := `{"class_name":"Sequential","config":{"layers":[{"class_name":"\u004cambda","config":{}}]}}`
+	for _, test := range []struct {
+		name string
+		file func(m *hdf5Maker) uint64
+		want string
+	}{
+		{"links of one long name", func(m *hdf5Maker) uint64 {
+			text := m.put(append(bytes.Repeat([]byte("x"), 1<<20), 0))
+			heap := m.put(number([]byte("HEAP\x00\x00\x00\x00"), 1<<20+1, 1<<64-1, text))
+			symbols := []byte("SNOD\x01\x00\xff\xff")
+			for range 65535 {
+				symbols = number(symbols, 0, 1<<64-1, 0, 0, 0)
+			}
+			return m.put(hdf5Header(hdf5Block(0x11, number(nil, m.put(symbols), heap))))
+		}, "ST404"},
+		{"texts behind many others", func(m *hdf5Maker) uint64 {
+			heap := []byte("GCOL\x01\x00\x00\x00")
+			heap = number(heap, 16+16*50_000)
+			for i := range 50_000 {
+				heap = append(heap, byte(i+1), byte((i+1)>>8), 1, 0, 0, 0, 0, 0)
+				heap = number(heap, 0)
+			}
+			at := m.put(heap)
+			attr := append([]byte("\x03\x00\x02\x00\x10\x00\x0c\x00\x00a\x00\x19\x01\x00\x00\x10\x00\x00\x00\x13\x00\x00\x00\x01\x00\x00\x00"), "\x02\x01\x00\x01"...)
+			attr = number(attr, 4000)
+			for range 4000 {
+				attr = binary.LittleEndian.AppendUint32(number([]byte("\x01\x00\x00\x00"), at), 50_000)
+			}
+			return m.put(hdf5Header(hdf5Block(0xc, attr)))
+		}, "ST408"},
+		{"messages of nothing", func(m *hdf5Maker) uint64 {
+			return m.put(hdf5Header(bytes.Repeat(hdf5Block(4, nil), 1<<16+1)))
+		}, "ST404"},
+		{"datasets of the same numbers", func(m *hdf5Maker) uint64 {
+			at := m.put(make([]byte, 64))
+			one := hdf5Header(hdf5Block(8, number([]byte("\x03\x01"), at, 64)))
+			link := func(name string) []byte {
+				return hdf5Block(6, number([]byte("\x01\x00\x01"+name), m.put(one)))
+			}
+			return m.put(hdf5Header(link("a"), link("b")))
+		}, "ST369"},
+		{"a shape that is not known", func(m *hdf5Maker) uint64 {
+			return m.put(hdf5Header(hdf5Attr("a", "x", "\x03\x00\x00\x00")))
+		}, "ST408"},
+		{"a shape that is cut off", func(m *hdf5Maker) uint64 {
+			return m.put(hdf5Header(hdf5Attr("a", "x", "\x02\x04\x00\x01")))
+		}, "ST408"},
+		{"two models", func(m *hdf5Maker) uint64 {
+			return m.put(hdf5Header(hdf5Attr("model_config", sound, scalar), hdf5Attr("model_config", lambda, scalar)))
+		}, "ST360"},
+		{"a model in pieces beside one that is whole", func(m *hdf5Maker) uint64 {
+			return m.put(hdf5Header(hdf5Attr("model_config", sound, scalar), hdf5Attr("model_config0", lambda, scalar)))
+		}, "ST360"},
+	} {
+		var m hdf5Maker
+		f := reader(t, "a.h5", m.done(test.file(&m)), Options{})
+		if !slices.ContainsFunc(f.Findings, func(f Finding) bool { return f.ID == test.want }) {
+			t.Errorf("%s: %s without %s: %+v", test.name, f.Verdict, test.want, f.Findings)
 		}
 	}
 }

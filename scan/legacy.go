@@ -143,6 +143,11 @@ func (t *trace) storage(b blob, off, size int64, at place) {
 	if !ok || err != nil || !plausible(head) {
 		return
 	}
+	// Of HDF5, any number of datasets can share what lies there.
+	if t.spent.nested -= data.size; t.spent.nested < 0 {
+		t.note("ST404", at, off, "storage", "more numbers that look like files than a scan reads")
+		return
+	}
 	loose := at.in(fmt.Sprintf("storage@%d", off))
 	loose.loose = true
 	apart := t.apart()
