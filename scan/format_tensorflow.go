@@ -32,6 +32,8 @@ const (
 	tableMagic = "\x57\xfb\x80\x8b\x24\x75\x47\xdb"
 	maxBlock   = 4 << 20 // TensorFlow's have 256 KiB
 	maxEntries = 200_000
+
+	maxShardFiles = 10_000 // of one checkpoint that are looked for
 )
 
 // errTable is the cause of errors about bytes that are no table.
@@ -195,13 +197,18 @@ func (s *scanner) bundles(ctx context.Context, byPath map[string]*File) {
 			continue
 		}
 		slices.SortFunc(tb.parts, func(a, b [3]uint64) int { return slices.Compare(a[:], b[:]) })
-		for shard := range min(tb.shards, 10_000) {
+		missing := 0
+		for shard := range min(tb.shards, maxShardFiles) {
 			name := fmt.Sprintf("%s.data-%05d-of-%05d", strings.TrimSuffix(path.Base(f.Path), ".index"), shard, tb.shards)
 			end, whole := tb.cover(shard)
 			data := s.target(byPath[path.Join(path.Dir(f.Path), name)], byPath)
 			switch {
 			case data == nil:
-				f.add("ST506", -1, name, fmt.Sprintf("asks for %+q, which is not there", name))
+				if missing++; missing <= maxKept {
+					f.add("ST506", -1, name, fmt.Sprintf("asks for %+q, which is not there", name))
+				} else {
+					f.Dropped++
+				}
 			case end > uint64(data.Size):
 				f.add("ST506", -1, name, fmt.Sprintf("has tensors in %+q up to byte %d, and that file has %d", name, end, data.Size))
 			case end == uint64(data.Size) && whole && data.Format == "unknown" && len(data.Findings) == 1 && data.Findings[0].ID == "ST405":
@@ -212,15 +219,15 @@ func (s *scanner) bundles(ctx context.Context, byPath map[string]*File) {
 	}
 }
 
-// cover returns where the last tensor of a shard ends, and whether there are
-// tensors for all bytes before.
+// cover takes the parts of a shard, which are sorted and of which those of the
+// shards before were taken. It returns where its last tensor ends, and whether
+// there are tensors for all bytes before.
 func (tb *tensorBundle) cover(shard uint64) (end uint64, whole bool) {
 	whole = true
-	for _, p := range tb.parts {
-		if p[0] == shard {
-			whole = whole && p[1] <= end
-			end = max(end, p[2])
-		}
+	for len(tb.parts) > 0 && tb.parts[0][0] == shard {
+		whole = whole && tb.parts[0][1] <= end
+		end = max(end, tb.parts[0][2])
+		tb.parts = tb.parts[1:]
 	}
 	return end, whole
 }

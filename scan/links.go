@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"bytes"
 	"compress/flate"
 	"fmt"
 	"io"
@@ -8,8 +9,11 @@ import (
 	"strings"
 )
 
-// maxLinks is how many links of an archive are kept, to follow them by name.
-const maxLinks = 10_000
+const (
+	maxLinks = 10_000   // of an archive that are kept, to follow them by name
+	maxWays  = 64 << 20 // bytes of the names that are looked for among them
+	maxPath  = 4096     // bytes of a name that a system takes (PATH_MAX of Linux)
+)
 
 // An archiveLink is what a link says, relative to the folder that it lies in if
 // it is symbolic, and to the top of the archive if it is a hard one.
@@ -28,10 +32,11 @@ type archiveLinks struct {
 	at    place
 	links map[string]*archiveLink
 	order []string
+	left  int // of maxWays
 }
 
 func (t *trace) linksOf(at place) *archiveLinks {
-	return &archiveLinks{t: t, at: at, links: map[string]*archiveLink{}}
+	return &archiveLinks{t: t, at: at, links: map[string]*archiveLink{}, left: maxWays}
 }
 
 // link judges a link by its own words, and remembers it.
@@ -50,6 +55,9 @@ func (l *archiveLinks) link(in place, offset int64, name, target string, hard bo
 	if to := path.Join(from, target); leaves(target) && (path.IsAbs(target) || leaves(to)) {
 		t.note("ST426", in, offset, shown, fmt.Sprintf("a link to %+q, which is outside of the archive", shown))
 		kept.told = true
+	}
+	if len(name) > maxPath || len(target) > maxPath {
+		return // no system makes it
 	}
 	// It lies where the links before it lead to.
 	_, folder, out := l.follow("", path.Dir(path.Clean("/"+name)))
@@ -71,7 +79,7 @@ func (l *archiveLinks) link(in place, offset int64, name, target string, hard bo
 
 // file judges a member that is written through a link that came before it.
 func (l *archiveLinks) file(in place, offset int64, name string) {
-	if len(l.links) == 0 || len(name) > 4096 {
+	if len(l.links) == 0 || len(name) > maxPath {
 		return
 	}
 	through, _, out := l.follow("", name)
@@ -108,7 +116,7 @@ func (l *archiveLinks) finish() {
 // links of the archive. It returns the first link that it came through, where
 // it ends, and whether it leaves the archive.
 func (l *archiveLinks) follow(from, name string) (through, end string, out bool) {
-	var at []string // where the way is, without links
+	var at []byte // where the way is, without links
 	// What is still to go, the next last.
 	todo := parts(nil, name)
 	todo = parts(todo, from)
@@ -120,31 +128,40 @@ func (l *archiveLinks) follow(from, name string) (through, end string, out bool)
 			if len(at) == 0 {
 				return through, "", true
 			}
-			at = at[:len(at)-1]
+			at = above(at)
 			continue
 		}
-		at = append(at, part)
-		key := strings.Join(at, "/")
-		link := l.links[key]
+		if len(at) > 0 {
+			at = append(at, '/')
+		}
+		at = append(at, part...)
+		if l.left -= len(at); l.left < 0 {
+			l.t.note("ST404", l.at, -1, "links", "longer ways through links than a scan goes")
+			return "", "", false
+		}
+		link := l.links[string(at)]
 		if link == nil {
 			continue
 		}
 		if through == "" {
-			through = key
+			through = string(at)
 		}
-		if hops++; hops > maxHops || len(todo) > 4096 {
+		if hops++; hops > maxHops || len(todo) > maxPath {
 			return through, "", false // a circle, which no system follows
 		}
 		if path.IsAbs(link.target) || strings.Contains(link.target, `\`) || len(link.target) > 1 && link.target[1] == ':' {
 			return through, "", true
 		}
-		if at = at[:len(at)-1]; link.hard {
+		if at = above(at); link.hard {
 			at = at[:0]
 		}
 		todo = parts(todo, link.target)
 	}
-	return through, strings.Join(at, "/"), false
+	return through, string(at), false
 }
+
+// above is the folder that a path without links is in.
+func above(at []byte) []byte { return at[:max(bytes.LastIndexByte(at, '/'), 0)] }
 
 // parts puts the parts of a path behind todo, the first of them last.
 func parts(todo []string, name string) []string {
