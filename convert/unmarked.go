@@ -71,7 +71,9 @@ func isPaddle(head []byte) bool {
 func isTensorIndex(head []byte) bool {
 	begin := head[:min(len(head), 20)]
 	i := bytes.Index(begin, []byte("\x1a\x02\x08\x01"))
-	return i >= 5 && bytes.HasPrefix(begin[i-5:], []byte("\x00\x00\x06\x08"))
+	// The number of shards before that takes one byte, or two from 128 on.
+	return i >= 5 && bytes.HasPrefix(begin[i-5:], []byte("\x00\x00\x06\x08")) ||
+		i >= 6 && bytes.HasPrefix(begin[i-6:], []byte("\x00\x00\x07\x08"))
 }
 
 // looksLikeFlax takes msgpack by a map whose first key is a word and whose first
