@@ -16,6 +16,8 @@ func (w *watcher) drop(key, value pickle.Value) bool {
 	if o, ok := value.(*pickle.Object); ok && key == nil {
 		return isTensor(o)
 	}
+	w.number(key)
+	w.number(value)
 	if name, ok := pickle.Text(key); ok {
 		if text, ok := pickle.Text(value); ok && len(name) <= 64 && len(text) <= 512 {
 			w.secretPair(name, text)

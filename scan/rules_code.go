@@ -111,6 +111,9 @@ var codeRules = []Rule{
 		"What they do is decided by the library that registers them.",
 		"Find out which library the model needs."},
 
+	{"ST344", Suspicious, "Numbers of one hash",
+		"Keys of one hash are compared each with each: a dict of a million such numbers takes Python hours to load.",
+		"Do not load the file."},
 	{"ST350", Dangerous, "Machine code",
 		"The file is a program or a library for a processor or a virtual machine. Model loaders that find it may load it.",
 		"Do not use it unless you built it."},

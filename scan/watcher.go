@@ -2,6 +2,7 @@ package scan
 
 import (
 	"fmt"
+	"math/big"
 	"strings"
 
 	"github.com/tensmith/tensmith/pickle"
@@ -24,6 +25,7 @@ type watcher struct {
 	decodes  int                     // strings decoded for a look into them
 	searched int                     // long strings that were searched for secrets
 	sources  int                     // that were searched for programs
+	hashes   hashes
 	events   int64
 }
 
@@ -323,6 +325,8 @@ func (w *watcher) finish(v pickle.Value) {
 		case *pickle.Dict:
 			w.pairs(v)
 			w.source(v)
+		case *big.Int:
+			w.number(v)
 		case *pickle.ByteArray: // which opcodes may have filled
 			w.look(v, -1)
 		}

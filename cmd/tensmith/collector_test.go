@@ -1,0 +1,51 @@
+package main
+
+import (
+	"runtime"
+	"runtime/metrics"
+	"testing"
+	"time"
+)
+
+// The percentage is that of the first heap up to the first collection, then
+// what was asked for, and in the end what it was before.
+func TestCollector(t *testing.T) {
+	t.Setenv("GOGC", "")
+	percent := func() int {
+		read := []metrics.Sample{{Name: "/gc/gogc:percent"}}
+		metrics.Read(read)
+		return int(read[0].Value.Uint64())
+	}
+	before := percent()
+	c := collect(50)
+	if got := percent(); got != firstHeap {
+		t.Errorf("%d at first", got)
+	}
+	back := c.to(25)
+	if got := percent(); got != firstHeap {
+		t.Errorf("%d before anything was collected", got)
+	}
+	for end := time.Now().Add(10 * time.Second); percent() == firstHeap && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		runtime.GC()
+	}
+	if got := percent(); got != 25 {
+		t.Errorf("%d after a collection", got)
+	}
+	back()
+	if got := percent(); got != 50 {
+		t.Errorf("%d in the end of what asked for less", got)
+	}
+	c.end()
+	if got := percent(); got != before {
+		t.Errorf("%d behind all of it, %d before", got, before)
+	}
+
+	t.Setenv("GOGC", "70")
+	c = collect(50)
+	back = c.to(25)
+	if got := percent(); got != before {
+		t.Errorf("%d, though the environment says how much", got)
+	}
+	back()
+	c.end()
+}
