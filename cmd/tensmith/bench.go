@@ -215,7 +215,7 @@ func (a *app) printBench(r *bench.Report) error {
 	if err := t.flush(); err != nil {
 		return err
 	}
-	fmt.Fprintln(a.stdout, "\n% of limit: the GB/s of the case by those of the probe beside it, which is what the machine can do")
+	fmt.Fprintln(a.stdout, "\n% of limit: the GB/s of the case by those of the probe beside it,\nwhich is what the machine can do")
 	for _, note := range r.Notes {
 		fmt.Fprintln(a.stdout, note)
 	}

@@ -341,6 +341,7 @@ func (a *app) printConversion(r *convert.Report, list bool) error {
 		return nil
 	}
 	const few = 24
+	_, onTerminal := terminal(a.stdout)
 	tab := table{a: a, right: []bool{false, false, false, true}, give: 0}
 	told := map[string]bool{} // tensors whose notes stand in their rows
 	for i, t := range r.Tensors {
@@ -353,7 +354,7 @@ func (a *app) printConversion(r *convert.Report, list bool) error {
 			dtype = t.From + " → " + t.DType
 		}
 		sum := t.After
-		if !list && len(sum) > 12 {
+		if (!list || onTerminal) && len(sum) > 12 { // the whole sum leaves no room for names
 			sum = sum[:12] + "…"
 		}
 		tab.row(safe(t.Name), cell{dtype, cyan}, shape(t.Shape), size(t.Bytes), cell{sum, dim}, strings.Join(t.Notes, ", "))

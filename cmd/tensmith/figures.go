@@ -15,7 +15,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"unicode/utf8"
 
 	"github.com/tensmith/tensmith/describe"
 	"github.com/tensmith/tensmith/numeric"
@@ -261,11 +260,11 @@ const leastName = 24
 func (f *figures) flush() error {
 	widths := make([]int, len(f.columns))
 	for i, c := range f.columns {
-		widths[i] = utf8.RuneCountInString(c.head)
+		widths[i] = columns(c.head)
 	}
 	f.each(func(row []cell) error {
 		for i, c := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(c.text))
+			widths[i] = max(widths[i], columns(c.text))
 		}
 		return nil
 	})
@@ -282,7 +281,7 @@ func (f *figures) flush() error {
 			if i == 0 {
 				c.text = shorten(c.text, widths[0])
 			}
-			pad := strings.Repeat(" ", max(0, widths[i]-utf8.RuneCountInString(c.text)))
+			pad := strings.Repeat(" ", max(0, widths[i]-columns(c.text)))
 			if k > 0 {
 				text += "  "
 			}

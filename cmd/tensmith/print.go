@@ -107,14 +107,52 @@ func harmless(s string) string {
 	return b.String()
 }
 
+// double are the characters that terminals give two columns: those that East
+// Asian Width (Unicode Annex #11) calls wide or fullwidth, and pictures.
+var double = &unicode.RangeTable{
+	R16: []unicode.Range16{{0x1100, 0x115f, 1}, {0x2e80, 0x303e, 1}, {0x3041, 0xa4cf, 1}, {0xa960, 0xa97c, 1}, {0xac00, 0xd7a3, 1},
+		{0xf900, 0xfaff, 1}, {0xfe30, 0xfe6f, 1}, {0xff01, 0xff60, 1}, {0xffe0, 0xffe6, 1}},
+	R32: []unicode.Range32{{0x17000, 0x18d08, 1}, {0x1b000, 0x1b2fb, 1}, {0x1f300, 0x1f64f, 1}, {0x1f680, 0x1f6fc, 1}, {0x1f90c, 0x1faff, 1},
+		{0x20000, 0x3fffd, 1}},
+}
+
+// columnsOf is how many columns of a terminal a character takes.
+func columnsOf(r rune) int {
+	switch {
+	case r < 0x300:
+		return 1
+	case unicode.In(r, unicode.Mn, unicode.Me):
+		return 0
+	case unicode.Is(double, r):
+		return 2
+	}
+	return 1
+}
+
+// columns is how many columns of a terminal a text takes.
+func columns(s string) (n int) {
+	for _, r := range s {
+		n += columnsOf(r)
+	}
+	return n
+}
+
 // shorten cuts the middle out of s until it fits width columns.
 func shorten(s string, width int) string {
-	runes := []rune(s)
-	if len(runes) <= width || width < 5 {
+	if width < 5 || len(s) <= width || columns(s) <= width {
 		return s
 	}
-	head := (width - 1) / 3
-	return string(runes[:head]) + "…" + string(runes[len(runes)-(width-1-head):])
+	runes := []rune(s)
+	left := (width - 1) / 3
+	right := width - 1 - left
+	head, tail := 0, len(runes)
+	for n := columnsOf(runes[0]); n <= left; n += columnsOf(runes[head]) {
+		head++
+	}
+	for n := columnsOf(runes[tail-1]); n <= right; n += columnsOf(runes[tail-1]) {
+		tail--
+	}
+	return string(runes[:head]) + "…" + string(runes[tail:])
 }
 
 // words prints to standard error what is no data, unless told to be quiet.

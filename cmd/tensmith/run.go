@@ -190,9 +190,9 @@ is one document, with --format jsonl one a line; the first member is "schema":
 "tensmith.VERB/1". With --format tsv it is a row of headings and rows of cells,
 in which a tab is \t and a line end \n.
 
-Exit status: 0 yes, done or the same, 1 a negative answer, 2 trouble (unreadable,
-refused), 64 a mistake of the command line, 130 interrupted. Trouble has no
-document; standard error says what it was.
+Exit status: 0 yes, done or the same, 1 a negative answer, 2 trouble
+(unreadable, refused), 64 a mistake of the command line, 130 interrupted.
+Trouble has no document; standard error says what it was.
 `
 
 func (a *app) root() *cobra.Command {
@@ -269,6 +269,11 @@ func (a *app) root() *cobra.Command {
 		columns = max(width, 60)
 	}
 	root.SetUsageFunc(func(cmd *cobra.Command) error { return usage(cmd.OutOrStdout(), cmd, columns) })
+	if columns < 80 {
+		root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
+			fmt.Fprintf(cmd.OutOrStdout(), "%s\n\n%s", narrowed(strings.TrimSpace(cmp.Or(cmd.Long, cmd.Short)), columns), cmd.UsageString())
+		})
+	}
 	return root
 }
 

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 )
 
 // A table prints rows in aligned columns. Rows are kept until flush, which
@@ -50,7 +49,7 @@ func (t *table) flush() error {
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
-			if n := utf8.RuneCountInString(c.text); n <= widestCell {
+			if n := columns(c.text); n <= widestCell {
 				widths[i] = max(widths[i], n)
 			} else if i == t.give && onTerminal {
 				widths[i] = widestCell
@@ -74,7 +73,7 @@ func (t *table) flush() error {
 			if i == t.give && onTerminal {
 				text = shorten(text, widths[i])
 			}
-			pad := strings.Repeat(" ", max(0, widths[i]-utf8.RuneCountInString(text)))
+			pad := strings.Repeat(" ", max(0, widths[i]-columns(text)))
 			painted := t.a.paint(c.style, text)
 			switch {
 			case i < len(t.right) && t.right[i]:

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -354,7 +353,7 @@ func (a *app) printTree(address string, root *node, depth int) error {
 		if l.DType != "" {
 			dims[i] = shorten(shape(l.Shape), 60)
 		}
-		widest = max(widest, utf8.RuneCountInString(l.stem+l.Label))
+		widest = max(widest, columns(l.stem+l.Label))
 		shapes = max(shapes, len(l.DType)+2+len(dims[i]))
 	}
 	const figures = 44 // columns that the three figures take, at most
@@ -379,7 +378,7 @@ func (a *app) printTree(address string, root *node, depth int) error {
 		if l.Tensors > 1 {
 			tensors = group(int64(l.Tensors))
 		}
-		label := shorten(l.Label, max(8, room-utf8.RuneCountInString(l.stem)))
+		label := shorten(l.Label, max(8, room-columns(l.stem)))
 		row(l.stem+label, cell{l.DType, cyan}, dims[i], tensors, count(l.Elements), size(l.Bytes))
 	}
 	return tab.flush()

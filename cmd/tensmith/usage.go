@@ -80,3 +80,28 @@ func usage(out io.Writer, cmd *cobra.Command, columns int) error {
 	_, err := io.WriteString(out, b.String())
 	return err
 }
+
+// narrowed is a text of paragraphs, folded anew for a terminal that is narrower
+// than it was written for. Lines that are indented stay as they are.
+func narrowed(text string, width int) string {
+	var b strings.Builder
+	paragraph := ""
+	end := func() {
+		if paragraph != "" {
+			b.WriteString(folded(paragraph, 0, 0, width) + "\n")
+		}
+		paragraph = ""
+	}
+	for line := range strings.SplitSeq(text, "\n") {
+		if line == "" || line[0] == ' ' {
+			end()
+			b.WriteString(line + "\n")
+		} else if paragraph == "" {
+			paragraph = line
+		} else {
+			paragraph += " " + line
+		}
+	}
+	end()
+	return strings.TrimSuffix(b.String(), "\n")
+}
