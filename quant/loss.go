@@ -54,8 +54,12 @@ func (q *scaled) measure(b *buffers, first, n int64, over uint64) error {
 	if q.loss != nil {
 		return nil
 	}
+	blocks := ceil(q.count, quantStep)
+	if blocks == 1 { // as of most tensors where there are many
+		q.loss = &numeric.Loss{Count: diff.Count, MaxAbs: diff.MaxAbs, SQNR: diff.SQNR(), Overflow: over}
+		return nil
+	}
 	if q.losses == nil {
-		blocks := ceil(q.count, quantStep)
 		q.losses = &losses{seen: make([]uint64, ceil(blocks, 64)), left: blocks}
 	}
 	l, block := q.losses, first/quantStep

@@ -283,6 +283,11 @@ func (a *app) cast(ctx context.Context, c *casting, address string) error {
 		return err
 	}
 	config := configOf(p)
+	each, names := int64(900), int64(0)
+	if c.scaling != quant.Unscaled {
+		each, names = 1100, 3
+	}
+	defer sparing(each, names, in.Checkpoint)()
 	w := &writing{verb: "cast", metadata: in.Metadata(), from: address, paths: in.paths}
 	r := &castReport{To: c.dtype.String(), Scale: c.scale, Overflow: "special", Kept: []castKept{}}
 	if c.mode == numeric.Saturate {
@@ -295,11 +300,11 @@ func (a *app) cast(ctx context.Context, c *casting, address string) error {
 	if err != nil {
 		return err
 	}
-	each := 1 // entries of a tensor
+	stored := 1 // entries of a tensor
 	if c.scaling != quant.Unscaled {
-		each = 2
+		stored = 2
 	}
-	w.entries, r.rows = make([]safetensors.Entry, 0, each*len(tensors)), make([]castRow, 0, len(tensors))
+	w.entries, r.rows = make([]safetensors.Entry, 0, stored*len(tensors)), make([]castRow, 0, len(tensors))
 	for _, source := range tensors {
 		e := safetensors.Entry{Info: source.Info, Data: source}
 		t := parts[source.Name] // the zero value if it is plain

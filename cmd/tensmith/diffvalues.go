@@ -269,6 +269,7 @@ func (a *app) diffValues(ctx context.Context, r *diffRequest, x, y string) error
 		return err
 	}
 	defer cb.Close()
+	defer sparing(500, 0, ca, cb)()
 	report := &valuesReport{Schema: "tensmith.diff/1", A: x, B: y, RTol: r.tolerance.Rel, ATol: r.tolerance.Abs,
 		OnlyA: []layout{}, OnlyB: []layout{}, Changed: []changedTensor{}}
 	pairs, err := r.match(ca, cb, report)

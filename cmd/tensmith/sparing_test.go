@@ -1,8 +1,12 @@
 package main
 
 import (
+	"math"
 	"reflect"
+	"runtime/debug"
 	"testing"
+
+	"github.com/tensmith/tensmith/safetensors"
 )
 
 // What verbs keep of each tensor until they print, of which there may be a
@@ -59,4 +63,33 @@ type sink []byte
 func (s *sink) Write(p []byte) (int, error) {
 	*s = append(*s, p...)
 	return len(p), nil
+}
+
+// The limit of memory grows with what is known of tensors, is left to who has
+// set one, and is nobody's business afterwards.
+func TestSparing(t *testing.T) {
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(math.MaxInt64))
+	c, err := safetensors.OpenCheckpoint(realDir + "mlx_like.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	tensors := int64(c.Len())
+	for _, test := range []struct {
+		set, each, want int64
+	}{
+		{math.MaxInt64, 1000, sparingMemory},
+		{math.MaxInt64, sparingMemory, 2 * tensors * sparingMemory},
+		{1 << 40, 1000, 1 << 40},
+	} {
+		debug.SetMemoryLimit(test.set)
+		back := sparing(test.each, 0, c, c)
+		if got := debug.SetMemoryLimit(-1); got != test.want {
+			t.Errorf("%d bytes each, of a limit of %d: %d, want %d", test.each, test.set, got, test.want)
+		}
+		back()
+		if got := debug.SetMemoryLimit(-1); got != test.set {
+			t.Errorf("afterwards the limit is %d, not %d", got, test.set)
+		}
+	}
 }
