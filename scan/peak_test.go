@@ -172,10 +172,15 @@ func TestPeak(t *testing.T) {
 			t.Errorf("%s takes %d MiB", name, peak>>10)
 		}
 	}
-	peak := peakOf(t, dir, 8, "25")
-	t.Logf("all of them, 8 at a time: %d MiB", peak>>10)
-	if peak <= most*5/4 { // where processors are short, the collector comes late
-		return
+	// Where processors are short, the collector comes late, and with it a peak
+	// that the scan has no part in: one that comes back has.
+	peak := int64(0)
+	for range 3 {
+		peak = peakOf(t, dir, 8, "25")
+		t.Logf("all of them, 8 at a time: %d MiB", peak>>10)
+		if peak <= most*5/4 {
+			return
+		}
 	}
 	t.Errorf("all of them take %d MiB, 8 at a time", peak>>10)
 	for _, name := range one { // which it is

@@ -175,7 +175,7 @@ var codeRules = []Rule{
 		"A link, a dataset or a part of one is in a file beside this one, which the library opens on its own. Keras refuses such files.",
 		"Scan that file, too; write the numbers into one file."},
 	{"ST369", Suspicious, "HDF5 that is not what it says",
-		"A dataset is over 4 GiB and a thousand times as large as the file (CVE-2026-0897), so that loading it takes all memory, or the file says that it begins elsewhere.",
+		"A dataset is over 4 GiB and a thousand times as large as the file (CVE-2026-0897), so that loading it takes all memory, or the file says that it begins elsewhere, or datasets share their numbers, which no library writes.",
 		"Do not load the file unless its origin is known."},
 	{"ST370", Dangerous, "ONNX data outside of the model's directory",
 		"A loader that follows the path reads any file of its machine.",
