@@ -43,7 +43,8 @@ func readDtype(v pickle.Value, state []pickle.Value, left *int, depth int) dtype
 	case sym.Is("numpy", "dtype") && len(args) > 0:
 		code, _ := pickle.Text(args[0])
 		d.width, d.object = codeSize(code)
-		extended = d.width == 0 || code[0] == 'V' || code[0] == 'S' || code[0] == 'U'
+		code = strings.TrimLeft(code, orders)
+		extended = d.width == 0 || strings.IndexByte("VSUa", code[0]) >= 0
 	default:
 		return dtype{}
 	}
@@ -83,9 +84,12 @@ var namedSizes = map[string]int64{
 	"float16": 2, "float32": 4, "float64": 8, "complex64": 8, "complex128": 16, "datetime64": 8, "timedelta64": 8, "longdouble": 16, "clongdouble": 32,
 }
 
+// orders are the marks of the order of bytes before a code.
+const orders = "<>|="
+
 // codeSize reads a code such as "<f4".
 func codeSize(code string) (width int64, object bool) {
-	code = strings.TrimLeft(code, "<>|=")
+	code = strings.TrimLeft(code, orders)
 	switch {
 	case code == "":
 		return 0, false
