@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -36,18 +37,18 @@ func tabled(t *testing.T, data Data) *Stats {
 
 // answers are all that a tally is asked for.
 func answers(s *Stats) string {
-	text := ""
+	var text strings.Builder
 	for _, q := range []float64{0, 0.3, 1} {
 		v, ok := s.Quantile(q)
-		text += fmt.Sprintf("%g %t %x\n", q, ok, math.Float64bits(v))
+		fmt.Fprintf(&text, "%g %t %x\n", q, ok, math.Float64bits(v))
 	}
-	text += fmt.Sprintln(s.Histogram(LinearEdges(-2, 2, 37)), s.Magnitudes(LogEdges(1e-30, 1e30, 50)))
+	fmt.Fprintln(&text, s.Histogram(LinearEdges(-2, 2, 37)), s.Magnitudes(LogEdges(1e-30, 1e30, 50)))
 	if s.tally != nil {
 		for v, n := range s.tally.ascending() {
-			text += fmt.Sprintf("%x:%d ", math.Float64bits(v), n)
+			fmt.Fprintf(&text, "%x:%d ", math.Float64bits(v), n)
 		}
 	}
-	return text
+	return text.String()
 }
 
 // few returns n numbers, with some of each kind that there is but subnormals.
