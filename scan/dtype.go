@@ -44,7 +44,8 @@ func readDtype(v pickle.Value, state []pickle.Value, left *int, depth int) dtype
 		code, _ := pickle.Text(args[0])
 		d.width, d.object = codeSize(code)
 		code = strings.TrimLeft(code, orders)
-		extended = d.width == 0 || strings.IndexByte("VSUa", code[0]) >= 0
+		// A name such as float32 is no pickler's, and has a width of its own.
+		extended = code != "" && strings.IndexByte("VSUa", code[0]) >= 0 && strings.Trim(code[1:], "0123456789") == ""
 	default:
 		return dtype{}
 	}
