@@ -44,7 +44,7 @@ var valueRules = []Rule{
 	{"ST216", Suspicious, "The low bits of a part of a tensor are not random",
 		"The lowest bytes of trained F32 and F64 weights are nearly random. Here those of a stretch are as uneven as text or machine code (chi-square over 16,384 elements at least three times their number; that of fresh weights is below twice), though its numbers differ from each other, and most others are not. F16 and BF16 have too few bits for that.",
 		"Casting to a narrower type and back removes it; compare the file with its publisher's."},
-	{"ST218", Note, "Too many places of a tensor begin like a file",
-		"Each is looked into, up to 65,536 in a tensor. Weights have no reason to hold so many, and a file among them may have been missed.",
+	{"ST218", Suspicious, "Too many places of a tensor begin like a file",
+		"Each is looked into, as long as no more than a mebibyte and twice the size of the model has been read for it, of which weights take less than half, and most of them a hundredth. Weights have no reason to hold so many, and a file among them may have been missed.",
 		"Look what they are: `tensmith export MODEL NAME --npy --raw` writes the bytes."},
 }

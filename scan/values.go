@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/tensmith/tensmith/describe"
 	"github.com/tensmith/tensmith/numeric"
@@ -53,11 +54,13 @@ func valuesOf(ctx context.Context, parts []*safetensors.Checkpoint, opts ValueOp
 	if s.opts.Jobs <= 0 {
 		s.opts.Jobs = runtime.GOMAXPROCS(0)
 	}
+	var size int64
 	var entries []safetensors.Entry
 	metadata, files := map[string]string{}, map[string]int{}
 	for _, c := range parts {
 		for t := range c.All() {
 			s.tensors = append(s.tensors, &valueTensor{Tensor: t})
+			size += t.Size()
 			entries = append(entries, safetensors.Entry{Info: t.Info, Data: t})
 		}
 		for k, v := range c.Metadata() {
@@ -69,6 +72,7 @@ func valuesOf(ctx context.Context, parts []*safetensors.Checkpoint, opts ValueOp
 			files[f.Name()] = len(files)
 		}
 	}
+	s.places.Store(freePlaces + 2*size)
 	roles := map[string]describe.Role{}
 	for _, t := range describe.Entries(entries, metadata, opts.Config).Tensors {
 		if t.Role != describe.Plain {
@@ -99,6 +103,7 @@ type valueScan struct {
 	magics  *magicTable
 	lows    *lowTable
 	tensors []*valueTensor
+	places  atomic.Int64 // what is left to spend on places that begin like a file
 
 	mu       sync.Mutex
 	done     int64

@@ -215,6 +215,9 @@ func begins(b [4]byte) bool {
 
 // lowFiles looks into what a stream may begin with at an element.
 func (w *valueWatch) lowFiles(element int64, take int, reverse bool) {
+	if !w.spend(eachPlace) {
+		return
+	}
 	s := &stream{source: w.t, size: w.t.Size(), width: w.kind.width, take: take, reverse: reverse}
 	off := element * int64(take) / 8
 	if take < 8 {
