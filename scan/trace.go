@@ -165,6 +165,11 @@ const (
 
 // add keeps a finding, each of an id, a place and a name once.
 func (t *trace) add(f Finding) {
+	f.Name = clip(f.Name, 200)
+	key := findingKey{f.ID, f.File, f.Name, f.Op, f.Tensor}
+	if t.told(key) { // first, for a file may have millions of them
+		return
+	}
 	rule, err := Explain(f.ID)
 	if err != nil {
 		panic(err) // a finding without a rule is a mistake in this package
@@ -175,12 +180,7 @@ func (t *trace) add(f Finding) {
 	if f.ID < "ST2" && f.Severity == Error {
 		f.Severity = Suspicious // what a format forbids was read, and is not trouble
 	}
-	f.Name = clip(f.Name, 200)
 	f.Message = clip(f.Message, 500)
-	key := findingKey{f.ID, f.File, f.Name, f.Op, f.Tensor}
-	if _, ok := t.seen[key]; ok {
-		return
-	}
 	if t.kept[f.Severity] >= maxKept {
 		t.dropped++
 		return
@@ -188,6 +188,11 @@ func (t *trace) add(f Finding) {
 	t.kept[f.Severity]++
 	t.seen[key] = struct{}{}
 	t.findings = append(t.findings, f)
+}
+
+func (t *trace) told(key findingKey) bool {
+	_, ok := t.seen[key]
+	return ok
 }
 
 // note adds a finding about a place.

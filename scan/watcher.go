@@ -88,6 +88,9 @@ func (w *watcher) event(e pickle.Event) {
 				left, _ := array.Raw()
 				w.t.sweep(w.b, left, w.at)
 			}
+			if w.t.told(findingKey{id: id, file: w.at.file, op: opName(e.Op)}) {
+				return
+			}
 			message := "no pickler writes that: " + e.Kind.String()
 			if e.Detail != "" {
 				message += fmt.Sprintf(" %+q", clip(e.Detail, 60))
