@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -165,16 +164,7 @@ func TestTruncatedAhead(t *testing.T) {
 	}
 	c := checkpoint(t, name)
 	sys := pretend(ext4, false, roomy)
-	populate := sys.populate
-	var once sync.Once
-	sys.populate = func(b []byte) error {
-		once.Do(func() {
-			if err := os.Truncate(name, 3*blockSize); err != nil {
-				t.Error(err)
-			}
-		})
-		return populate(b)
-	}
+	cutOff(t, sys, name)
 	var failed error
 	for _, err := range (&Loader{Arena: arena(t), Way: Read, Workers: 1, sys: sys}).Load(t.Context(), Tensors(c.All())) {
 		failed = err

@@ -306,6 +306,20 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// cutOff makes sys cut a file off to three blocks before it first populates.
+func cutOff(t *testing.T, sys *system, name string) {
+	populate := sys.populate
+	var once sync.Once
+	sys.populate = func(b []byte) error {
+		once.Do(func() {
+			if err := os.Truncate(name, 3*blockSize); err != nil {
+				t.Error(err)
+			}
+		})
+		return populate(b)
+	}
+}
+
 // TestTruncatedMap shortens a file after it was mapped: reading ahead returns
 // an error where touching the pages would be a fault.
 func TestTruncatedMap(t *testing.T) {
@@ -317,16 +331,7 @@ func TestTruncatedMap(t *testing.T) {
 		}
 		c := checkpoint(t, name)
 		sys := host()
-		populate := sys.populate
-		var once sync.Once
-		sys.populate = func(b []byte) error {
-			once.Do(func() {
-				if err := os.Truncate(name, 3*blockSize); err != nil {
-					t.Error(err)
-				}
-			})
-			return populate(b)
-		}
+		cutOff(t, sys, name)
 		var failed error
 		for _, err := range (&Loader{Arena: arena(t), Way: way, Workers: 1, sys: sys}).Load(t.Context(), Tensors(c.All())) {
 			failed = err

@@ -37,7 +37,7 @@ func isTensor(o *pickle.Object) bool {
 	if sym == nil || sym.Computed || sym.Module != "torch._utils" || !strings.HasPrefix(sym.Name, "_rebuild_") {
 		return false
 	}
-	if v, _ := pickle.Judge(sym); v != pickle.Allowed {
+	if !isAllowed(sym) {
 		return false
 	}
 	return len(o.ArgList()) > 0 && plainArgs(o.ArgList(), 2)

@@ -114,29 +114,27 @@ func (h *hdf5File) symbols(o hdf5Object, address uint64, names []byte) error {
 
 // denseLinks reads the links of a group that lie in a heap (IV.A.2.c).
 func (h *hdf5File) denseLinks(o hdf5Object, c hdf5Cursor) error {
-	c.take(1)
-	if flags := c.number(1); flags&1 != 0 {
-		c.take(8)
-	}
-	heap, tree := c.address(), c.address()
-	if c.bad {
-		return errHDF5
-	}
-	return h.dense(heap, tree, 5, 4, 7, func(object hdf5Cursor) error { return h.link(o, object) })
+	return h.denseInfo(c, 8, 5, 4, 7, func(object hdf5Cursor) error { return h.link(o, object) })
 }
 
 // denseAttributes reads the attributes of an object that lie in a heap
 // (IV.A.2.v).
 func (h *hdf5File) denseAttributes(o hdf5Object, c hdf5Cursor) error {
+	return h.denseInfo(c, 2, 8, 0, 8, func(object hdf5Cursor) error { return h.attribute(o, object) })
+}
+
+// denseInfo is dense for the heap and the tree that a message names, behind an
+// index of order bytes if it has one.
+func (h *hdf5File) denseInfo(c hdf5Cursor, order uint64, kind, skip, idLen int, visit func(hdf5Cursor) error) error {
 	c.take(1)
 	if flags := c.number(1); flags&1 != 0 {
-		c.take(2)
+		c.take(order)
 	}
 	heap, tree := c.address(), c.address()
 	if c.bad {
 		return errHDF5
 	}
-	return h.dense(heap, tree, 8, 0, 8, func(object hdf5Cursor) error { return h.attribute(o, object) })
+	return h.dense(heap, tree, kind, skip, idLen, visit)
 }
 
 // dense calls visit for every object of a heap that a tree names. A record of

@@ -50,19 +50,13 @@ func Values(ctx context.Context, c *safetensors.Checkpoint, opts ValueOptions) (
 // that its shards are compared with each other whatever is wrong with its
 // index.
 func valuesOf(ctx context.Context, parts []*safetensors.Checkpoint, opts ValueOptions) (CheckReport, error) {
-	s := &valueScan{opts: opts, magics: newMagicTable(), lows: newLowTable(), found: map[string]int{}}
-	if s.opts.Jobs <= 0 {
-		s.opts.Jobs = runtime.GOMAXPROCS(0)
+	s := newValueScan(parts, opts)
+	entries := make([]safetensors.Entry, len(s.tensors))
+	for i, t := range s.tensors {
+		entries[i] = safetensors.Entry{Info: t.Info, Data: t.Tensor}
 	}
-	var size int64
-	var entries []safetensors.Entry
 	metadata, files := map[string]string{}, map[string]int{}
 	for _, c := range parts {
-		for t := range c.All() {
-			s.tensors = append(s.tensors, &valueTensor{Tensor: t})
-			size += t.Size()
-			entries = append(entries, safetensors.Entry{Info: t.Info, Data: t})
-		}
 		for k, v := range c.Metadata() {
 			if _, ok := metadata[k]; !ok {
 				metadata[k] = v
@@ -72,7 +66,6 @@ func valuesOf(ctx context.Context, parts []*safetensors.Checkpoint, opts ValueOp
 			files[f.Name()] = len(files)
 		}
 	}
-	s.places.Store(freePlaces + 2*size)
 	roles := map[string]describe.Role{}
 	for _, t := range describe.Entries(entries, metadata, opts.Config).Tensors {
 		if t.Role != describe.Plain {
@@ -110,6 +103,22 @@ type valueScan struct {
 	findings []Finding
 	found    map[string]int // of each rule
 	dropped  int
+}
+
+func newValueScan(parts []*safetensors.Checkpoint, opts ValueOptions) *valueScan {
+	s := &valueScan{opts: opts, magics: newMagicTable(), lows: newLowTable(), found: map[string]int{}}
+	if s.opts.Jobs <= 0 {
+		s.opts.Jobs = runtime.GOMAXPROCS(0)
+	}
+	places := int64(freePlaces)
+	for _, c := range parts {
+		for t := range c.All() {
+			s.tensors = append(s.tensors, &valueTensor{Tensor: t})
+			places += 2 * t.Size()
+		}
+	}
+	s.places.Store(places)
+	return s
 }
 
 // A valueTensor is a tensor and what its numbers are.

@@ -102,29 +102,7 @@ func random(seed uint64, n int) []byte {
 // hide puts payload into elements of four bytes from the element at on, bits of
 // each.
 func hide(raw, payload []byte, at, take int, reverse bool) []byte {
-	raw = slices.Clone(raw)
-	if take >= 8 {
-		for i, b := range payload {
-			k := i % (take / 8)
-			if reverse {
-				k = take/8 - 1 - k
-			}
-			raw[4*(at+i/(take/8))+k] = b
-		}
-		return raw
-	}
-	each, mask := 8/take, byte(1)<<take-1
-	for i, b := range payload {
-		for k := range each {
-			shift := take * k
-			if reverse {
-				shift = 8 - take*(k+1)
-			}
-			e := 4 * (at + i*each + k)
-			raw[e] = raw[e]&^mask | b>>shift&mask
-		}
-	}
-	return raw
+	return hideIn(raw, 4, payload, at, take, reverse)
 }
 
 // The files that are hidden. The program is what runs this test, so it is one
