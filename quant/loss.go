@@ -56,7 +56,7 @@ func (q *scaled) measure(b *buffers, first, n int64, over uint64) error {
 	}
 	blocks := ceil(q.count, quantStep)
 	if blocks == 1 { // as of most tensors where there are many
-		q.loss = &numeric.Loss{Count: diff.Count, MaxAbs: diff.MaxAbs, SQNR: diff.SQNR(), Overflow: over}
+		q.loss = lossOf(diff, over)
 		return nil
 	}
 	if q.losses == nil {
@@ -70,8 +70,12 @@ func (q *scaled) measure(b *buffers, first, n int64, over uint64) error {
 	l.diff.Merge(diff)
 	l.over += over
 	if l.left--; l.left == 0 {
-		q.loss = &numeric.Loss{Count: l.diff.Count, MaxAbs: l.diff.MaxAbs, SQNR: l.diff.SQNR(), Overflow: l.over}
+		q.loss = lossOf(&l.diff, l.over)
 		q.losses = nil
 	}
 	return nil
+}
+
+func lossOf(diff *numeric.Diff, over uint64) *numeric.Loss {
+	return &numeric.Loss{Count: diff.Count, MaxAbs: diff.MaxAbs, SQNR: diff.SQNR(), Overflow: over}
 }

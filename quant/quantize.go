@@ -187,7 +187,7 @@ func (z *Quantized) Loss(ctx context.Context, scan numeric.Scan) (*numeric.Loss,
 	if err != nil {
 		return nil, z.explain(err)
 	}
-	return &numeric.Loss{Count: diff.Count, MaxAbs: diff.MaxAbs, SQNR: diff.SQNR(), Overflow: v.over.Load()}, nil
+	return lossOf(diff, v.over.Load()), nil
 }
 
 // explain makes an error name the tensor, and a number that has no place in
