@@ -1,6 +1,7 @@
 //! The times of the reference, for the side-by-side benchmarks.
 
 use crate::Outcome;
+use memmap2::{Mmap, MmapOptions};
 use safetensors::slice::IndexOp;
 use safetensors::tensor::{serialize, serialize_to_file, TensorView};
 use safetensors::SafeTensors;
@@ -9,6 +10,19 @@ use std::fs::File;
 use std::hint::black_box;
 use std::path::Path;
 use std::time::Instant;
+
+/// Maps a file.
+fn mapped(file: impl AsRef<Path>) -> Outcome<Mmap> {
+    // SAFETY: the benchmark owns the file; nothing shortens it meanwhile, for the
+    // crate replaces files and does not write to them.
+    Ok(unsafe { Mmap::map(&File::open(file)?)? })
+}
+
+/// Maps a file with every page brought in ahead.
+fn populated(file: impl AsRef<Path>) -> Outcome<Mmap> {
+    // SAFETY: as above.
+    Ok(unsafe { MmapOptions::new().populate().map(&File::open(file)?)? })
+}
 
 /// Nanoseconds of each run.
 struct Runs(Vec<u128>);
@@ -57,9 +71,7 @@ pub fn parse(file: &str, n: &str) -> Outcome<()> {
 
 pub fn open(file: &str, n: &str) -> Outcome<()> {
     let runs = Runs::measure(n, || (), |()| {
-        let handle = File::open(file)?;
-        // SAFETY: the benchmark owns the file; nothing shortens it meanwhile.
-        let map = unsafe { memmap2::Mmap::map(&handle)? };
+        let map = mapped(file)?;
         let count = SafeTensors::deserialize(&map)?.len();
         Ok((map, count))
     })?;
@@ -69,10 +81,12 @@ pub fn open(file: &str, n: &str) -> Outcome<()> {
 
 /// Maps the file and touches every page of every tensor.
 pub fn touch(file: &str, n: &str) -> Outcome<()> {
+    touch_map(n, || mapped(file))
+}
+
+fn touch_map(n: &str, map: impl Fn() -> Outcome<Mmap>) -> Outcome<()> {
     let runs = Runs::measure(n, || (), |()| {
-        let handle = File::open(file)?;
-        // SAFETY: as above.
-        let map = unsafe { memmap2::Mmap::map(&handle)? };
+        let map = map()?;
         let mut sum = 0u64;
         for (_, view) in SafeTensors::deserialize(&map)?.iter() {
             sum += view.data().iter().step_by(4096).map(|&b| u64::from(b)).sum::<u64>();
@@ -86,9 +100,7 @@ pub fn touch(file: &str, n: &str) -> Outcome<()> {
 /// Takes one tensor out of a closed file.
 pub fn one(file: &str, name: &str, n: &str) -> Outcome<()> {
     let runs = Runs::measure(n, || (), |()| {
-        let handle = File::open(file)?;
-        // SAFETY: as above.
-        let map = unsafe { memmap2::Mmap::map(&handle)? };
+        let map = mapped(file)?;
         let data = SafeTensors::deserialize(&map)?.tensor(name)?.data().to_vec();
         Ok((map, data))
     })?;
@@ -98,18 +110,7 @@ pub fn one(file: &str, name: &str, n: &str) -> Outcome<()> {
 
 /// Maps the file with every page brought in ahead, and touches every page.
 pub fn populate(file: &str, n: &str) -> Outcome<()> {
-    let runs = Runs::measure(n, || (), |()| {
-        let handle = File::open(file)?;
-        // SAFETY: as above.
-        let map = unsafe { memmap2::MmapOptions::new().populate().map(&handle)? };
-        let mut sum = 0u64;
-        for (_, view) in SafeTensors::deserialize(&map)?.iter() {
-            sum += view.data().iter().step_by(4096).map(|&b| u64::from(b)).sum::<u64>();
-        }
-        Ok((map, black_box(sum)))
-    })?;
-    println!("{}", runs.json());
-    Ok(())
+    touch_map(n, || populated(file))
 }
 
 /// Reads whole files; their tensors are views of the memory they were read
@@ -131,9 +132,7 @@ pub fn load(files: &[&str], n: &str) -> Outcome<()> {
 /// Maps the file with every page brought in ahead, and copies every tensor out.
 pub fn copy(file: &str, n: &str) -> Outcome<()> {
     let runs = Runs::measure(n, || (), |()| {
-        let handle = File::open(file)?;
-        // SAFETY: as above.
-        let map = unsafe { memmap2::MmapOptions::new().populate().map(&handle)? };
+        let map = populated(file)?;
         let tensors: Vec<(String, Vec<u8>)> =
             SafeTensors::deserialize(&map)?.iter().map(|(name, view)| (name.to_owned(), view.data().to_vec())).collect();
         Ok((map, tensors))
@@ -145,9 +144,7 @@ pub fn copy(file: &str, n: &str) -> Outcome<()> {
 /// Copies the first columns of a matrix out of the mapped file.
 pub fn slice(file: &str, name: &str, columns: &str, n: &str) -> Outcome<()> {
     let columns: usize = columns.parse().map_err(|_| "COLUMNS is no number")?;
-    let handle = File::open(file)?;
-    // SAFETY: as above.
-    let map = unsafe { memmap2::Mmap::map(&handle)? };
+    let map = mapped(file)?;
     let all = SafeTensors::deserialize(&map)?;
     let view = all.tensor(name)?;
     let runs = Runs::measure(n, || (), |()| {
@@ -220,9 +217,7 @@ pub fn edit(file: &str, n: &str) -> Outcome<()> {
         turn
     };
     let runs = Runs::measure(n, setup, |turn| {
-        let handle = File::open(path)?;
-        // SAFETY: the crate replaces the file, and does not write to it.
-        let map = unsafe { memmap2::MmapOptions::new().populate().map(&handle)? };
+        let map = populated(path)?;
         let (tensors, metadata) = content(&map)?;
         let mut metadata = metadata.unwrap_or_default();
         metadata.insert("note".into(), turn.to_string());
