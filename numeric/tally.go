@@ -258,7 +258,8 @@ func (t *tally) ascending() iter.Seq2[float64, uint64] {
 	}
 }
 
-// middleOf returns the number that stands for a bucket.
+// middleOf returns the number that stands for a bucket. For the one that zero
+// is in that is zero: zeros are many, and numbers below 2^-1029 are none.
 func (t *tally) middleOf(page, slot int) float64 {
 	bits := uint64(page)<<52 | uint64(slot)<<sketchShift
 	if t.middle && bits<<1 != 0 {
@@ -316,7 +317,7 @@ func (t *tally) ascendingCodes(yield func(float64, uint64) bool) {
 // it comes from a sketch and differs from the exact one by at most 2^-8 of it
 // (0.4 %). The sketch is exact still where no number has more than eight
 // significant bits, as in BF16 and F8 together. Numbers below 2^-1022 are off
-// by at most 2^-1030.
+// by less than 2^-1029, and zero is zero.
 func (s *Stats) Quantile(q float64) (float64, bool) {
 	if s.tally == nil || s.Finite() == 0 || !(q >= 0 && q <= 1) {
 		return 0, false
