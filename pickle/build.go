@@ -27,7 +27,7 @@ func (d *Decoder) newTuple(items []Value) (*Tuple, error) {
 	if len(items) == 0 {
 		return d.empty, nil
 	}
-	if d.Drop != nil {
+	if d.lean() {
 		if err := d.mem.take(costHeader + rounded(len(items)*costValue)); err != nil {
 			return nil, err
 		}

@@ -142,11 +142,18 @@ func (d *Decoder) call(fn, args, kwargs Value) error {
 		more.kwargs = kwargs
 	}
 	d.emit(KindCall, obj, nil)
+	if d.Pack != nil {
+		n := d.Pack(obj)
+		if err := d.mem.take(n); err != nil {
+			return err
+		}
+		d.packed += n
+	}
 	return d.push(d.dropCall(obj))
 }
 
 func (d *Decoder) newObject() (*Object, error) {
-	if d.Drop != nil { // one that is kept would keep all of an array
+	if d.lean() { // one that is kept would keep all of an array
 		return new(Object), d.mem.take(costNode + costNumber)
 	}
 	return d.objects.one(costNode, &d.mem)
@@ -189,7 +196,7 @@ func (d *Decoder) persistent(id Value, cost int64) error {
 	}
 	p := new(Persistent)
 	var err error
-	if d.Drop != nil {
+	if d.lean() {
 		err = d.mem.take(costRef)
 	} else {
 		p, err = d.refs.one(costRef, &d.mem)

@@ -45,11 +45,14 @@ func (s *bitset) set(key int64, mem *budget) (was bool, err error) {
 	return was, nil
 }
 
+// lean tells whether values may be gone before the pickle ends.
+func (d *Decoder) lean() bool { return d.Drop != nil || d.Pack != nil }
+
 // survey reads the opcodes up to STOP, and lets the memo forget what no opcode
 // of them reads. What it cannot read is for the machine to tell.
 func (d *Decoder) survey() {
 	d.memo.lean, d.memo.wanted, d.memo.known = false, nil, nil
-	if d.Drop == nil || d.s.left() < surveyed && !d.surveys {
+	if !d.lean() || d.s.left() < surveyed && !d.surveys {
 		return
 	}
 	if d.s.need(1) != nil {
@@ -108,7 +111,7 @@ func (d *Decoder) share(v Value) error {
 	default:
 		return nil
 	}
-	if _, known := d.shared[v]; known || d.Drop == nil {
+	if _, known := d.shared[v]; known || !d.lean() {
 		return nil
 	}
 	if err := d.mem.take(costMemo); err != nil {
@@ -125,7 +128,7 @@ func (d *Decoder) share(v Value) error {
 func (d *Decoder) Hold(v Value) { d.held = append(d.held, v) }
 
 // Shared tells whether opcodes may have put v into more than one place. It is
-// for a Decoder with Drop, and for values that hold others.
+// for a Decoder with Drop or Pack, and for values that hold others.
 func (d *Decoder) Shared(v Value) bool {
 	if !pointer(v) {
 		return false
@@ -239,7 +242,7 @@ func (d *Decoder) inert(v Value) bool {
 // met, and counting ends at five eighths of the limit: a pickle that holds that
 // much gets no more than the limit in all.
 func (d *Decoder) census() {
-	held := int64(cap(d.stack))*costValue + int64(cap(d.marks))*8 + int64(cap(d.held))*costValue + int64(cap(d.memo.dense))*costValue +
+	held := d.packed + int64(cap(d.stack))*costValue + int64(cap(d.marks))*8 + int64(cap(d.held))*costValue + int64(cap(d.memo.dense))*costValue +
 		int64(len(d.memo.sparse)+len(d.shared))*costMemo + int64(len(d.memo.wanted)+len(d.memo.known))*8
 	if cap(d.s.buf) > window {
 		held += int64(cap(d.s.buf))

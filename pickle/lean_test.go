@@ -259,3 +259,50 @@ func countOnce(v Value) int {
 	}
 	return 1
 }
+
+// TestPack states that what is put in the place of arguments changes nothing
+// else, and that arguments are not held for it.
+func TestPack(t *testing.T) {
+	type packed string
+	var data []byte
+	data = append(data, "\x80\x02cm\nf\nq\x010X\x05\x00\x00\x00firstq\x020]q\x00("...)
+	data = append(data, "h\x01h\x02K\x07\x86q\x03Rq\x04"...)
+	for range 20_000 {
+		data = append(data, "h\x01X\x08\x00\x00\x00argumentr\xff\xff\x00\x00K\x07\x86r\xff\xff\x00\x00R"...)
+	}
+	data = append(data, "h\x04h\x03e."...)
+	decode := func(pack func(*Object) int64, limit int64) (*List, []Event) {
+		t.Helper()
+		var log Log
+		d := NewDecoder(bytes.NewReader(data), 0, int64(len(data)))
+		d.Limits.Memory, d.OnEvent, d.Pack = limit, log.Add, pack
+		v, err := d.Decode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v.(*List), log.Events
+	}
+	plain, events := decode(nil, 0)
+	calls := 0
+	got, gotEvents := decode(func(o *Object) int64 {
+		calls++
+		o.Args = packed(o.ArgList()[0].(string))
+		return 16
+	}, 5<<20)
+	if calls != 20_001 || len(got.Items) != len(plain.Items) || len(gotEvents) != len(events) {
+		t.Fatalf("%d calls, %d items, %d events; without: %d items, %d events", calls, len(got.Items), len(gotEvents), len(plain.Items), len(events))
+	}
+	for i, v := range got.Items[:len(got.Items)-1] {
+		o, was := v.(*Object), plain.Items[i].(*Object)
+		if o.Args != Value(packed(was.ArgList()[0].(string))) || o.Offset != was.Offset || !o.Symbol().Is("m", "f") {
+			t.Fatalf("item %d: %v at %d", i, o.Args, o.Offset)
+		}
+	}
+	if got.Items[0] != got.Items[len(got.Items)-2] {
+		t.Error("what is shared is not")
+	}
+	// The memo keeps what is read of it.
+	if last, ok := got.Items[len(got.Items)-1].(*Tuple); !ok || last.Items[0] != Value("first") {
+		t.Errorf("the arguments that the memo has: %v", got.Items[len(got.Items)-1])
+	}
+}

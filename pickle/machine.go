@@ -45,6 +45,14 @@ type Decoder struct {
 	// what was dropped is available again. The opcodes are read twice.
 	Drop func(key, value Value) bool
 
+	// Pack, if not nil, is called for the result of every call, after OnEvent. It
+	// may put a value of its own type in the place of the arguments, from which it
+	// can tell all that is needed of them, and returns how many bytes that takes:
+	// it counts as held from then on. [Walk] takes it for a scalar. The memory of
+	// what it stands for is available again, and the opcodes are read twice, as
+	// with Drop.
+	Pack func(*Object) int64
+
 	s       scanner
 	o       operand
 	mem     budget
@@ -68,8 +76,9 @@ type Decoder struct {
 	shared  map[Value]bool // what is in more than one place, by the turn of its last visit
 	turn    bool
 	held    []Value
-	counted bool // the census has found most of the memory in use
-	surveys bool // of short pickles too, for tests
+	packed  int64 // bytes
+	counted bool  // the census has found most of the memory in use
+	surveys bool  // of short pickles too, for tests
 
 	first    int64 // offset of the pickle
 	proto    uint8 // that PROTO said last
@@ -142,7 +151,7 @@ func (d *Decoder) run() (Value, error) {
 		if err := d.step(); err != nil {
 			return nil, err
 		}
-		if d.Drop != nil && !d.counted && d.mem.used > d.lim.Memory/4*3 {
+		if d.lean() && !d.counted && d.mem.used > d.lim.Memory/4*3 {
 			d.census()
 		}
 	}
