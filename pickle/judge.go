@@ -1,6 +1,9 @@
 package pickle
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // A Verdict says what it means that a pickle names something. The order is
 // that of severity.
@@ -68,41 +71,51 @@ func EnumMember(o *Object) bool {
 	return v != Dangerous
 }
 
+// maxParts is how many names with dots between them are followed. None that is
+// in use has a quarter of them, and each may begin one that is known.
+const maxParts = 64
+
 func judge(module, name string) (Verdict, string) {
-	path := module + "." + name
-	if _, ok := allowedNames()[path]; ok {
+	var room [128]byte
+	path := append(append(append(room[:0], module...), '.'), name...)
+	if _, ok := allowedNames()[string(path)]; ok {
 		return Allowed, "a constructor of plain data or tensors"
 	}
-	if module == "numpy.dtypes" &&
-		strings.HasSuffix(name, "DType") && !strings.Contains(name, ".") {
+	dotted := strings.Contains(name, ".")
+	if module == "numpy.dtypes" && strings.HasSuffix(name, "DType") && !dotted {
 		return Allowed, "a dtype of NumPy"
 	}
-	if why, ok := dataNames[path]; ok {
+	if why, ok := dataNames[string(path)]; ok {
 		return Suspicious, why
 	}
-	for _, part := range strings.Split(name, ".") {
-		if strings.HasPrefix(part, "__") && !isCython(name) {
-			return Dangerous, "reaches into the interpreter through " + part
+	if (strings.HasPrefix(name, "__") || strings.Contains(name, ".__")) && !isCython(name) {
+		for part := range strings.SplitSeq(name, ".") {
+			if strings.HasPrefix(part, "__") {
+				return Dangerous, "reaches into the interpreter through " + part
+			}
 		}
 	}
 	// Every dotted prefix: a.b.c is of a, of a.b, and itself.
-	if why, ok := prefixed(path, dangerous()); ok {
+	if why, ok := dangerous().prefixed(path); ok {
 		return Dangerous, why
 	}
 	// A module is also an attribute of each module that imports it, as in
 	// pathlib "os.system" and torch.serialization "os".
-	if strings.Contains(name, ".") {
-		for rest := name; rest != ""; {
-			if why, ok := prefixed(rest, dangerous()); ok {
+	if dotted {
+		if strings.Count(name, ".") >= maxParts {
+			return Dangerous, "reaches through more names than any that is in use"
+		}
+		for rest := path[len(module)+1:]; len(rest) > 0; {
+			if why, ok := dangerous().prefixed(rest); ok {
 				return Dangerous, why + ", reached through " + module
 			}
-			_, rest, _ = strings.Cut(rest, ".")
+			_, rest, _ = bytes.Cut(rest, []byte("."))
 		}
 	} else if _, ok := coreModules()[name]; ok {
 		return Dangerous, "the module " + name + ", reached through " + module
 	}
 	for _, row := range dataModules {
-		if module == row.module || strings.HasPrefix(module, row.module+".") {
+		if rest, ok := strings.CutPrefix(module, row.module); ok && (rest == "" || rest[0] == '.') {
 			return Suspicious, row.why
 		}
 	}
@@ -116,10 +129,26 @@ func isCython(name string) bool {
 	return strings.HasPrefix(name, "__pyx_unpickle_") && !strings.Contains(name, ".")
 }
 
-// prefixed looks up path and all its dotted prefixes.
-func prefixed(path string, table map[string]string) (string, bool) {
-	for end := len(path); end > 0; end = strings.LastIndexByte(path[:end], '.') {
-		if why, ok := table[path[:end]]; ok {
+// A reasonTable has why a name, and all below it, is what it is. The first parts
+// of its names and the longest bound what is looked up.
+type reasonTable struct {
+	why     map[string]string
+	first   map[string]struct{}
+	longest int
+}
+
+// prefixed looks up path and all its dotted prefixes, the longest first.
+func (t *reasonTable) prefixed(path []byte) (string, bool) {
+	first, _, _ := bytes.Cut(path, []byte("."))
+	if _, ok := t.first[string(first)]; !ok {
+		return "", false
+	}
+	end := len(path)
+	if end > t.longest {
+		end = bytes.LastIndexByte(path[:t.longest+1], '.')
+	}
+	for ; end > 0; end = bytes.LastIndexByte(path[:end], '.') {
+		if why, ok := t.why[string(path[:end])]; ok {
 			return why, true
 		}
 	}

@@ -119,7 +119,7 @@ const coreNames = `os nt posix posixpath ntpath sys subprocess builtins __builti
 
 // dangerous maps modules, with all below them, and names to why they are: what
 // runs code or programs, imports, reads or writes files, or talks to others.
-var dangerous = sync.OnceValue(func() map[string]string { return reasons(dangerousRows) })
+var dangerous = sync.OnceValue(func() *reasonTable { return reasons(dangerousRows) })
 
 var dangerousRows = []row{
 	{"runs programs", `os nt posix subprocess commands popen2 pty _posixsubprocess multiprocessing _winapi _winreg winreg
@@ -204,11 +204,13 @@ func namesOf(prefix, words string) map[string]struct{} {
 	return set
 }
 
-func reasons(rows []row) map[string]string {
-	table := make(map[string]string)
+func reasons(rows []row) *reasonTable {
+	table := &reasonTable{why: make(map[string]string), first: make(map[string]struct{})}
 	for _, r := range rows {
 		for _, word := range strings.Fields(r.words) {
-			table[word] = r.head
+			first, _, _ := strings.Cut(word, ".")
+			table.why[word], table.first[first] = r.head, struct{}{}
+			table.longest = max(table.longest, len(word))
 		}
 	}
 	return table
