@@ -52,6 +52,9 @@ func (k *kind) widen(stream bool) {
 		n := Load(Param("n"), GP64()).(GPVirtual)
 		step := f.step(src)
 		loop(name+k.name, n, castStep, func() {
+			for line := 0; stream && line < f.size*castStep; line += 64 {
+				PREFETCHT0(at(src, ahead+line)) // one read to two or four writes waits for them
+			}
 			for offset := 0; offset < 4*castStep; offset += k.bytes() {
 				store(stream, step(offset*f.size/4), at(dst, offset))
 			}
