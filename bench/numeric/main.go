@@ -1,9 +1,10 @@
 // Command numeric measures package numeric beside torch and numpy with ml_dtypes,
-// and beside what bounds all of them: a copy of the bytes that a cast moves, and
-// the sum of the words that statistics read. All of them work on the same
-// numbers with as many threads, in one run: every round runs every case once, in
-// random order, so that a busy moment of the machine falls on all alike. What it
-// prints are minima over the rounds.
+// and beside what bounds all of them: a copy of the bytes that a cast moves, what
+// reads as many and writes as many as it does and nothing else, and the sum of the
+// words that statistics read. All of them work on the same numbers with as many
+// threads, in one run: every round runs every case once, in random order, so that a
+// busy moment of the machine falls on all alike. What it prints are minima over the
+// rounds.
 //
 //	cd bench && go run ./numeric -python PATH [-tensmith PATH] [-mb N] [-rounds N] [-only TEXT]
 //

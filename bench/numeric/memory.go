@@ -76,6 +76,14 @@ func memoryCases(numbers []byte) (cases []*benchCase, err error) {
 			share(int(moved/2), func(first, last int) { copy(dst[first:last], spare[first:last]) })
 			return nil
 		})
+		from, to := pair[0].Bits(), pair[1].Bits()
+		if mix := mixOf(from, to); mix != nil {
+			read := as[pair[0]].Source.(numeric.Memory)
+			add(castName(pair[0], pair[1]), limit+"as much read, as much written", moved, func() error {
+				share(len(read), func(first, last int) { mix(&dst[first/from*to], &read[first], last-first) })
+				return nil
+			})
+		}
 	}
 	for _, d := range scanned {
 		add(statsName(d), ours, as[d].Size, func() error {
