@@ -69,6 +69,8 @@ var attacks = []struct {
 	{"no PROTO", "\x8c\x02os\x8c\x06system\x93.", []string{"protocol", "global os.system"}, false},
 	{"frame straddled", "\x80\x04\x95\x04\x00\x00\x00\x00\x00\x00\x00cos\nsystem\n.", []string{"frame", "global os.system"}, false},
 	{"frame in a frame", "\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00\x95\x05\x00\x00\x00\x00\x00\x00\x00cos\nsystem\n.", []string{"frame", "frame", "global os.system"}, false},
+	{"string with blanks behind it", "S'os' \t\xff\nVsystem\n\x93.", []string{"text", "global os.system"}, false},
+	{"frame past the end", "\x80\x04\x95\xff\x00\x00\x00\x00\x00\x00\x00cos\nsystem\n.", []string{"frame", "global os.system"}, false},
 	{"stop in a frame", "\x80\x04\x95\x03\x00\x00\x00\x00\x00\x00\x00N.cos\nsystem\n.", []string{"frame"}, false},
 }
 

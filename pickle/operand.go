@@ -62,10 +62,13 @@ func (s *scanner) frames(o *operand) error {
 		s.frameEnd = 0
 	}
 	if o.op == opFrame {
-		if o.n < 0 || o.n > s.left() {
+		if o.n < 0 {
 			return errShort
 		}
-		s.frameEnd = s.offset() + o.n
+		if o.n > s.left() { // which pickle.py, and so joblib and dill, read all the same
+			o.frame = true
+		}
+		s.frameEnd = s.offset() + min(o.n, s.left())
 	}
 	return nil
 }

@@ -52,6 +52,9 @@ func appendRune(b []byte, r rune) []byte {
 // PyBytes_DecodeEscape does. It is odd if Python 2's repr does not write it so.
 func decodeString(line []byte) (out []byte, odd bool, err error) {
 	n := len(line)
+	for n > 0 && (line[n-1] <= ' ' || line[n-1] >= 0x80) {
+		n, odd = n-1, true // as Python 2 and 3.0 to 3.3 do, for which a char has a sign; later ones refuse
+	}
 	if n < 2 || line[0] != line[n-1] || line[0] != '\'' && line[0] != '"' {
 		return nil, false, malformed("string is not quoted")
 	}
