@@ -43,6 +43,13 @@ func readDtype(v pickle.Value, state []pickle.Value, left *int, depth int) dtype
 	case sym.Is("numpy", "dtype") && len(args) > 0:
 		code, _ := pickle.Text(args[0])
 		d.width, d.object = codeSize(code)
+		switch of := args[0].(type) {
+		case *pickle.Symbol:
+			d.width, d.object = classSize(of)
+		case *pickle.Object: // told as odd
+			inner := readDtype(of, nil, left, depth-1)
+			d.width, d.object, d.lies = inner.width, inner.object, inner.lies
+		}
 		code = strings.TrimLeft(code, orders)
 		// A name such as float32 is no pickler's, and has a width of its own.
 		extended = code != "" && strings.IndexByte("VSUa", code[0]) >= 0 && strings.Trim(code[1:], "0123456789") == ""
@@ -85,16 +92,44 @@ var namedSizes = map[string]int64{
 	"float16": 2, "float32": 4, "float64": 8, "complex64": 8, "complex128": 16, "datetime64": 8, "timedelta64": 8, "longdouble": 16, "clongdouble": 32,
 }
 
+// classSize knows the classes in place of a type: NumPy takes all that it does not
+// know for objects.
+func classSize(class *pickle.Symbol) (width int64, object bool) {
+	name := strings.TrimSuffix(class.Name, "_")
+	switch {
+	case class.Module == "numpy" && namedSizes[name] > 0:
+		return namedSizes[name], false
+	case class.Module == "numpy" && (name == "str" || name == "bytes" || name == "void"), class.Is("builtins", "str"), class.Is("builtins", "bytes"):
+		return 0, false
+	case class.Is("builtins", "int"), class.Is("builtins", "float"):
+		return 8, false
+	case class.Is("builtins", "bool"):
+		return 1, false
+	case class.Is("builtins", "complex"):
+		return 16, false
+	}
+	return 8, true
+}
+
 // orders are the marks of the order of bytes before a code.
 const orders = "<>|="
 
 // codeSize reads a code such as "<f4".
 func codeSize(code string) (width int64, object bool) {
 	code = strings.TrimLeft(code, orders)
+	if n, known := namedSizes[code]; known {
+		return n, false
+	}
 	switch {
 	case code == "":
 		return 0, false
-	case code[0] == 'O':
+	case strings.ContainsAny(code, ",(") || code[0] >= '0' && code[0] <= '9':
+		// Fields, or a shape before the type, as no writer has them: "f8,2O".
+		for part := range strings.FieldsFuncSeq(code, func(r rune) bool { return r == ',' || r == ')' }) {
+			object = object || isObject(strings.TrimLeft(part, orders+"(0123456789 "))
+		}
+		return 0, object
+	case isObject(code):
 		return 8, true
 	case code == "?" || code == "b" || code == "B":
 		return 1, false
@@ -119,6 +154,11 @@ func codeSize(code string) (width int64, object bool) {
 		n *= 4
 	}
 	return n, false
+}
+
+// isObject knows O, and the names of object_ in all releases.
+func isObject(code string) bool {
+	return strings.HasPrefix(code, "O") || strings.HasPrefix(code, "object")
 }
 
 // arrayCall judges the functions and classes of NumPy.
@@ -147,9 +187,9 @@ func (w *watcher) arrayCall(e pickle.Event, fn *pickle.Symbol, args []pickle.Val
 	}
 	switch d := dtypeOf(dtype); {
 	case d.object || d.lies:
-		w.add("ST308", e, fn.String(), fn.String()+" makes objects of bytes")
+		w.add("ST308", e, w.known(fn).name, w.known(fn).name+" makes objects of bytes")
 	case !d.known:
-		w.misuse(e, "", fn.String(), "has a type of elements that is none")
+		w.misuse(e, "", w.known(fn).name, "has a type of elements that is none")
 	}
 }
 

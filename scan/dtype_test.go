@@ -18,7 +18,7 @@ func TestWidth(t *testing.T) {
 	}{
 		{"U4", 400, 400}, {"<U4", 400, 400}, {">U4", 400, 400}, {"<U400", 4, 4}, {"S3", 400, 400}, {"|S3", 400, 400}, {"|V8", 400, 400},
 		{"<f4", 400, 4}, {"i8", 400, 8}, {"|b1", 400, 1}, {"<M8[ns]", 400, 8},
-		{"float32", 400, 0}, {"U4,U4", 400, 0}, // no pickler's: not known
+		{"float32", 400, 4}, {"U4,U4", 400, 0}, // fields: not known
 	} {
 		text := fmt.Sprintf("\x80\x02cnumpy\ndtype\nX%c\x00\x00\x00%s\x89\x88\x87R(K\x03X\x01\x00\x00\x00<NNNI%d\nK\x04K\x00tb.",
 			len(tt.code), tt.code, tt.state)

@@ -177,7 +177,14 @@ func npyHeader(text string) arrayHeader {
 	h.literal = len(tokens) > 1 && tokens[0] == "{" && tokens[len(tokens)-1] == "}"
 	section, width, simple := "", int64(0), false
 	size, haveShape := uint64(1), false
+	var open []string // brackets
 	for i, tok := range tokens {
+		switch tok {
+		case "{", "[", "(":
+			open = append(open, tok)
+		case "}", "]", ")":
+			open = open[:max(len(open)-1, 0)]
+		}
 		quoted := len(tok) >= 2 && (tok[0] == '\'' || tok[0] == '"')
 		if quoted && i+1 < len(tokens) && tokens[i+1] == ":" {
 			section = tok[1 : len(tok)-1]
@@ -189,7 +196,10 @@ func npyHeader(text string) arrayHeader {
 				continue
 			}
 			w, object := codeSize(tok[1 : len(tok)-1])
-			h.object = h.object || object && tokens[i-1] != "(" // there stands the name of a field
+			// The first of a tuple is the name of a field in a list, and elsewhere a
+			// type that has a shape.
+			isName := tokens[i-1] == "(" && len(open) > 1 && open[len(open)-2] == "["
+			h.object = h.object || object && !isName
 			if tokens[i-1] == ":" {
 				width, simple = w, w > 0
 			}

@@ -99,6 +99,7 @@ func (t *trace) pickle(b blob, off int64, at place, r *reading) (pickle.Value, i
 	switch {
 	case errors.As(err, &raw):
 		t.note("ST402", at, e.Offset, "", "an array between the opcodes: "+raw.Error())
+		t.sweep(b, d.Offset(), at) // its reader may know where it ends
 	case tooLong(err):
 		t.add(Finding{ID: "ST402", File: at.file, Offset: e.Offset, Op: opName(e.Op), Message: "a name or number longer than any pickler writes: " + e.Err.Error()})
 	case errors.Is(err, pickle.ErrLimit):

@@ -21,6 +21,7 @@ import os
 import tarfile
 
 import calls
+import campaign
 import containers
 import harmless
 import inert
@@ -32,7 +33,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 def main():
     table, files = [], {}
-    for module in (calls, containers, models, uses, harmless):
+    for module in (calls, containers, models, uses, campaign, harmless):
         for case in module.cases():
             name, data = case["name"], case.pop("data")
             if name in files:
