@@ -14,7 +14,7 @@ func (w *watcher) drop(key, value pickle.Value) bool {
 		return false
 	}
 	if o, ok := value.(*pickle.Object); ok && key == nil {
-		return isTensor(o)
+		return w.isTensor(o)
 	}
 	w.number(key)
 	w.number(value)
@@ -32,19 +32,19 @@ func (w *watcher) drop(key, value pickle.Value) bool {
 
 // isTensor tells whether a call is one of those by which torch makes tensors,
 // with nothing in its arguments that was not judged.
-func isTensor(o *pickle.Object) bool {
+func (w *watcher) isTensor(o *pickle.Object) bool {
 	sym := o.Symbol()
 	if sym == nil || sym.Computed || sym.Module != "torch._utils" || !strings.HasPrefix(sym.Name, "_rebuild_") {
 		return false
 	}
-	if !isAllowed(sym) {
+	if !w.isAllowed(sym) {
 		return false
 	}
-	return len(o.ArgList()) > 0 && plainArgs(o.ArgList(), 2)
+	return len(o.ArgList()) > 0 && w.plainArgs(o.ArgList(), 2)
 }
 
 // plainArgs tells whether arguments are few and plain, tuples of such to a depth.
-func plainArgs(args []pickle.Value, depth int) bool {
+func (w *watcher) plainArgs(args []pickle.Value, depth int) bool {
 	if len(args) > 16 {
 		return false
 	}
@@ -52,11 +52,11 @@ func plainArgs(args []pickle.Value, depth int) bool {
 		switch v := v.(type) {
 		case nil, bool, int64, float64, string, *pickle.Persistent:
 		case *pickle.Symbol:
-			if !isAllowed(v) || functionModules[v.Module] {
+			if !w.isAllowed(v) || functionModules[v.Module] {
 				return false
 			}
 		case *pickle.Tuple:
-			if depth == 0 || !plainArgs(v.Items, depth-1) {
+			if depth == 0 || !w.plainArgs(v.Items, depth-1) {
 				return false
 			}
 		case *pickle.Object: // empty hooks, or a tensor that was dropped
@@ -109,7 +109,7 @@ func (w *watcher) room(e pickle.Event, fn *pickle.Symbol, args []pickle.Value) {
 		}
 		multiply(arg)
 	}
-	if product >= most {
-		w.add("ST332", e, fn.String(), fmt.Sprintf("%s asks for %d or more elements", fn, int64(most)))
+	if product >= most && !w.told("ST332", e, w.known(fn).name) {
+		w.add("ST332", e, w.known(fn).name, fmt.Sprintf("%s asks for %d or more elements", fn, int64(most)))
 	}
 }

@@ -27,26 +27,6 @@ func isConstant(sym *pickle.Symbol) bool {
 	return sym.Module == "torch" && sym.Name != "device" && sym.Name[0] >= 'a' && sym.Name[0] <= 'z'
 }
 
-func isAllowed(sym *pickle.Symbol) bool {
-	v, _ := pickle.Judge(sym)
-	return v == pickle.Allowed
-}
-
-// isAllowed remembers the first names, which most calls of a checkpoint share.
-func (w *watcher) isAllowed(sym *pickle.Symbol) bool {
-	allowed, known := w.judged[sym]
-	if !known {
-		allowed = isAllowed(sym)
-		if w.judged == nil {
-			w.judged = map[*pickle.Symbol]bool{}
-		}
-		if len(w.judged) < maxWatched {
-			w.judged[sym] = allowed
-		}
-	}
-	return allowed
-}
-
 // takesClass tells whether picklers hand a class to fn.
 func takesClass(fn *pickle.Symbol) bool {
 	switch fn.Module {
@@ -58,6 +38,9 @@ func takesClass(fn *pickle.Symbol) bool {
 
 // misuse tells of an allowed name that is used as no pickler does.
 func (w *watcher) misuse(e pickle.Event, severity Severity, name, why string) {
+	if w.told("ST311", e, name) {
+		return
+	}
 	w.t.add(Finding{ID: "ST311", Severity: severity, File: w.at.file, Offset: e.Offset, Op: opName(e.Op), Name: name, Message: name + " " + why})
 }
 
@@ -67,14 +50,14 @@ func (w *watcher) use(e pickle.Event, o *pickle.Object, fn *pickle.Symbol) {
 	tuple, ok := o.Args.(*pickle.Tuple)
 	switch {
 	case isConstant(fn):
-		w.misuse(e, "", fn.String(), "is a constant, and is called")
+		w.misuse(e, "", w.known(fn).name, "is a constant, and is called")
 		return
 	case o.Kwargs() != nil:
-		w.misuse(e, "", fn.String(), "has keyword arguments")
+		w.misuse(e, "", w.known(fn).name, "has keyword arguments")
 	case op != "REDUCE" && (op != "NEWOBJ" || functionModules[fn.Module]):
-		w.misuse(e, "", fn.String(), "is called by "+op)
+		w.misuse(e, "", w.known(fn).name, "is called by "+op)
 	case !ok:
-		w.misuse(e, "", fn.String(), "has arguments that are the result of a call")
+		w.misuse(e, "", w.known(fn).name, "has arguments that are the result of a call")
 		return
 	}
 	w.arguments(e, fn, tuple.Items)
@@ -82,17 +65,17 @@ func (w *watcher) use(e pickle.Event, o *pickle.Object, fn *pickle.Symbol) {
 	case "copyreg":
 		w.reconstructor(e, tuple.Items)
 	case "torch._tensor", "torch.tensor":
-		w.rebuildType(e, fn.String(), tuple.Items)
+		w.rebuildType(e, w.known(fn).name, tuple.Items)
 	case "torch._utils":
 		if fn.Name == "_rebuild_parameter_with_state" && len(tuple.Items) > 3 {
-			w.attributes(e, fn.String(), tuple.Items[3])
+			w.attributes(e, w.known(fn).name, tuple.Items[3])
 		}
 	case "torch.jit._pickle":
 		// It returns what it is given, which is a list or a dict.
 		if len(tuple.Items) > 0 {
 			switch tuple.Items[0].(type) {
 			case *pickle.Symbol, *pickle.Object, *pickle.Extension:
-				w.misuse(e, Dangerous, fn.String(), "is handed what is no plain data, and returns it")
+				w.misuse(e, Dangerous, w.known(fn).name, "is handed what is no plain data, and returns it")
 			}
 		}
 	case "numpy", "numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric":
@@ -129,16 +112,16 @@ func (w *watcher) argument(e pickle.Event, fn, arg *pickle.Symbol, classes bool)
 		w.handed(e, arg)
 	case !w.isAllowed(arg): // told already
 	case functionModules[arg.Module]:
-		w.misuse(e, Dangerous, fn.String(), "is handed the function "+arg.String())
+		w.misuse(e, Dangerous, w.known(fn).name, "is handed the function "+w.known(arg).name)
 	case !classes && !isConstant(arg):
-		w.misuse(e, "", fn.String(), "is handed the class "+arg.String())
+		w.misuse(e, "", w.known(fn).name, "is handed the class "+w.known(arg).name)
 	}
 }
 
 // handed tells of the function that opens checkpoints where it is not called.
 func (w *watcher) handed(e pickle.Event, sym *pickle.Symbol) {
 	w.loads[sym] = true
-	w.add("ST301", e, sym.String(), "imports "+sym.String()+", which opens checkpoints, and hands it to something")
+	w.add("ST301", e, w.known(sym).name, "imports "+w.known(sym).name+", which opens checkpoints, and hands it to something")
 }
 
 // reconstructor judges copyreg._reconstructor(class, base, state), by which
@@ -157,7 +140,7 @@ func (w *watcher) reconstructor(e pickle.Event, args []pickle.Value) {
 		w.misuse(e, "", name, "has other arguments than a class, its base and a state")
 	case class.Is("joblib.numpy_pickle", "NumpyArrayWrapper"):
 		w.misuse(e, Dangerous, name, "makes the description of an array for joblib, which no pickler makes so")
-	case isAllowed(base) && base.Module != "builtins":
+	case w.isAllowed(base) && base.Module != "builtins":
 		w.misuse(e, "", name, "has the base "+base.String())
 	}
 }
@@ -175,8 +158,8 @@ func (w *watcher) rebuildType(e pickle.Event, name string, args []pickle.Value) 
 		w.add("ST305", e, name, name+" calls what is no plain name")
 	case w.isLoad(fn):
 		w.handed(e, fn)
-	case isAllowed(fn) && (fn.Module != "torch._utils" || !strings.HasPrefix(fn.Name, "_rebuild_")):
-		w.misuse(e, Dangerous, name, "calls "+fn.String()+", which rebuilds no tensor")
+	case w.isAllowed(fn) && (fn.Module != "torch._utils" || !strings.HasPrefix(fn.Name, "_rebuild_")):
+		w.misuse(e, Dangerous, name, "calls "+w.known(fn).name+", which rebuilds no tensor")
 	}
 	if _, ok := args[2].(*pickle.Tuple); !ok {
 		w.misuse(e, "", name, "has arguments that are no tuple")
@@ -218,7 +201,7 @@ func (w *watcher) bytesCall(e pickle.Event, o *pickle.Object, fn *pickle.Symbol,
 	if text := symbolOf(args[0]); text.Is("_codecs", "encode") && len(args) == 1 {
 		return // looked into where it is decoded
 	}
-	w.misuse(e, "", fn.String(), "is made of what is no bytes")
+	w.misuse(e, "", w.known(fn).name, "is made of what is no bytes")
 	w.lookLater(o)
 }
 
@@ -251,7 +234,7 @@ func (w *watcher) build(e pickle.Event) {
 	if sym == nil || !w.isAllowed(sym) {
 		return
 	}
-	name := sym.String()
+	name := w.known(sym).name
 	state, isTuple := e.Arg.(*pickle.Tuple)
 	switch {
 	case e.Arg == nil:
@@ -308,20 +291,20 @@ func (w *watcher) changed(v pickle.Value) {
 		return
 	}
 	sym := o.Symbol()
-	if sym == nil || !isAllowed(sym) {
+	if sym == nil || !w.isAllowed(sym) {
 		return
 	}
 	if sym.Is("copyreg", "_reconstructor") && len(o.ArgList()) == 3 {
 		sym = symbol(o.ArgList()[1])
 	}
 	holds := false
-	switch path := sym.String(); path {
+	switch path := w.known(sym).name; path {
 	case "collections.OrderedDict", "collections.defaultdict", "collections.Counter", "builtins.dict":
 		holds = len(o.Items()) == 0
 	case "collections.deque", "builtins.list", "builtins.set":
 		holds = len(o.Pairs()) == 0
 	}
 	if !holds {
-		w.t.add(Finding{ID: "ST321", File: w.at.file, Offset: o.Offset, Op: opName(o.Op), Name: sym.String(), Message: "puts items into what is no container: " + sym.String()})
+		w.t.add(Finding{ID: "ST321", File: w.at.file, Offset: o.Offset, Op: opName(o.Op), Name: w.known(sym).name, Message: "puts items into what is no container: " + w.known(sym).name})
 	}
 }

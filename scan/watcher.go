@@ -3,6 +3,7 @@ package scan
 import (
 	"fmt"
 	"math/big"
+	"strconv"
 	"strings"
 
 	"github.com/tensmith/tensmith/pickle"
@@ -18,13 +19,15 @@ type watcher struct {
 	getattr  []*pickle.Symbol // imports of it, judged when all calls are known
 	members  int              // calls of it that give the member of an enumeration
 	loads    map[*pickle.Symbol]bool
-	judged   map[*pickle.Symbol]bool // whether a name is allowed
-	loaded   map[any]bool            // bytes that were read as checkpoints
-	kept     []pickle.Value          // that the final value need not hold
-	later    []pickle.Value          // bytes to look into, unless they are read as checkpoints
-	decodes  int                     // strings decoded for a look into them
-	searched int                     // long strings that were searched for secrets
-	sources  int                     // that were searched for programs
+	names    map[nameKey]*knownName
+	lastKey  nameKey
+	lastName *knownName
+	loaded   map[any]bool   // bytes that were read as checkpoints
+	kept     []pickle.Value // that the final value need not hold
+	later    []pickle.Value // bytes to look into, unless they are read as checkpoints
+	decodes  int            // strings decoded for a look into them
+	searched int            // long strings that were searched for secrets
+	sources  int            // that were searched for programs
 	hashes   hashes
 	events   int64
 }
@@ -37,6 +40,11 @@ func (w *watcher) opcodes(n int64) int64 { return max(w.events, n/8) }
 
 func (w *watcher) add(id string, e pickle.Event, name, message string) {
 	w.t.add(Finding{ID: id, File: w.at.file, Offset: e.Offset, Op: opName(e.Op), Name: name, Message: message})
+}
+
+// told tells whether add would add nothing, before a message is made.
+func (w *watcher) told(id string, e pickle.Event, name string) bool {
+	return w.t.told(findingKey{id: id, file: w.at.file, name: clip(name, 200), op: opName(e.Op)})
 }
 
 func (w *watcher) keep(v pickle.Value) {
@@ -58,14 +66,18 @@ func (w *watcher) event(e pickle.Event) {
 	case pickle.KindPersistent:
 		w.persistent(e, e.Value.(*pickle.Persistent))
 	case pickle.KindExtension:
-		ext := e.Value.(*pickle.Extension)
-		w.add("ST306", e, fmt.Sprintf("code %d", ext.Code), fmt.Sprintf("extension code %d, which stands for any name", ext.Code))
+		name := "code " + strconv.FormatInt(e.Value.(*pickle.Extension).Code, 10)
+		if !w.told("ST306", e, name) {
+			w.add("ST306", e, name, "extension "+name+", which stands for any name")
+		}
 	case pickle.KindRaw:
 	case pickle.KindComputed:
 		w.add("ST305", e, "", "imports a name that is the result of a call")
 	case pickle.KindChange:
 		if sym, ok := e.Value.(*pickle.Symbol); ok {
-			w.add("ST307", e, sym.String(), "changes "+sym.String()+" itself")
+			if name := w.known(sym).name; !w.told("ST307", e, name) {
+				w.add("ST307", e, name, "changes "+name+" itself")
+			}
 			return
 		}
 		w.add("ST321", e, "", "puts state or items where no type of data has them")
@@ -74,11 +86,14 @@ func (w *watcher) event(e pickle.Event) {
 		name := ""
 		switch v := e.Value.(type) {
 		case *pickle.Symbol:
-			name = v.String()
+			name = w.known(v).name
 		case *pickle.Object:
 			if sym := v.Symbol(); sym != nil {
-				name = sym.String()
+				name = w.known(sym).name
 			}
+		}
+		if w.told("ST322", e, name) {
+			return
 		}
 		w.add("ST322", e, name, strings.TrimSpace("imports or calls something and drops it: "+name))
 	default:
@@ -88,7 +103,7 @@ func (w *watcher) event(e pickle.Event) {
 				left, _ := array.Raw()
 				w.t.sweep(w.b, left, w.at)
 			}
-			if w.t.told(findingKey{id: id, file: w.at.file, op: opName(e.Op)}) {
+			if w.told(id, e, "") {
 				return
 			}
 			message := "no pickler writes that: " + e.Kind.String()
@@ -108,43 +123,6 @@ var irregular = map[pickle.Kind]string{
 	pickle.KindProtocol: "ST326",
 	pickle.KindMemo:     "ST327",
 	pickle.KindLeftover: "ST328",
-}
-
-func (w *watcher) global(e pickle.Event) {
-	sym := e.Value.(*pickle.Symbol)
-	w.r.imports++
-	switch {
-	case sym.Computed: // told by its own event
-		return
-	case sym.Is("builtins", "getattr"):
-		w.getattr = append(w.getattr, sym)
-		return
-	case sym.Is("torch.storage", "_load_from_bytes"), isAlias(sym, "torch.storage", "_load_from_bytes"):
-		if w.loads == nil {
-			w.loads = map[*pickle.Symbol]bool{}
-		}
-		w.loads[sym] = false
-		return
-	}
-	v, why := pickle.Judge(sym)
-	name := sym.String()
-	message := "imports " + name + ": " + why
-	if sym.WrittenModule != sym.Module || sym.WrittenName != sym.Name {
-		message = fmt.Sprintf("imports %s, written %s.%s: %s", name, sym.WrittenModule, sym.WrittenName, why)
-	}
-	switch {
-	case v == pickle.Dangerous:
-		w.add("ST301", e, name, message)
-	case v == pickle.Suspicious && why == "an unknown name":
-		w.add("ST302", e, name, message)
-	case v == pickle.Suspicious:
-		w.add("ST303", e, name, message)
-	}
-}
-
-// isAlias tells whether a name leads to another by a longer way.
-func isAlias(sym *pickle.Symbol, module, name string) bool {
-	return !sym.Computed && sym.Module+"."+sym.Name == module+"."+name
 }
 
 func (w *watcher) call(e pickle.Event) {
@@ -178,7 +156,9 @@ func (w *watcher) callSymbol(e pickle.Event, o *pickle.Object, fn *pickle.Symbol
 			if len(args) == 2 {
 				name, _ = pickle.Text(args[1])
 			}
-			w.add("ST329", e, clip(name, 40), fmt.Sprintf("decodes text by %q, not by latin1 as picklers do", clip(name, 40)))
+			if name = clip(name, 40); !w.told("ST329", e, name) {
+				w.add("ST329", e, name, fmt.Sprintf("decodes text by %q, not by latin1 as picklers do", name))
+			}
 			w.keep(o)
 		}
 	case fn.Is("builtins", "getattr"):
@@ -225,7 +205,7 @@ func (w *watcher) nestedLoad(e pickle.Event, o *pickle.Object, fn *pickle.Symbol
 			return
 		}
 	}
-	w.add("ST301", e, fn.String(), "opens a checkpoint that is not there to be read")
+	w.add("ST301", e, w.known(fn).name, "opens a checkpoint that is not there to be read")
 }
 
 // persistent knows the two ids that torch gives meaning to.
@@ -344,8 +324,8 @@ func (w *watcher) finish(v pickle.Value) {
 	w.d.Walk(&pickle.List{Items: roots}, look)
 	for sym, used := range w.loads {
 		if !used {
-			w.t.add(Finding{ID: "ST303", File: w.at.file, Offset: sym.Offset, Op: opName(sym.Op), Name: sym.String(),
-				Message: "imports " + sym.String() + ", which opens checkpoints, and does not call it"})
+			w.t.add(Finding{ID: "ST303", File: w.at.file, Offset: sym.Offset, Op: opName(sym.Op), Name: w.known(sym).name,
+				Message: "imports " + w.known(sym).name + ", which opens checkpoints, and does not call it"})
 		}
 	}
 	for _, v := range w.later {
@@ -357,7 +337,7 @@ func (w *watcher) finish(v pickle.Value) {
 		w.t.note("ST338", w.at, -1, "", "lists, tuples or dicts that hold each other so often that printing or copying them does not end")
 	}
 	for _, sym := range w.getattr {
-		f := Finding{ID: "ST301", File: w.at.file, Offset: sym.Offset, Op: opName(sym.Op), Name: sym.String(), Message: "imports builtins.getattr: reaches other names"}
+		f := Finding{ID: "ST301", File: w.at.file, Offset: sym.Offset, Op: opName(sym.Op), Name: w.known(sym).name, Message: "imports builtins.getattr: reaches other names"}
 		if member {
 			f.ID, f.Message = "ST304", "the member of an enumeration, as early Pythons 3.11 pickle it"
 		}
