@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -59,6 +60,10 @@ func parseCard(text []byte) (c card, err error) {
 		return c, errors.New("its front matter has no end")
 	}
 	err = yaml.Unmarshal(text[:end], &c)
+	// A value marked !!binary may be any bytes, which no JSON can hold.
+	for _, s := range []*string{&c.LicenseName, &c.LicenseLink, &c.Relation, &c.Task, &c.Library, &c.Name} {
+		*s = strings.ToValidUTF8(*s, "\ufffd")
+	}
 	if _, ok := errors.AsType[*yaml.TypeError](err); ok {
 		return c, nil // a member of another kind; the others are read
 	}

@@ -312,6 +312,7 @@ func TestRefused(t *testing.T) {
 func FuzzCard(f *testing.F) {
 	f.Add(modelCard, `{"architectures":["A"],"model_type":"b"}`)
 	f.Add("---\nlicense: &a [*a]\n---\n", "[")
+	f.Add("---\nlibrary_name: !!binary /w==\nmodel_name: !!binary gA==\n---\n", "")
 	f.Add("---\n? - a\n: b\n---", `{"architectures":{}}`)
 	weights, err := os.ReadFile("../safetensors/testdata/real/numpy.safetensors")
 	if err != nil {
