@@ -53,7 +53,7 @@ func (r *reader) distributed(dir string) (*content, error) {
 		if err != nil {
 			return nil, named1(err, item.key)
 		}
-		c.tensors = append(c.tensors, named{item.key, t})
+		c.tensors = append(c.tensors, named{name: item.key, t: t})
 	}
 	return c, nil
 }

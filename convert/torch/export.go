@@ -21,8 +21,9 @@ func (a *archive) export(depth int) (*content, error) {
 	var weights, constants []*record // torch.save files
 	var configs []*record
 	objects := make(map[string]LeftOut) // by record; configs have their names
-	for _, rec := range a.records {
-		name := rec.name
+	for i := range a.records {
+		rec := &a.records[i]
+		name := a.name(rec)
 		dir, base := path.Split(name)
 		switch {
 		case name == "serialized_state_dict.pt", dir == "data/weights/" && strings.HasSuffix(base, ".pt"):
@@ -48,27 +49,27 @@ func (a *archive) export(depth int) (*content, error) {
 		}
 	}
 	// Weights before constants: of two of a name the first counts.
-	slices.SortStableFunc(configs, func(a, b *record) int {
-		return strings.Compare(path.Dir(b.name), path.Dir(a.name))
+	slices.SortStableFunc(configs, func(x, y *record) int {
+		return strings.Compare(path.Dir(a.name(y)), path.Dir(a.name(x)))
 	})
 	models := make(map[string]bool)
 	for _, rec := range append(slices.Clone(weights), configs...) {
-		if dir := path.Dir(rec.name); dir == "data/weights" {
-			models[modelOf(rec.name)] = true
+		if dir := path.Dir(a.name(rec)); dir == "data/weights" {
+			models[modelOf(a.name(rec))] = true
 		}
 	}
 	seen := make(map[string]bool)
 	add := func(rec *record, list []named) {
 		for _, n := range list {
 			if len(models) > 1 {
-				n.name = modelOf(rec.name) + "." + n.name
+				n.name = modelOf(a.name(rec)) + "." + n.name
 			}
 			if seen[n.name] {
-				a.r.leave(LeftOut{Path: rec.name + ":" + n.name, Kind: "tensor", Tensors: 1, Bytes: n.t.bytes()})
+				a.r.leave(LeftOut{Path: a.name(rec) + ":" + n.name, Kind: "tensor", Tensors: 1, Bytes: n.t.bytes()})
 				continue
 			}
 			seen[n.name] = true
-			if constant(rec.name) {
+			if constant(a.name(rec)) {
 				n.name = "constants/" + n.name
 			}
 			c.tensors = append(c.tensors, n)
@@ -129,7 +130,7 @@ func (r *reader) nestedTensors(src span, at place, depth int) ([]named, error) {
 // judged looks at a record that is not taken, for what it would do, and says
 // what it holds.
 func (a *archive) judged(rec *record, depth int) (LeftOut, error) {
-	l := LeftOut{Path: rec.name, Kind: "record"}
+	l := LeftOut{Path: a.name(rec), Kind: "record"}
 	src, err := a.open(rec)
 	if err != nil {
 		return l, err
@@ -214,7 +215,7 @@ func (a *archive) configured(rec *record, open map[string]*storage, objects map[
 		if strings.Contains(entry.PathName, "/") || entry.PathName == "" {
 			return nil, at.malformed("key", "%q has the path %q", name, entry.PathName)
 		}
-		record := path.Dir(rec.name) + "/" + entry.PathName
+		record := path.Dir(a.name(rec)) + "/" + entry.PathName
 		data, dataAt, ok, err := a.read(record)
 		if err != nil {
 			return nil, err
@@ -224,7 +225,7 @@ func (a *archive) configured(rec *record, open map[string]*storage, objects map[
 		}
 		if l, ok := objects[record]; ok {
 			l.Kind, l.Path = "object in "+record, name
-			if constant(rec.name) {
+			if constant(a.name(rec)) {
 				l.Path = "constants/" + name
 			}
 			a.r.leave(l)
@@ -261,14 +262,14 @@ func (a *archive) configured(rec *record, open map[string]*storage, objects map[
 			return nil, named1(at.fail(ErrUnsupported, "dtype", "type %d, layout %d", meta.DType, meta.Layout), name)
 		}
 		if open[record] == nil {
-			open[record] = &storage{data, order == "big"}
+			open[record] = &storage{data: data, big: order == "big", kept: true}
 		}
 		s := open[record]
 		t, err := view(at, &storageRef{s: s, elem: e, size: s.data.size}, e, *meta.StorageOffset.AsInt, shape, stride)
 		if err != nil {
 			return nil, named1(err, name)
 		}
-		list = append(list, named{name, t})
+		list = append(list, named{name: name, t: t})
 	}
 	return list, nil
 }

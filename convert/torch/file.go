@@ -74,8 +74,9 @@ type File struct {
 
 // Entries returns the tensors in the order of the file. Their data can be read
 // until Close. Data that lies in the file as it will in the output also has
-// Size and ReadAt.
-func (f *File) Entries() []safetensors.Entry { return slices.Clone(f.entries) }
+// Size and ReadAt. The list is the file's own, for there may be hundreds of
+// thousands: who changes it changes what the next call returns.
+func (f *File) Entries() []safetensors.Entry { return slices.Clip(f.entries) }
 
 // Metadata returns the strings to store with the tensors: their framework
 // under "format", and aliases as [Options].Tied says.

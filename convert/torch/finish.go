@@ -29,22 +29,18 @@ func (r *reader) finish(c *content, at place) (*File, error) {
 		bad.File = at.file
 		return nil, bad
 	}
-	pieces := make([]piece, 0, len(list))
-	for i, n := range list {
-		list[i].t = nil
-		p, err := r.pieces(n.name, n.t)
-		if err != nil {
-			return nil, err
-		}
-		pieces = append(pieces, p...)
+	pieces, err := r.allPieces(list)
+	if err != nil {
+		return nil, err
 	}
 	pieces, alias, err := r.tie(pieces, at)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.bounded(pieces, at); err != nil {
+	if err := r.bounded(pieces, list, at); err != nil {
 		return nil, err
 	}
+	list = nil
 	f.metadata = map[string]string{"format": c.framework}
 	maps.Copy(f.metadata, alias)
 	for _, n := range r.notes {
@@ -75,6 +71,35 @@ func (r *reader) finish(c *content, at place) (*File, error) {
 	return f, nil
 }
 
+// allPieces returns the pieces of all tensors. A view that is the only one of
+// its storage can share nothing, and need not be kept for tie.
+func (r *reader) allPieces(list []named) ([]piece, error) {
+	many := sharing(list)
+	pieces := make([]piece, 0, len(list))
+	for i := range list {
+		n := &list[i]
+		t, alone := n.t, false
+		if n.packed == "" {
+			n.t = nil
+		} else {
+			var err error
+			if t, err = n.packed.tensor(n.b, !many[i]); err != nil {
+				return nil, named1(err, n.name)
+			}
+			alone = !many[i] && !t.s.kept
+		}
+		p, err := r.pieces(n.name, t)
+		if err != nil {
+			return nil, err
+		}
+		if alone && len(p) == 1 {
+			p[0].view = nil
+		}
+		pieces = append(pieces, p...)
+	}
+	return pieces, nil
+}
+
 // namedOf returns the tensors of the content under their names.
 func (r *reader) namedOf(c *content, f *File, at place) ([]named, error) {
 	list := c.tensors
@@ -88,7 +113,7 @@ func (r *reader) namedOf(c *content, f *File, at place) ([]named, error) {
 			}
 		}
 		f.root = root
-		more, err := t.flatten(v)
+		more, err := t.names(v)
 		if err != nil {
 			return nil, err
 		}
@@ -102,10 +127,15 @@ func (r *reader) namedOf(c *content, f *File, at place) ([]named, error) {
 		var below []named
 		for _, n := range list {
 			if name, ok := strings.CutPrefix(n.name, root+"."); ok {
-				below = append(below, named{name, n.t})
-			} else {
-				r.leave(LeftOut{Path: n.name, Kind: "tensor", Tensors: 1, Bytes: n.t.bytes()})
+				n.name = name
+				below = append(below, n)
+				continue
 			}
+			t, err := n.tensor(true)
+			if err != nil {
+				return nil, err
+			}
+			r.leave(LeftOut{Path: n.name, Kind: "tensor", Tensors: 1, Bytes: t.bytes()})
 		}
 		if len(below) == 0 {
 			return nil, at.fail(ErrUnknown, "root", "there is nothing below %q", root)
@@ -116,7 +146,7 @@ func (r *reader) namedOf(c *content, f *File, at place) ([]named, error) {
 }
 
 // bounded refuses outputs that are absurd for the input.
-func (r *reader) bounded(pieces []piece, at place) error {
+func (r *reader) bounded(pieces []piece, list []named, at place) error {
 	limit := r.opts.MaxOutput
 	if limit <= 0 {
 		limit = 64<<20 + 16*min(r.size+r.inflated, 1<<56)
@@ -125,14 +155,27 @@ func (r *reader) bounded(pieces []piece, at place) error {
 		size := p.data.Size()
 		if limit -= size; size < 0 || limit < 0 {
 			e := at.fail(ErrLimit, "too-large", "the tensors together are absurdly large for the file")
-			if p.view != nil {
-				e = p.view.at.fail(ErrLimit, "too-large", "shape %d: the tensors together are absurdly large for the file", p.shape)
+			if where, ok := p.place(list); ok {
+				e = where.fail(ErrLimit, "too-large", "shape %d: the tensors together are absurdly large for the file", p.shape)
 			}
 			e.Tensor, e.Hint = p.name, "MaxOutput sets the limit"
 			return e
 		}
 	}
 	return nil
+}
+
+// place returns where the view stands that the piece is of, if it is of one.
+func (p *piece) place(list []named) (place, bool) {
+	if p.view != nil {
+		return p.view.at, true
+	}
+	for _, n := range list {
+		if n.packed != "" && n.name == p.name {
+			return n.packed.place(n.b.at), true
+		}
+	}
+	return place{}, false
 }
 
 // maxBools bounds the bytes of booleans that are looked at.

@@ -22,8 +22,16 @@ func isMagic(v pickle.Value) bool {
 // elements. The sizes of elements are known from the ids in the object alone.
 func (r *reader) legacy(src span, off int64, at place, depth int) (*content, error) {
 	var values [4]pickle.Value
+	var shared func(pickle.Value) bool
 	for i := range values {
-		v, next, err := r.decode(src, off, at)
+		var v pickle.Value
+		var next int64
+		var err error
+		if i == 2 {
+			v, next, shared, err = r.decodePacked(src, off, at)
+		} else {
+			v, next, err = r.decode(src, off, at)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -49,18 +57,25 @@ func (r *reader) legacy(src span, off int64, at place, depth int) (*content, err
 	// One pass over the object's ids.
 	ids := make(map[string]storageID)
 	var bad error
-	pickle.Walk(values[2], func(v pickle.Value) bool {
-		p, ok := v.(*pickle.Persistent)
-		if !ok || bad != nil {
-			return bad == nil
-		}
-		if _, module := moduleClass(p); module {
-			return true
-		}
-		id, err := storageIDOf(p, at)
-		if err != nil {
-			bad = err
+	b := r.builder(src, at, nil)
+	b.nest, b.shared = depth, shared
+	b.walk(values[2], func(v pickle.Value) bool {
+		if bad != nil {
 			return false
+		}
+		var id storageID
+		if p := packedOf(v); p != "" {
+			id, _ = p.storage(at)
+		} else if p, ok := v.(*pickle.Persistent); !ok {
+			return true
+		} else if _, module := moduleClass(p); module {
+			return true
+		} else {
+			var err error
+			if id, err = storageIDOf(p, at); err != nil {
+				bad = err
+				return false
+			}
 		}
 		// Keys are addresses, and empty storages of all types are at address 0.
 		if old, ok := ids[id.key]; ok && (old.size != id.size || id.size > 0 && old.elem.size != id.elem.size) {
@@ -102,15 +117,15 @@ func (r *reader) legacy(src span, off int64, at place, depth int) (*content, err
 		off += id.size
 	}
 	r.trailing(src, off, at)
-	b := r.builder(src, at, func(id storageID) (*storageRef, error) {
+	b.open = func(id storageID, brief bool) (*storageRef, error) {
 		s := open[id.key]
 		if s == nil {
 			// torch 2.15 loads such a file, the tensor being whatever was in
 			// its memory: missing data is an error here, never made up.
 			return nil, id.at.malformed("missing", "there is no storage %q", id.key)
 		}
+		s.kept = s.kept || !brief
 		return id.ref(s)
-	})
-	b.nest = depth
+	}
 	return &content{container: "torch-legacy", framework: "pt", value: values[2], b: b}, nil
 }

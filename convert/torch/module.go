@@ -6,17 +6,12 @@ import "github.com/tensmith/tensmith/pickle"
 // them: parameters, then buffers but for those that are not persistent, then
 // the modules below. ok is false if the attributes are not those of a module.
 func moduleState(attrs []pickle.Pair) (list []child, ok bool) {
-	get := func(name string) (pickle.Value, bool) {
-		return (&pickle.Dict{Pairs: attrs}).Get(name)
-	}
-	params, isModule := get("_parameters")
-	buffers, hasBuffers := get("_buffers")
-	modules, hasModules := get("_modules")
-	if !isModule || !hasBuffers || !hasModules {
+	parts, ok := moduleParts(attrs)
+	if !ok {
 		return nil, false
 	}
 	fleeting := fleetingBuffers(attrs)
-	for i, part := range []pickle.Value{params, buffers, modules} {
+	for i, part := range parts {
 		for _, c := range mapping(part) {
 			if c.value == nil || i == 1 && fleeting[c.key] {
 				continue
@@ -25,6 +20,17 @@ func moduleState(attrs []pickle.Pair) (list []child, ok bool) {
 		}
 	}
 	return list, true
+}
+
+// moduleParts returns the parameters, buffers and modules of a module. ok is
+// false if the attributes are not those of one.
+func moduleParts(attrs []pickle.Pair) (parts [3]pickle.Value, ok bool) {
+	for i, name := range []string{"_parameters", "_buffers", "_modules"} {
+		if parts[i], ok = (&pickle.Dict{Pairs: attrs}).Get(name); !ok {
+			return parts, false
+		}
+	}
+	return parts, true
 }
 
 // stateless returns the attributes of a module that its state_dict() is

@@ -71,22 +71,28 @@ func floatName(f float64) string {
 // and the value of the last count, as in Python.
 func children(pairs []pickle.Pair) []child {
 	list := make([]child, 0, len(pairs))
-	type id struct {
-		text bool
-		key  string
-	}
-	seen := make(map[id]int, len(pairs))
-	for _, p := range pairs {
+	seen := newIndex(len(pairs))
+	keys := make([]int32, 0, len(pairs)) // which pair the child has its key of
+	for n, p := range pairs {
 		name, ok := keyName(p.Key)
-		_, text := pickle.Text(p.Key)
-		if i, twice := seen[id{text, name}]; twice && ok {
-			list[i].value = p.Value
+		text := isText(p.Key)
+		slot := seen.slot(name, func(i int) bool { return list[i].key == name && isText(pairs[keys[i]].Key) == text })
+		if *slot != 0 && ok {
+			list[*slot-1].value = p.Value
 			continue
 		}
-		seen[id{text, name}] = len(list)
-		list = append(list, child{name, p.Value, !ok})
+		list, keys = append(list, child{name, p.Value, !ok}), append(keys, int32(n))
+		*slot = uint32(len(list))
 	}
 	return list
+}
+
+func isText(key pickle.Value) bool {
+	switch key.(type) {
+	case string, pickle.ByteString:
+		return true
+	}
+	return false
 }
 
 // A shape of a value: how its children are found.

@@ -200,7 +200,8 @@ func (a *archive) npz() (*content, error) {
 		return nil, err
 	}
 	c := &content{container: "npz", framework: "np"}
-	for _, rec := range a.records {
+	for i := range a.records {
+		rec := &a.records[i]
 		src, err := a.open(rec)
 		if err != nil {
 			return nil, err
@@ -217,7 +218,7 @@ func (a *archive) npz() (*content, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.tensors = append(c.tensors, named{strings.TrimSuffix(rec.path, ".npy"), t})
+		c.tensors = append(c.tensors, named{name: strings.TrimSuffix(rec.path, ".npy"), t: t})
 	}
 	return c, nil
 }

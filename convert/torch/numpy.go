@@ -134,7 +134,7 @@ func array(at place, t arrayType, shape []int64, fortran bool, data span) (*tens
 			return nil, at.malformed("too-large", "shape %d", shape)
 		}
 	}
-	s := &storage{data, t.big && t.elem.word > 1}
+	s := &storage{data: data, big: t.big && t.elem.word > 1}
 	return view(at, &storageRef{s: s, elem: t.elem, size: data.size}, t.elem, 0, shape, stride)
 }
 

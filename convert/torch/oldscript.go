@@ -117,7 +117,7 @@ func (s *oldScript) module(m *oldModule, path string, list []named) ([]named, er
 		if err != nil {
 			return named1(err, name)
 		}
-		list = append(list, named{name, t})
+		list = append(list, named{name: name, t: t})
 		return nil
 	}
 	for _, p := range m.Parameters {

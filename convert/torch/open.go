@@ -48,8 +48,18 @@ type content struct {
 
 // A named is a tensor and its name.
 type named struct {
-	name string
-	t    *tensor
+	name   string
+	t      *tensor
+	packed packedView // if t is not made yet
+	b      *builder
+}
+
+// tensor returns the tensor. Brief is as in packedView.tensor.
+func (n *named) tensor(brief bool) (*tensor, error) {
+	if n.packed == "" {
+		return n.t, nil
+	}
+	return n.packed.tensor(n.b, brief)
 }
 
 // openAny opens a file or directory and chooses what it holds.
@@ -114,7 +124,7 @@ func (r *reader) content(src span, at place, depth int) (*content, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &content{container: "npy", framework: "np", tensors: []named{{"tensor", t}}}, nil
+		return &content{container: "npy", framework: "np", tensors: []named{{name: "tensor", t: t}}}, nil
 	case isTar(head):
 		return r.tar(src, at, depth)
 	case looksLikePickle(head):
@@ -224,21 +234,21 @@ func (r *reader) zipContent(src span, at place, depth int) (*content, error) {
 	if err != nil {
 		return nil, err
 	}
-	has := func(name string) bool { return a.byName[strings.ToLower(name)] != nil }
 	switch {
-	case has("serialized_exported_program.json"), has("archive_format"):
+	case a.has("serialized_exported_program.json"), a.has("archive_format"):
 		return a.export(depth)
-	case has("constants.pkl"):
+	case a.has("constants.pkl"):
 		return a.script()
-	case has(".data/extern_modules"):
+	case a.has(".data/extern_modules"):
 		return a.pkg()
-	case has("data.pkl"):
+	case a.has("data.pkl"):
 		return a.torchZip(depth)
-	case has("model.json"):
+	case a.has("model.json"):
 		return a.oldScript()
 	}
 	arrays := 0
-	for _, rec := range a.records {
+	for i := range a.records {
+		rec := &a.records[i]
 		if strings.HasSuffix(rec.path, ".npy") {
 			arrays++
 		}
@@ -254,13 +264,13 @@ func (r *reader) zipContent(src span, at place, depth int) (*content, error) {
 
 // torchZip opens what torch.save writes since 1.6.
 func (a *archive) torchZip(depth int) (*content, error) {
-	rec := a.byName["data.pkl"]
+	rec := a.first("data.pkl")
 	src, err := a.open(rec)
 	if err != nil {
 		return nil, err
 	}
 	at := a.at.in(rec.path)
-	v, next, err := a.r.decode(src, 0, at)
+	v, next, shared, err := a.r.decodePacked(src, 0, at)
 	if judged := a.pickles(rec); judged != nil {
 		return nil, judged
 	}
@@ -275,7 +285,7 @@ func (a *archive) torchZip(depth int) (*content, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.nest = depth
+	b.nest, b.shared = depth, shared
 	return &content{container: "torch-zip", framework: "pt", value: v, b: b}, nil
 }
 

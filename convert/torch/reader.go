@@ -119,7 +119,29 @@ func (t *temporary) Close() error {
 // decode reads the pickle at off of src and tells where it ended. What it
 // names goes to the trace, also if it breaks off.
 func (r *reader) decode(src span, off int64, at place) (v pickle.Value, next int64, err error) {
+	return r.decodeWith(src, off, at, nil)
+}
+
+// decodePacked is decode for a pickle of many tensors: see packedView. Shared
+// tells what stands in several places; it may be nil.
+func (r *reader) decodePacked(src span, off int64, at place) (v pickle.Value, next int64, shared func(pickle.Value) bool, err error) {
+	before := r.trace.clone()
+	p := &packer{}
+	v, next, err = r.decodeWith(src, off, at, p)
+	if p.getattr && p.count > 0 {
+		// What getattr is used for is judged when all is decoded.
+		r.trace = before
+		v, next, err = r.decodeWith(src, off, at, nil)
+		return v, next, nil, err
+	}
+	return v, next, p.shared, err
+}
+
+func (r *reader) decodeWith(src span, off int64, at place, p *packer) (v pickle.Value, next int64, err error) {
 	d := pickle.NewDecoder(src, off, src.size)
+	if p != nil {
+		d.Pack, p.shared = p.pack, d.Shared
+	}
 	d.Limits.String = maxText
 	// A tensor takes about 100 bytes of a pickle and 700 of memory.
 	size := src.size - off
@@ -128,6 +150,9 @@ func (r *reader) decode(src span, off int64, at place) (v pickle.Value, next int
 	d.OnEvent = watch.event
 	d.RawAfterBuild = func(o *pickle.Object, off int64) (int64, error) { return r.rawArray(o, src, off, at) }
 	v, err = d.Decode()
+	if p != nil {
+		p.getattr = watch.getattr != nil
+	}
 	watch.finish(v, err)
 	if err == io.EOF {
 		err = io.ErrUnexpectedEOF

@@ -7,17 +7,20 @@ type builder struct {
 	r     *reader
 	src   span // what the pickle's offsets count in
 	at    place
-	open  func(id storageID) (*storageRef, error) // nil if the pickle has no storages of its own
+	open  func(id storageID, brief bool) (*storageRef, error) // nil if the pickle has no storages of its own
 	made  map[*pickle.Object]any
 	refs  map[*pickle.Persistent]*storageRef
 	tar   func(key string) (*tensor, error) // tensors of the oldest format, by persistent id
 	nest  int                               // containers around it
 	spent int64                             // bytes made of text
 
+	// shared tells whether a value may stand in several places; nil if nobody knows.
+	shared func(pickle.Value) bool
+
 	script bool // objects are modules of TorchScript
 }
 
-func (r *reader) builder(src span, at place, open func(id storageID) (*storageRef, error)) *builder {
+func (r *reader) builder(src span, at place, open func(id storageID, brief bool) (*storageRef, error)) *builder {
 	return &builder{r: r, src: src, at: at, open: open,
 		made: make(map[*pickle.Object]any), refs: make(map[*pickle.Persistent]*storageRef)}
 }
@@ -123,6 +126,9 @@ func (b *builder) value(v pickle.Value, depth int) (any, error) {
 		if make == nil {
 			return v, nil
 		}
+		if p, ok := v.Args.(packedView); ok {
+			return orNil(p.tensor(b, false))
+		}
 		if depth > maxArguments {
 			return nil, b.at.at(v.Offset).fail(ErrLimit, "nested", "constructors within constructors")
 		}
@@ -150,18 +156,20 @@ func (b *builder) value(v pickle.Value, depth int) (any, error) {
 	return v, nil
 }
 
+const noStorages = "a persistent id in a pickle that has no storages"
+
 func (b *builder) storage(p *pickle.Persistent) (*storageRef, error) {
 	if ref, ok := b.refs[p]; ok {
 		return ref, nil
 	}
 	if b.open == nil {
-		return nil, b.at.at(p.Offset).malformed("storage", "a persistent id in a pickle that has no storages")
+		return nil, b.at.at(p.Offset).malformed("storage", noStorages)
 	}
 	id, err := storageIDOf(p, b.at)
 	if err != nil {
 		return nil, err
 	}
-	ref, err := b.open(id)
+	ref, err := b.open(id, false)
 	if err != nil {
 		return nil, err
 	}

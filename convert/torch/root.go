@@ -40,7 +40,7 @@ func (b *builder) grow(v pickle.Value) *tree {
 			todo = append(todo, v)
 		}
 	}
-	pickle.Walk(v, func(v pickle.Value) bool {
+	b.walk(v, func(v pickle.Value) bool {
 		if isTensor(v) {
 			return false
 		}
@@ -204,7 +204,7 @@ func (t *tree) weigh(v pickle.Value, taken map[pickle.Value]bool) (tensors int, 
 	if !t.holds(v) {
 		return 0, 0
 	}
-	pickle.Walk(v, func(v pickle.Value) bool {
+	t.b.walk(v, func(v pickle.Value) bool {
 		if !isTensor(v) {
 			return true
 		}
@@ -212,6 +212,12 @@ func (t *tree) weigh(v pickle.Value, taken map[pickle.Value]bool) (tensors int, 
 			return false
 		}
 		tensors++
+		if p := packedOf(v); p != "" {
+			if got, err := p.tensor(t.b, true); err == nil {
+				bytes += got.bytes()
+			}
+			return false
+		}
 		if got, err := t.b.value(v, 0); err == nil {
 			switch got := got.(type) {
 			case *tensor:
@@ -250,6 +256,18 @@ type frame struct {
 
 // flatten names all tensors below v: keys and indices, joined by dots.
 func (t *tree) flatten(v pickle.Value) ([]named, error) {
+	list, err := t.names(v)
+	for i := range list {
+		if list[i].t, err = list[i].tensor(false); err != nil {
+			return nil, named1(err, list[i].name)
+		}
+		list[i].packed = ""
+	}
+	return list, err
+}
+
+// names is flatten that leaves packed tensors as they are; they are sound.
+func (t *tree) names(v pickle.Value) ([]named, error) {
 	b := t.b
 	var out []named
 	// A value that stands in several places is named in each, so the work is
@@ -257,6 +275,13 @@ func (t *tree) flatten(v pickle.Value) ([]named, error) {
 	left, text := 1<<16+4*b.src.size, 64<<20+16*b.src.size
 	stack := []frame{{list: []child{{value: v}}}}
 	taken := make(map[pickle.Value]bool)
+	modules := false // of which other attributes may be what the state has, too
+	b.walk(v, func(v pickle.Value) bool {
+		if o, ok := v.(*pickle.Object); ok && !modules && t.holders[v] {
+			_, modules = moduleParts(attributes(o))
+		}
+		return !modules && !isTensor(v)
+	})
 	var beside []child
 	for len(stack) > 0 {
 		top := &stack[len(stack)-1]
@@ -283,18 +308,28 @@ func (t *tree) flatten(v pickle.Value) ([]named, error) {
 			if c.bad || !utf8.ValidString(path) {
 				return nil, b.at.fail(ErrUnsupported, "name", "a tensor whose key is no text: %q", path)
 			}
+			name := path
+			if name == "" {
+				name = "tensor"
+			}
+			if p := packedOf(c.value); p != "" {
+				if _, err := p.tensor(b, true); err != nil {
+					return nil, named1(err, path)
+				}
+				out = append(out, named{name: name, packed: p, b: b})
+				if modules {
+					taken[c.value] = true
+				}
+				continue
+			}
 			got, err := b.value(c.value, 0)
 			if err != nil {
 				return nil, named1(err, path)
 			}
 			taken[c.value] = true
-			name := path
-			if name == "" {
-				name = "tensor"
-			}
 			switch got := got.(type) {
 			case *tensor:
-				out = append(out, named{name, got})
+				out = append(out, named{name: name, t: got})
 				if got.state > 0 {
 					b.r.leave(LeftOut{Path: path + ".__dict__", Kind: "attributes of a tensor", Tensors: got.state})
 				}
@@ -304,7 +339,7 @@ func (t *tree) flatten(v pickle.Value) ([]named, error) {
 				if err != nil {
 					return nil, err
 				}
-				out = append(out, named{name, tensor})
+				out = append(out, named{name: name, t: tensor})
 			default:
 				b.r.leave(LeftOut{Path: path, Kind: kindOf(c.value)})
 			}
@@ -331,7 +366,6 @@ func (t *tree) flatten(v pickle.Value) ([]named, error) {
 		}
 		stack = append(stack, frame{path, list, c.value})
 	}
-	// Attributes of modules may be what the state has, too.
 	for _, c := range beside {
 		l := LeftOut{Path: c.key, Kind: "attribute of a module"}
 		if l.Tensors, l.Bytes = t.weigh(c.value, taken); l.Tensors > 0 {
@@ -343,13 +377,12 @@ func (t *tree) flatten(v pickle.Value) ([]named, error) {
 
 // unique refuses two tensors of one name.
 func unique(list []named, at place) error {
-	seen := make(map[string]bool, len(list))
-	for _, n := range list {
-		if seen[n.name] {
+	seen := newIndex(len(list))
+	for i, n := range list {
+		if seen.add(n.name, i, func(j int) bool { return list[j].name == n.name }) != i {
 			return &Error{File: at.file, Record: at.record, Offset: -1, Tensor: n.name, Reason: "name", Err: ErrUnsupported,
 				Detail: fmt.Sprintf("two keys give the name %q", n.name), Hint: "Root chooses one of them"}
 		}
-		seen[n.name] = true
 	}
 	return nil
 }

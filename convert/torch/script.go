@@ -17,7 +17,7 @@ func (a *archive) script() (*content, error) {
 	if !ok {
 		return nil, a.at.malformed("missing", "TorchScript without data.pkl")
 	}
-	v, next, err := a.r.decode(src, 0, at)
+	v, next, shared, err := a.r.decodePacked(src, 0, at)
 	rec, _ := a.find("data.pkl")
 	if judged := a.pickles(rec); judged != nil {
 		return nil, judged
@@ -29,8 +29,9 @@ func (a *archive) script() (*content, error) {
 		return nil, err
 	}
 	a.r.trailing(src, next, at)
-	for _, rec := range a.records {
-		if strings.HasPrefix(strings.ToLower(rec.name), "code/") || strings.EqualFold(rec.name, "bytecode.pkl") {
+	for i := range a.records {
+		rec := &a.records[i]
+		if strings.HasPrefix(strings.ToLower(a.name(rec)), "code/") || strings.EqualFold(a.name(rec), "bytecode.pkl") {
 			a.r.trace.add(a.at.in(rec.path), "TorchScript", pickle.Suspicious, "code that torch.jit.load compiles and that can open files")
 			a.r.note("container", "", "", "TorchScript: its code is left out")
 			break
@@ -43,7 +44,7 @@ func (a *archive) script() (*content, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.script = true
+	b.script, b.shared = true, shared
 	return &content{container: "torchscript", framework: "pt", value: v, b: b, fixed: true}, nil
 }
 
@@ -72,8 +73,9 @@ func (a *archive) constants() error {
 func (a *archive) pkg() (*content, error) {
 	var pickles []*record
 	code := false
-	for _, rec := range a.records {
-		name := strings.ToLower(rec.name)
+	for i := range a.records {
+		rec := &a.records[i]
+		name := strings.ToLower(a.name(rec))
 		if strings.HasSuffix(name, ".pkl") && !strings.HasPrefix(name, ".data/") {
 			pickles = append(pickles, rec)
 		}
@@ -113,9 +115,9 @@ func (a *archive) pkg() (*content, error) {
 		if err != nil {
 			return nil, err
 		}
-		prefix := strings.TrimSuffix(rec.name, path.Ext(rec.name))
+		prefix := strings.TrimSuffix(a.name(rec), path.Ext(a.name(rec)))
 		for _, n := range list {
-			c.tensors = append(c.tensors, named{strings.ReplaceAll(prefix, "/", ".") + "." + n.name, n.t})
+			c.tensors = append(c.tensors, named{name: strings.ReplaceAll(prefix, "/", ".") + "." + n.name, t: n.t})
 		}
 	}
 	return c, nil

@@ -46,7 +46,7 @@ func (r *reader) shards(name string) (*content, error) {
 		}
 		list := part.tensors
 		if part.b != nil {
-			if list, err = part.b.grow(part.value).flatten(part.value); err != nil {
+			if list, err = part.b.grow(part.value).names(part.value); err != nil {
 				return nil, err
 			}
 		}
@@ -59,7 +59,11 @@ func (r *reader) shards(name string) (*content, error) {
 			if index.WeightMap[n.name] != file {
 				r.note("container", n.name, "", fmt.Sprintf("is in %s, which the index does not say", file))
 			}
-			size += n.t.bytes()
+			t, err := n.tensor(true)
+			if err != nil {
+				return nil, err
+			}
+			size += t.bytes()
 			delete(wanted[file], n.name)
 		}
 		if left := slices.Sorted(maps.Keys(wanted[file])); len(left) > 0 {

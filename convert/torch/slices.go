@@ -35,7 +35,7 @@ func (r *reader) sliced(dir string, list []fs.DirEntry) (*content, error) {
 		if err != nil {
 			return nil, named1(err, name)
 		}
-		c.tensors = append(c.tensors, named{name, t})
+		c.tensors = append(c.tensors, named{name: name, t: t})
 	}
 	return c, nil
 }

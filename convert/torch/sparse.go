@@ -92,11 +92,11 @@ func (r *reader) sparseParts(name string, t *tensor) ([]piece, error) {
 	// Of the indices alone one cannot tell how large the tensor was.
 	shape := strings.ReplaceAll(fmt.Sprint(t.shape), " ", ",")
 	r.note("layout", name, "", fmt.Sprintf("torch.%s, shape %s", t.sparse.layout, shape))
-	list := []named{{names[0], t.sparse.indices}}
+	list := []named{{name: names[0], t: t.sparse.indices}}
 	if t.sparse.second != nil {
-		list = append(list, named{names[1], t.sparse.second})
+		list = append(list, named{name: names[1], t: t.sparse.second})
 	}
-	return r.parts(name, append(list, named{"values", t.sparse.values}))
+	return r.parts(name, append(list, named{name: "values", t: t.sparse.values}))
 }
 
 // A dense is all elements of a sparse tensor. It is written in blocks; the

@@ -13,6 +13,7 @@ import (
 type storage struct {
 	data span
 	big  bool // big-endian
+	kept bool // others may have views of it
 }
 
 // A storageRef is a storage, or a part of it, as elements of a type.
@@ -132,9 +133,9 @@ func (a *archive) builder(src span, at place, prefix, suffix string) (*builder, 
 		return nil, a.at.in("byteorder").malformed("byteorder", "%q", order)
 	}
 	open := make(map[string]*storage)
-	return a.r.builder(src, at, func(id storageID) (*storageRef, error) {
+	return a.r.builder(src, at, func(id storageID, brief bool) (*storageRef, error) {
 		if s, ok := open[id.key]; ok {
-			return id.ref(s)
+			return id.ref(s) // which is kept
 		}
 		if id.key == "" || len(id.key) > 1<<10 || strings.Trim(id.key, ".") == "" || strings.ContainsAny(id.key, "/\\\x00") {
 			return nil, id.at.malformed("key", "the storage key %q is no name of a record", id.key)
@@ -146,7 +147,10 @@ func (a *archive) builder(src span, at place, prefix, suffix string) (*builder, 
 		if !ok {
 			return nil, id.at.malformed("missing", "there is no record %q", a.top+prefix+id.key+suffix)
 		}
-		open[id.key] = &storage{data, big}
-		return id.ref(open[id.key])
+		s := &storage{data: data, big: big, kept: !brief}
+		if s.kept {
+			open[id.key] = s
+		}
+		return id.ref(s)
 	}), nil
 }

@@ -385,13 +385,13 @@ func (r *reader) quantParts(name string, t *tensor) ([]piece, error) {
 		e.Tensor = name
 		return nil, e
 	}
-	list := []named{{"int_repr", &repr}}
+	list := []named{{name: "int_repr", t: &repr}}
 	if q.channels {
-		list = append(list, named{"scale", q.scales}, named{"zero_point", q.zeros})
+		list = append(list, named{name: "scale", t: q.scales}, named{name: "zero_point", t: q.zeros})
 		r.note("metadata", name, "", fmt.Sprintf("%s, axis %d", q.scheme, q.axis))
 	} else {
-		list = append(list, named{"scale", number(t.at, elems["float64"], math.Float64bits(q.scale))},
-			named{"zero_point", number(t.at, elems["int64"], uint64(q.zero))})
+		list = append(list, named{name: "scale", t: number(t.at, elems["float64"], math.Float64bits(q.scale))},
+			named{name: "zero_point", t: number(t.at, elems["int64"], uint64(q.zero))})
 		r.note("metadata", name, "", q.scheme)
 	}
 	return r.parts(name, list)
@@ -412,5 +412,5 @@ func (r *reader) complexParts(name string, t *tensor) ([]piece, error) {
 	im.begin += int64(e.size)
 	im.neg = t.neg != t.conj
 	r.note("copy", name, "", "split into real and imaginary part")
-	return r.parts(name, []named{{"real", &re}, {"imag", &im}})
+	return r.parts(name, []named{{name: "real", t: &re}, {name: "imag", t: &im}})
 }

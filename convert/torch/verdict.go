@@ -2,6 +2,8 @@ package torch
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/tensmith/tensmith/pickle"
 )
@@ -20,6 +22,13 @@ type trace struct {
 	lost     int
 	worst    pickle.Verdict
 	seen     map[[3]string]struct{}
+}
+
+// clone returns a trace that goes on from here by itself.
+func (t *trace) clone() trace {
+	own := *t
+	own.findings, own.seen = slices.Clip(t.findings), maps.Clone(t.seen)
+	return own
 }
 
 // maxFindings bounds the findings that are kept.

@@ -225,7 +225,7 @@ func (z *zero) add(name string, t *tensor) {
 		return
 	}
 	z.index[name] = len(z.out)
-	z.out = append(z.out, named{name, t})
+	z.out = append(z.out, named{name: name, t: t})
 }
 
 // buffers takes what is no parameter, floats of 16 bits as fp32.

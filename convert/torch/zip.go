@@ -18,21 +18,55 @@ type archive struct {
 	at      place
 	src     span
 	top     string // folder of all records with its slash, or none
-	records []*record
-	byName  map[string]*record // lower case, below top; the others of a name follow
-	strays  []*record          // outside of top
+	records []record
+	byName  *index // of the first record of each name; the others follow
+	strays  int    // records outside of top; the first is stray
+	stray   int
 }
 
 // A record is a member of an archive: of each of hundreds of thousands, what is
 // needed of its entry in the directory.
 type record struct {
-	name      string // below the top folder
 	path      string // all of it
 	off, size int64  // of its bytes, within the archive
-	full      uint64 // size as the directory announces it
-	deflated  bool
-	inflated  *span   // if it is deflated, and was opened
-	next      *record // of the same name in lower case
+	deflated  *deflated
+	next      int32 // number and 1 of the next of the same name in lower case
+}
+
+// A deflated is what more is known of a record that is compressed.
+type deflated struct {
+	full     uint64 // size as the directory announces it
+	inflated *span  // if it was opened
+}
+
+// full returns the size of the record as the directory announces it.
+func (rec *record) full() uint64 {
+	if rec.deflated != nil {
+		return rec.deflated.full
+	}
+	return uint64(rec.size)
+}
+
+// name returns the name of a record below the top folder, "" for one outside.
+func (a *archive) name(rec *record) string {
+	name, ok := strings.CutPrefix(rec.path, a.top)
+	if !ok {
+		return ""
+	}
+	return name
+}
+
+// has tells whether there is a record of that name, in whatever case.
+func (a *archive) has(name string) bool { return a.first(name) != nil }
+
+// first returns the first record of that name.
+func (a *archive) first(name string) *record {
+	name = strings.ToLower(name)
+	i := a.byName.find(name, func(i int) bool { return strings.ToLower(a.name(&a.records[i])) == name })
+	if i < 0 {
+		return nil
+	}
+	return &a.records[i]
 }
 
 // openZip reads the central directory and refuses what cannot be read without
@@ -48,12 +82,13 @@ func (r *reader) openZip(src span, at place) (*archive, error) {
 		}
 		return nil, at.wrap(err)
 	}
-	a := &archive{r: r, at: at, src: src, byName: make(map[string]*record)}
+	a := &archive{r: r, at: at, src: src, records: make([]record, 0, len(z.File))}
 	if len(z.File) > 0 {
 		if i := strings.IndexByte(z.File[0].Name, '/'); i > 0 {
 			a.top = z.File[0].Name[:i+1]
 		}
 	}
+	var paths packer // which cuts them from few long strings
 	for _, f := range z.File {
 		if strings.HasSuffix(f.Name, "/") && f.UncompressedSize64 == 0 {
 			continue // a folder
@@ -62,38 +97,46 @@ func (r *reader) openZip(src span, at place) (*archive, error) {
 		if err != nil {
 			return nil, err
 		}
+		rec.path = paths.cut([]byte(rec.path))
 		a.records = append(a.records, rec)
 	}
 	z = nil // its entries take more than all that follows
-	byOffset := slices.Clone(a.records)
-	slices.SortFunc(byOffset, func(a, b *record) int { return cmp.Compare(a.off, b.off) })
+	byOffset := make([]int32, len(a.records))
+	for i := range byOffset {
+		byOffset[i] = int32(i)
+	}
+	slices.SortFunc(byOffset, func(i, j int32) int { return cmp.Compare(a.records[i].off, a.records[j].off) })
 	for i := 1; i < len(byOffset); i++ {
-		before := byOffset[i-1]
-		if before.off+before.size > byOffset[i].off && before.size > 0 && byOffset[i].size > 0 {
-			return nil, at.in(byOffset[i].path).malformed("overlap", "its bytes are also those of %q", before.path)
+		before, rec := &a.records[byOffset[i-1]], &a.records[byOffset[i]]
+		if before.off+before.size > rec.off && before.size > 0 && rec.size > 0 {
+			return nil, at.in(rec.path).malformed("overlap", "its bytes are also those of %q", before.path)
 		}
 	}
 	if err := a.single(); err != nil {
 		return nil, err
 	}
 	// A top folder is one that all share.
-	for _, rec := range a.records {
-		if !strings.HasPrefix(rec.path, a.top) {
-			a.strays = append(a.strays, rec)
+	for i := range a.records {
+		if !strings.HasPrefix(a.records[i].path, a.top) {
+			if a.strays == 0 {
+				a.stray = i
+			}
+			a.strays++
 		}
 	}
-	if len(a.strays) > 0 && !a.torch() {
-		a.top, a.strays = "", nil
+	if a.strays > 0 && !a.torch() {
+		a.top, a.strays = "", 0
 	}
-	for _, rec := range a.records {
-		if name, ok := strings.CutPrefix(rec.path, a.top); ok {
-			rec.name = name
-			key := strings.ToLower(name)
-			if first := a.byName[key]; first != nil {
-				rec.next, first.next = first.next, rec
-			} else {
-				a.byName[key] = rec
-			}
+	a.byName = newIndex(len(a.records))
+	for i := range a.records {
+		rec := &a.records[i]
+		if !strings.HasPrefix(rec.path, a.top) {
+			continue
+		}
+		key := strings.ToLower(a.name(rec))
+		first := a.byName.add(key, i, func(j int) bool { return strings.ToLower(a.name(&a.records[j])) == key })
+		if first != i {
+			rec.next, a.records[first].next = a.records[first].next, int32(i+1)
 		}
 	}
 	return a, nil
@@ -151,43 +194,49 @@ func (a *archive) single() error {
 
 // torch tells whether the first folder holds a checkpoint.
 func (a *archive) torch() bool {
-	return slices.ContainsFunc(a.records, func(rec *record) bool {
+	return slices.ContainsFunc(a.records, func(rec record) bool {
 		name, ok := strings.CutPrefix(rec.path, a.top)
 		return ok && a.top != "" && strings.EqualFold(name, "data.pkl")
 	})
 }
 
 // check checks one entry of the directory.
-func (a *archive) check(f *zip.File) (*record, error) {
+func (a *archive) check(f *zip.File) (rec record, err error) {
 	at := a.at.in(f.Name)
 	switch name := f.Name; {
 	case name == "", name[0] == '/', strings.ContainsAny(name, "\\\x00"),
 		slices.Contains(strings.Split(name, "/"), ".."):
-		return nil, at.malformed("name", "a name that leaves the archive")
+		return rec, at.malformed("name", "a name that leaves the archive")
 	case f.Flags&0x2061 != 0:
-		return nil, at.fail(ErrUnsupported, "encrypted", "the record is encrypted or a patch")
+		return rec, at.fail(ErrUnsupported, "encrypted", "the record is encrypted or a patch")
 	case f.Method != zip.Store && f.Method != zip.Deflate:
-		return nil, at.fail(ErrUnsupported, "method", "compressed by method %d", f.Method)
+		return rec, at.fail(ErrUnsupported, "method", "compressed by method %d", f.Method)
 	case f.Method == zip.Store && f.CompressedSize64 != f.UncompressedSize64:
-		return nil, at.malformed("size", "stored in %d bytes, announced as %d", f.CompressedSize64, f.UncompressedSize64)
+		return rec, at.malformed("size", "stored in %d bytes, announced as %d", f.CompressedSize64, f.UncompressedSize64)
 	}
 	off, err := f.DataOffset()
 	if err != nil {
-		return nil, at.malformed("truncated", "no local header where the directory says: %v", err)
+		return rec, at.malformed("truncated", "no local header where the directory says: %v", err)
 	}
 	if off < 0 || off > a.src.size || f.CompressedSize64 > uint64(a.src.size-off) {
-		return nil, at.malformed("truncated", "reaches beyond the end of the file")
+		return rec, at.malformed("truncated", "reaches beyond the end of the file")
 	}
-	return &record{path: f.Name, off: off, size: int64(f.CompressedSize64), full: f.UncompressedSize64, deflated: f.Method == zip.Deflate}, nil
+	rec = record{path: f.Name, off: off, size: int64(f.CompressedSize64)}
+	if f.Method == zip.Deflate {
+		rec.deflated = &deflated{full: f.UncompressedSize64}
+	}
+	return rec, nil
 }
 
 // find returns the record with that name. Two of a name must be the same.
 func (a *archive) find(name string) (*record, error) {
-	first := a.byName[strings.ToLower(name)]
+	first := a.first(name)
 	if first == nil {
 		return nil, nil
 	}
-	for other := first.next; other != nil; other = other.next {
+	for next := first.next; next != 0; {
+		other := &a.records[next-1]
+		next = other.next
 		same, err := a.same(first, other)
 		if err != nil {
 			return nil, err
@@ -200,7 +249,7 @@ func (a *archive) find(name string) (*record, error) {
 }
 
 func (a *archive) same(x, y *record) (bool, error) {
-	if x.full != y.full || x.full > 1<<20 {
+	if x.full() != y.full() || x.full() > 1<<20 {
 		return false, nil
 	}
 	p, err := a.open(x)
@@ -221,26 +270,26 @@ func (a *archive) same(x, y *record) (bool, error) {
 
 // open returns the bytes of a record, inflated if need be.
 func (a *archive) open(rec *record) (span, error) {
-	if rec.inflated != nil {
-		return *rec.inflated, nil
-	}
 	s := span{a.src.r, a.src.off + rec.off, rec.size}
-	if !rec.deflated {
+	if rec.deflated == nil {
 		return s, nil
 	}
+	if in := rec.deflated.inflated; in != nil {
+		return *in, nil
+	}
 	at := a.at.in(rec.path)
-	if rec.full > uint64(a.r.inflateRoom(rec.size)) {
-		return span{}, at.fail(ErrLimit, "inflate", "%d bytes are to become %d", rec.size, rec.full)
+	if rec.full() > uint64(a.r.inflateRoom(rec.size)) {
+		return span{}, at.fail(ErrLimit, "inflate", "%d bytes are to become %d", rec.size, rec.full())
 	}
 	in := flate.NewReader(io.NewSectionReader(s, 0, rec.size))
-	out, err := a.r.keep(in, int64(rec.full))
+	out, err := a.r.keep(in, int64(rec.full()))
 	if err != nil {
 		return span{}, at.malformed("deflate", "%v", err)
 	}
-	if out.size != int64(rec.full) {
-		return span{}, at.malformed("deflate", "%d bytes announced, there are %d or more", rec.full, out.size)
+	if out.size != int64(rec.full()) {
+		return span{}, at.malformed("deflate", "%d bytes announced, there are %d or more", rec.full(), out.size)
 	}
-	rec.inflated = &out
+	rec.deflated.inflated = &out
 	return out, nil
 }
 
@@ -267,9 +316,9 @@ func (a *archive) text(name string) (string, error) {
 // pickles judges the pickles of the archive that are not read for their
 // tensors: those that a doubtful directory hides first of all.
 func (a *archive) pickles(read *record) error {
-	for _, rec := range a.records {
-		name := strings.ToLower(rec.path)
-		if rec == read || !strings.HasSuffix(name, ".pkl") {
+	for i := range a.records {
+		rec := &a.records[i]
+		if rec == read || !strings.HasSuffix(strings.ToLower(rec.path), ".pkl") {
 			continue
 		}
 		s, err := a.open(rec)
@@ -286,11 +335,11 @@ func (a *archive) pickles(read *record) error {
 // doubt returns the error of an archive that two readers may read
 // differently.
 func (a *archive) doubt() error {
-	if len(a.strays) > 0 {
-		return a.at.in(a.strays[0].path).malformed("duplicate", "outside of the folder %q of the first record", a.top)
+	if a.strays > 0 {
+		return a.at.in(a.records[a.stray].path).malformed("duplicate", "outside of the folder %q of the first record", a.top)
 	}
-	for _, rec := range a.records {
-		if _, err := a.find(rec.name); err != nil {
+	for i := range a.records {
+		if _, err := a.find(a.name(&a.records[i])); err != nil {
 			return err
 		}
 	}
