@@ -3,14 +3,12 @@ package convert
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"math/bits"
-	"runtime"
 	"slices"
 	"sync"
 
@@ -19,18 +17,31 @@ import (
 )
 
 // A sum is data whose SHA-256 is computed while it is written.
+//
+// There may be hundreds of thousands of them: what they have in common, and
+// what most have not, stand elsewhere.
 type sum struct {
 	sized
-	pool   *digest.Pool
+	*tools
 	stream *digest.Stream // of what is being written
+	again  *reading       // or nil
 	left   int64
 	alone  bool // among all tensors, see digest.Longest
 	sum    [sha256.Size]byte
+}
 
+// Tools are what all sums work with.
+type tools struct {
+	pool  *digest.Pool
+	parts sync.Pool // of buffers for what is read again
+}
+
+// A reading is what is read again while data is written.
+type reading struct {
 	cast   *cast       // if the data is one of a source that can be read again
 	before int64       // how much of that has been hashed
-	again  io.ReaderAt // what the data has to be when it is read again, if not nil
-	parts  *sync.Pool  // of buffers for both
+	verify bool        // the data has to be the same when it is read again
+	same   io.ReaderAt // from this, which a cast has while it is being written
 	failed error
 }
 
@@ -50,10 +61,10 @@ func (s *sumAt) ReadAt(p []byte, off int64) (int, error) {
 // Written takes what is written, as the encoder wants it.
 func (s *sum) Written(p []byte, done func()) {
 	s.left -= int64(len(p))
-	if s.again != nil {
+	if s.again != nil && s.again.verify {
 		s.compare(p)
 	}
-	if s.cast != nil {
+	if s.again != nil && s.again.cast != nil {
 		s.readBefore()
 	}
 	if s.left > 0 || s.stream != nil {
@@ -80,35 +91,46 @@ const partSize = 128 << 10
 
 // compare looks whether the source still gives what was written last.
 func (s *sum) compare(p []byte) {
-	s.eachPart(s.again, s.Size()-s.left-int64(len(p)), int64(len(p)), func(part []byte) {
-		if !bytes.Equal(part, p[:len(part)]) && s.failed == nil {
-			s.failed = ErrVerify
+	if s.again.same == nil {
+		numbers, err := s.again.cast.numbers()
+		if err != nil {
+			s.again.failed = err
+			return
+		}
+		s.again.same = numbers
+	}
+	s.eachPart(s.again.same, s.Size()-s.left-int64(len(p)), int64(len(p)), func(part []byte) {
+		if !bytes.Equal(part, p[:len(part)]) && s.again.failed == nil {
+			s.again.failed = ErrVerify
 		}
 		p = p[len(part):]
 	})
+	if s.left == 0 {
+		s.again.same = nil
+	}
 }
 
 // readBefore hashes as large a part of the source of a cast as has been
 // written of the cast.
 func (s *sum) readBefore() {
-	c := s.cast
+	c := s.again.cast
 	hi, lo := bits.Mul64(uint64(c.size), uint64(s.Size()-s.left))
 	end, _ := bits.Div64(hi, lo, uint64(s.Size()))
-	s.eachPart(c.src, s.before, int64(end)-s.before, c.before.take)
-	s.before = int64(end)
+	s.eachPart(c.src, s.again.before, int64(end)-s.again.before, c.before.take)
+	s.again.before = int64(end)
 }
 
 // eachPart reads size bytes from offset off of r on, part by part.
 func (s *sum) eachPart(r io.ReaderAt, off, size int64, do func(part []byte)) {
 	buf := s.parts.Get().(*[]byte)
 	defer s.parts.Put(buf)
-	for end := off + size; off < end && s.failed == nil; {
+	for end := off + size; off < end && s.again.failed == nil; {
 		part := (*buf)[:min(partSize, end-off)]
 		if n, err := r.ReadAt(part, off); n < len(part) {
 			if err == nil || err == io.EOF {
 				err = io.ErrUnexpectedEOF
 			}
-			s.failed = fmt.Errorf("reading again: %w", err)
+			s.again.failed = fmt.Errorf("reading again: %w", err)
 			return
 		}
 		do(part)
@@ -117,8 +139,8 @@ func (s *sum) eachPart(r io.ReaderAt, off, size int64, do func(part []byte)) {
 }
 
 // newSum returns the sum of data, of size bytes. Longest is digest.Longest of all.
-func newSum(pool *digest.Pool, data sized, size, longest int64) sum {
-	s := sum{sized: data, pool: pool, left: size, alone: size > longest}
+func newSum(with *tools, data sized, size, longest int64) sum {
+	s := sum{sized: data, tools: with, left: size, alone: size > longest}
 	if size == 0 {
 		s.sum = sha256.Sum256(nil)
 	}
@@ -137,11 +159,10 @@ func (s *sum) take(p []byte) {
 // bytes that are written. Casts get sums of what they read. To verify is to
 // read the sources a second time, too.
 func watch(entries []safetensors.Entry, casts map[int]*cast, verify bool) (watching []safetensors.Entry, after []sumAt, err error) {
-	pool := new(digest.Pool)
-	parts := &sync.Pool{New: func() any {
+	with := &tools{pool: new(digest.Pool), parts: sync.Pool{New: func() any {
 		buf := make([]byte, partSize)
 		return &buf
-	}}
+	}}}
 	entries = slices.Clone(entries)
 	after = make([]sumAt, len(entries))
 	longest := digest.Longest(func(yield func(int64) bool) {
@@ -157,11 +178,10 @@ func watch(entries []safetensors.Entry, casts map[int]*cast, verify bool) (watch
 		if !ok {
 			return nil, nil, fmt.Errorf("tensor %q: data of unknown size", e.Name)
 		}
-		s.sum = newSum(pool, data, data.Size(), longest)
-		s.parts = parts
+		s.sum = newSum(with, data, data.Size(), longest)
 		c, at := casts[i], canReadAt(data)
 		if c != nil {
-			before := newSum(pool, nil, c.size, longest)
+			before := newSum(with, nil, c.size, longest)
 			before.alone = s.alone // they advance together
 			c.before = &before
 		}
@@ -169,27 +189,32 @@ func watch(entries []safetensors.Entry, casts map[int]*cast, verify bool) (watch
 			e.Data = &s.sum
 			continue
 		}
-		s.cast = c
-		switch {
-		case verify && c != nil:
-			if s.again, err = c.numbers(); err != nil {
-				return nil, nil, fmt.Errorf("tensor %q: %w", e.Name, err)
-			}
-		case verify:
-			s.again = data.(io.ReaderAt)
+		if !verify && c == nil {
+			continue
+		}
+		s.again = &reading{cast: c, verify: verify}
+		if c == nil {
+			s.again.same = data.(io.ReaderAt)
 		}
 	}
 	return entries, after, nil
 }
 
-// sums takes the digests into the report, as one long string: there may be a
-// hundred thousand.
-func (r *Report) sums(after []sumAt, casts map[int]*cast) error {
+// failure returns what went wrong while something was read again.
+func failure(after []sumAt, entries []safetensors.Entry) error {
 	for i := range after {
-		if err := after[i].failed; err != nil {
-			return fmt.Errorf("tensor %q: %w", r.Tensors[i].Name, err)
+		if again := after[i].again; again != nil && again.failed != nil {
+			return fmt.Errorf("tensor %q: %w", entries[i].Name, again.failed)
 		}
 	}
+	return nil
+}
+
+// texts are digests in hexadecimal, one behind the other in one long string:
+// there may be hundreds of thousands.
+type texts string
+
+func textsOf(after []sumAt, casts map[int]*cast) texts {
 	text := make([]byte, 0, 2*sha256.Size*(len(after)+len(casts)))
 	for i := range after {
 		text = hex.AppendEncode(text, after[i].sum.sum[:])
@@ -197,58 +222,30 @@ func (r *Report) sums(after []sumAt, casts map[int]*cast) error {
 			text = hex.AppendEncode(text, c.before.sum[:])
 		}
 	}
-	all := string(text)
-	next := func() (sum string) {
-		sum, all = all[:2*sha256.Size], all[2*sha256.Size:]
-		return sum
+	return texts(text)
+}
+
+func (t *texts) next() string {
+	sum := (*t)[:2*sha256.Size]
+	*t = (*t)[2*sha256.Size:]
+	return string(sum)
+}
+
+// sums takes the digests into the report.
+func (r *Report) sums(sums texts, casts map[int]*cast) {
+	if sums == "" {
+		return
 	}
-	for i := range after {
+	for i := range r.Tensors {
 		t := &r.Tensors[i]
-		t.After = next()
+		t.After = sums.next()
 		if t.Before = t.After; casts[i] != nil {
-			t.Before = next()
+			t.Before = sums.next()
 		}
 	}
-	return nil
 }
 
 func canReadAt(data sized) bool {
 	_, ok := data.(io.ReaderAt)
 	return ok
-}
-
-// digests hashes tensors, many at a time, and calls set for each.
-func digests(ctx context.Context, tensors []*safetensors.Tensor, progress func(done, total int64), set func(i int, sum [sha256.Size]byte)) error {
-	c := &counter{progress: progress}
-	sources := make([]*digest.Source, len(tensors))
-	for i, t := range tensors {
-		c.total += t.Size()
-		sources[i] = &digest.Source{Size: t.Size(), Open: func() (io.ReadCloser, error) {
-			return io.NopCloser(io.TeeReader(io.NewSectionReader(t, 0, t.Size()), c)), nil
-		}}
-	}
-	if err := digest.Each(ctx, sources, runtime.GOMAXPROCS(0)); err != nil {
-		return err
-	}
-	for i, s := range sources {
-		set(i, s.Sum)
-	}
-	return nil
-}
-
-// A counter tells how much of all tensors was read.
-type counter struct {
-	mu          sync.Mutex
-	done, total int64
-	progress    func(done, total int64)
-}
-
-// Write implements io.Writer.
-func (c *counter) Write(p []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.done += int64(len(p)); c.progress != nil {
-		c.progress(c.done, c.total)
-	}
-	return len(p), nil
 }

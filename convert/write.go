@@ -3,15 +3,17 @@ package convert
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
+	"github.com/tensmith/tensmith/internal/digest"
 	"github.com/tensmith/tensmith/safetensors"
 )
 
@@ -87,36 +89,24 @@ func (f *File) Write(ctx context.Context, plan Plan) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := f.report(entries, casts, &plan)
-	var after []sumAt
-	if plan.Digests || plan.Verify {
-		if entries, after, err = watch(entries, casts, plan.Verify); err != nil {
-			return nil, err
-		}
+	metadata := f.metadata(&plan)
+	files, sums, failed, err := f.write(ctx, entries, casts, &plan, metadata)
+	if err != nil {
+		return nil, err
 	}
-	enc := &safetensors.Encoder{Metadata: r.Metadata, Align: plan.Align, NoSync: plan.NoSync}
-	if report := plan.stage("write"); report != nil {
-		enc.Progress = func(n int64) { report(n, r.Bytes) }
-	}
-	size := cmp.Or(plan.MaxShard, f.ShardSize)
+	// Of hundreds of thousands of tensors what the report says takes as much as
+	// it took to write them.
+	r := f.report(entries, casts)
+	r.Metadata, r.Files = metadata, files
 	opened := plan.Output
-	if size > 0 {
-		if r.Files, err = enc.WriteShards(ctx, plan.Output, size, entries); err != nil {
-			return nil, err
-		}
-		if len(r.Files) > 1 {
-			r.Index = plan.Output + ".index.json"
-			opened = r.Index
-		}
-	} else {
-		if err := enc.WriteFile(ctx, plan.Output, entries); err != nil {
-			return nil, err
-		}
-		r.Files = []string{plan.Output}
+	if len(files) > 1 {
+		r.Index = plan.Output + ".index.json"
+		opened = r.Index
 	}
-	if err := r.sums(after, casts); err != nil {
-		return r, err
+	if failed != nil {
+		return r, failed
 	}
+	r.sums(sums, casts)
 	f.judge(r, casts)
 	if plan.Verify {
 		if err := r.verify(ctx, opened, plan.stage("verify")); err != nil {
@@ -125,6 +115,46 @@ func (f *File) Write(ctx context.Context, plan Plan) (*Report, error) {
 		r.Verified = true
 	}
 	return r, nil
+}
+
+// write writes entries and returns the files, and the digests or what went wrong
+// when something was read again for them.
+func (f *File) write(ctx context.Context, entries []safetensors.Entry, casts map[int]*cast, plan *Plan, metadata map[string]string) (files []string, sums texts, failed, err error) {
+	plain := entries
+	var after []sumAt
+	if plan.Digests || plan.Verify {
+		if entries, after, err = watch(entries, casts, plan.Verify); err != nil {
+			return nil, "", nil, err
+		}
+	}
+	enc := &safetensors.Encoder{Metadata: metadata, Align: plan.Align, NoSync: plan.NoSync}
+	if report := plan.stage("write"); report != nil {
+		total := int64(0)
+		for i := range plain {
+			total += sizeOf(&plain[i])
+		}
+		enc.Progress = func(n int64) { report(n, total) }
+	}
+	if size := cmp.Or(plan.MaxShard, f.ShardSize); size > 0 {
+		files, err = enc.WriteShards(ctx, plan.Output, size, entries)
+	} else {
+		files, err = []string{plan.Output}, enc.WriteFile(ctx, plan.Output, entries)
+	}
+	if err != nil {
+		return nil, "", nil, err
+	}
+	if failed := failure(after, plain); failed != nil {
+		return files, "", failed, nil
+	}
+	return files, textsOf(after, casts), nil, nil
+}
+
+// sizeOf returns the bytes of an entry, 0 if it does not know.
+func sizeOf(e *safetensors.Entry) int64 {
+	if s, ok := e.Data.(sized); ok {
+		return s.Size()
+	}
+	return 0
 }
 
 func (p *Plan) stage(name string) func(done, total int64) {
@@ -162,16 +192,22 @@ func (f *File) entries(plan *Plan) ([]safetensors.Entry, map[int]*cast, error) {
 	return entries, casts, nil
 }
 
-// report says what is known before anything is written.
-func (f *File) report(entries []safetensors.Entry, casts map[int]*cast, plan *Plan) *Report {
-	r := &Report{Schema: "tensmith.convert/1", Input: f.name, Format: f.Format, Root: f.Root, Verdict: f.Verdict,
-		Metadata: maps.Clone(f.Metadata), Notes: slices.Clone(f.Notes), Skipped: slices.Clone(f.Skipped), Findings: slices.Clone(f.Findings)}
+// metadata returns what is to be stored with the tensors.
+func (f *File) metadata(plan *Plan) map[string]string {
+	all := maps.Clone(f.Metadata)
 	if len(plan.Metadata) > 0 {
-		if r.Metadata == nil {
-			r.Metadata = make(map[string]string)
+		if all == nil {
+			all = make(map[string]string)
 		}
-		maps.Copy(r.Metadata, plan.Metadata)
+		maps.Copy(all, plan.Metadata)
 	}
+	return all
+}
+
+// report says what was to be written.
+func (f *File) report(entries []safetensors.Entry, casts map[int]*cast) *Report {
+	r := &Report{Schema: "tensmith.convert/1", Input: f.name, Format: f.Format, Root: f.Root, Verdict: f.Verdict,
+		Notes: slices.Clone(f.Notes), Skipped: slices.Clone(f.Skipped), Findings: slices.Clone(f.Findings)}
 	alias := make(map[string][]string)
 	about := make(map[string][]string)
 	for _, n := range f.Notes {
@@ -190,9 +226,7 @@ func (f *File) report(entries []safetensors.Entry, casts map[int]*cast, plan *Pl
 		if t.Shape == nil {
 			t.Shape = []uint64{}
 		}
-		if s, ok := e.Data.(sized); ok {
-			t.Bytes = s.Size()
-		}
+		t.Bytes = sizeOf(&entries[i])
 		if c := casts[i]; c != nil {
 			t.From = c.from.String()
 		}
@@ -277,8 +311,8 @@ func (r *Report) verify(ctx context.Context, name string, progress func(done, to
 	if c.Len() != len(r.Tensors) {
 		return fmt.Errorf("%s: %w: %s in the place of %d", name, ErrVerify, tensors(c.Len()), len(r.Tensors))
 	}
-	again := make([]*safetensors.Tensor, len(r.Tensors))
-	for i, t := range r.Tensors {
+	total := int64(0)
+	for _, t := range r.Tensors {
 		got, err := c.Tensor(t.Name)
 		if err != nil {
 			return fmt.Errorf("%s: %w: %w", filepath.Base(name), ErrVerify, err)
@@ -286,20 +320,53 @@ func (r *Report) verify(ctx context.Context, name string, progress func(done, to
 		if got.DType.String() != t.DType || !slices.Equal(got.Shape, t.Shape) {
 			return fmt.Errorf("%s: %w: tensor %q is %s %d", name, ErrVerify, t.Name, got.DType, got.Shape)
 		}
-		again[i] = got
+		total += got.Size()
+	}
+	var read func(n int64)
+	if progress != nil {
+		done := int64(0)
+		read = func(n int64) {
+			done += n
+			progress(done, total)
+		}
 	}
 	var wrong []string
-	err = digests(ctx, again, progress, func(i int, sum [sha256.Size]byte) {
-		if hex.EncodeToString(sum[:]) != r.Tensors[i].After {
-			wrong = append(wrong, r.Tensors[i].Name)
+	for part := range slices.Chunk(r.Tensors, atOnce) {
+		if err := verifyPart(ctx, c, part, read, &wrong); err != nil {
+			return err
 		}
-	})
-	if err != nil {
-		return err
 	}
 	if len(wrong) > 0 {
 		slices.Sort(wrong)
 		return fmt.Errorf("%s: %w: tensor %q", name, ErrVerify, wrong[0])
+	}
+	return nil
+}
+
+// atOnce is how many tensors are read again at a time: there may be hundreds of
+// thousands, and each takes memory while it is.
+const atOnce = 1 << 14
+
+// verifyPart hashes tensors, many at a time, and adds to wrong the names of
+// those that are not as reported.
+func verifyPart(ctx context.Context, c *safetensors.Checkpoint, tensors []Tensor, read func(n int64), wrong *[]string) error {
+	sources := make([]*digest.Source, len(tensors))
+	for i, was := range tensors {
+		t, err := c.Tensor(was.Name)
+		if err != nil {
+			return err
+		}
+		sources[i] = &digest.Source{Size: t.Size(), Open: func() (io.ReadCloser, error) {
+			return io.NopCloser(io.NewSectionReader(t, 0, t.Size())), nil
+		}}
+	}
+	if err := digest.Each(ctx, sources, runtime.GOMAXPROCS(0), read); err != nil {
+		return err
+	}
+	for i, s := range sources {
+		if hex.EncodeToString(s.Sum[:]) != tensors[i].After {
+			*wrong = append(*wrong, tensors[i].Name)
+		}
 	}
 	return nil
 }

@@ -9,7 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"slices"
-	"sync"
 
 	cdx "github.com/CycloneDX/cyclonedx-go"
 	"golang.org/x/crypto/blake2b"
@@ -53,11 +52,11 @@ func digests(ctx context.Context, fsys fs.FS, parts []*part, opts *Options) erro
 			return fmt.Errorf("%q is no digest; there are sha256, blake2b and blake3", name)
 		}
 	}
-	m := &meter{progress: opts.Progress}
+	total := int64(0)
 	sources := make([]*digest.Source, len(parts))
 	for i, p := range parts {
-		m.total += p.size
-		r := &partReader{part: p, meter: m, hashes: make([]hash.Hash, len(algorithms))}
+		total += p.size
+		r := &partReader{part: p, hashes: make([]hash.Hash, len(algorithms))}
 		s := &digest.Source{Size: p.size, Open: func() (io.ReadCloser, error) { return r.open(fsys, opts.Hashes) }}
 		s.Done = func(err error) error {
 			if err != nil {
@@ -68,14 +67,21 @@ func digests(ctx context.Context, fsys fs.FS, parts []*part, opts *Options) erro
 		}
 		sources[i] = s
 	}
-	return digest.Each(ctx, sources, opts.Jobs)
+	var read func(n int64)
+	if opts.Progress != nil {
+		done := int64(0)
+		read = func(n int64) {
+			done += n
+			opts.Progress(done, total)
+		}
+	}
+	return digest.Each(ctx, sources, opts.Jobs, read)
 }
 
 // A partReader reads a part, and makes the digests of it that are not SHA-256.
 type partReader struct {
 	*part
 	fs.File
-	*meter
 	hashes []hash.Hash // as algorithms has them; nil for those nobody wants
 }
 
@@ -97,7 +103,6 @@ func (r *partReader) Read(p []byte) (int, error) {
 			h.Write(p[:n])
 		}
 	}
-	r.add(n)
 	if errors.Is(err, io.EOF) && n == 0 { // more was to come
 		err = r.unchanged()
 		if err == nil {
@@ -129,21 +134,4 @@ func (r *partReader) sums(sha []byte) (all []cdx.Hash) {
 		}
 	}
 	return all
-}
-
-// A meter tells how far the work is.
-type meter struct {
-	mu          sync.Mutex
-	done, total int64
-	progress    func(done, total int64)
-}
-
-func (m *meter) add(n int) {
-	if m.progress == nil {
-		return
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.done += int64(n)
-	m.progress(m.done, m.total)
 }

@@ -24,10 +24,10 @@ func hashTogether(ctx context.Context, todo []*piece, workers int, m *meter) err
 			if err != nil {
 				return nil, err
 			}
-			return &pieceReader{p, f, p.Start, m}, nil
+			return &pieceReader{p, f, p.Start}, nil
 		}}
 	}
-	if err := digest.Each(ctx, sources, workers); err != nil {
+	if err := digest.Each(ctx, sources, workers, m.add); err != nil {
 		return err
 	}
 	for i, p := range todo {
@@ -41,14 +41,12 @@ type pieceReader struct {
 	*piece
 	f  *os.File
 	at int64
-	m  *meter
 }
 
 // Read implements io.Reader.
 func (r *pieceReader) Read(buf []byte) (int, error) {
 	n, err := r.readAt(r.f, buf, r.at)
 	r.at += int64(n)
-	r.m.add(int64(n))
 	return n, err
 }
 

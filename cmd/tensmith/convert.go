@@ -161,6 +161,11 @@ func (a *app) convert(ctx context.Context, address string, c *conversion, by sig
 		return a.refusal(address, p, err)
 	}
 	defer f.Close()
+	known := int64(0)
+	for _, e := range f.Entries {
+		known += tensorMemory + 2*int64(len(e.Name))
+	}
+	defer spare(known)()
 	sharded := plan.MaxShard > 0 || plan.MaxShard == 0 && f.ShardSize > 0
 	if err := c.out.guard(sharded, []string{p.path("")}); err != nil {
 		return err
@@ -209,6 +214,10 @@ func (a *app) convert(ctx context.Context, address string, c *conversion, by sig
 	}
 	return nil
 }
+
+// tensorMemory is how many bytes a tensor takes while it is converted, at most,
+// without its name.
+const tensorMemory = 450
 
 // blamed returns the name of the file that could not be written, if that is
 // what failed: the user is not to look for it in the input.

@@ -128,7 +128,7 @@ func (a *app) hash(ctx context.Context, jobs []*hashJob, done func(*hashJob) err
 	}
 	sources := make([]*sums.Source, len(jobs))
 	for i, j := range jobs {
-		s := &sums.Source{Size: j.size, Open: func() (io.ReadCloser, error) { return j.open(m) }}
+		s := &sums.Source{Size: j.size, Open: func() (io.ReadCloser, error) { return j.open() }}
 		s.Done = func(err error) error {
 			if j.err = err; err == nil {
 				j.sum = hex.EncodeToString(s.Sum[:])
@@ -141,7 +141,7 @@ func (a *app) hash(ctx context.Context, jobs []*hashJob, done func(*hashJob) err
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
-	wg.Go(func() { _ = sums.Each(ctx, sources, a.jobs) }) // each source has its own error
+	wg.Go(func() { _ = sums.Each(ctx, sources, a.jobs, m.add) }) // each source has its own error
 	for i, j := range jobs {
 		select {
 		case <-ready[i]:
@@ -155,29 +155,12 @@ func (a *app) hash(ctx context.Context, jobs []*hashJob, done func(*hashJob) err
 	return nil
 }
 
-// open returns what reads the data, and tells m how much.
-func (j *hashJob) open(m *meter) (io.ReadCloser, error) {
+// open returns what reads the data.
+func (j *hashJob) open() (io.ReadCloser, error) {
 	if j.data != nil {
-		return &metered{io.NopCloser(io.NewSectionReader(j.data, 0, j.size)), m}, nil
+		return io.NopCloser(io.NewSectionReader(j.data, 0, j.size)), nil
 	}
-	f, err := os.Open(j.name)
-	if err != nil {
-		return nil, err
-	}
-	return &metered{f, m}, nil
-}
-
-// A metered reader tells how much of it was read.
-type metered struct {
-	io.ReadCloser
-	m *meter
-}
-
-// Read implements io.Reader.
-func (r *metered) Read(p []byte) (int, error) {
-	n, err := r.ReadCloser.Read(p)
-	r.m.add(int64(n))
-	return n, err
+	return os.Open(j.name)
 }
 
 // A digest is a digest in JSON.

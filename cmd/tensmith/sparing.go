@@ -16,15 +16,20 @@ const sparingMemory = 100 << 20
 // its name some times over: where that alone is more, there is more, for all the
 // time would go into collecting. What the environment says goes before it.
 func sparing(each, names int64, models ...*safetensors.Checkpoint) (back func()) {
-	was := debug.SetMemoryLimit(-1)
-	if was != math.MaxInt64 {
-		return func() {}
-	}
 	known := int64(0)
 	for _, m := range models {
 		for t := range m.All() {
 			known += each + names*int64(len(t.Name))
 		}
+	}
+	return spare(known)
+}
+
+// spare is sparing for what is known to take so many bytes.
+func spare(known int64) (back func()) {
+	was := debug.SetMemoryLimit(-1)
+	if was != math.MaxInt64 {
+		return func() {}
 	}
 	debug.SetMemoryLimit(max(sparingMemory, known))
 	return func() { debug.SetMemoryLimit(was) }

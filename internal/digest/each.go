@@ -48,14 +48,17 @@ const (
 // side, so that nothing waits but for a disk. It returns the first error that is
 // not left to [Source.Done], or the cause of the context's end.
 //
+// Read, if not nil, is told how many bytes were read, now and then, from one
+// goroutine at a time.
+//
 // No more than [Lanes] sources for each worker are open at a time; what is read
 // of them takes 1 MiB a worker at most.
-func Each(ctx context.Context, sources []*Source, workers int) error {
+func Each(ctx context.Context, sources []*Source, workers int, read func(n int64)) error {
 	workers = max(1, min(workers, runtime.GOMAXPROCS(0), len(sources)))
 	list := slices.Clone(sources)
 	slices.SortStableFunc(list, func(a, b *Source) int { return cmp.Compare(b.Size, a.Size) })
 	width, open := widthFor(list, workers)
-	q := &queue{closed: list, free: open * workers}
+	q := &queue{closed: list, free: open * workers, progress: read}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
@@ -104,6 +107,19 @@ type queue struct {
 	closed []*Source // that have not been begun, the longest first
 	open   []*opened // that have been
 	free   int       // how many more may be opened
+
+	telling  sync.Mutex
+	progress func(n int64)
+}
+
+// tell says that n bytes were read.
+func (q *queue) tell(n int) {
+	if q.progress == nil || n == 0 {
+		return
+	}
+	q.telling.Lock()
+	defer q.telling.Unlock()
+	q.progress(int64(n))
 }
 
 // An opened is a source that is being read.
@@ -258,7 +274,9 @@ func (q *queue) work(ctx context.Context, width int) error {
 				}
 				l.opened, l.share = next, share
 			}
-			t.add(piece{&l.stream, l.read(), l.idle})
+			p := l.read()
+			q.tell(len(p))
+			t.add(piece{&l.stream, p, l.idle})
 		}
 		switch {
 		case t.n == 0:

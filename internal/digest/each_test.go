@@ -49,8 +49,15 @@ func TestEach(t *testing.T) {
 					return &tracked{Reader: iotest.HalfReader(bytes.NewReader(part)), open: &open}, nil
 				}})
 			}
-			if err := Each(t.Context(), sources, workers); err != nil {
+			read, all := int64(0), int64(0)
+			if err := Each(t.Context(), sources, workers, func(n int64) { read += n }); err != nil {
 				t.Fatalf("%d, %d workers: %v", i, workers, err)
+			}
+			for _, s := range sources {
+				all += s.Size
+			}
+			if read != all {
+				t.Errorf("%d, %d workers: %d bytes of %d are told of", i, workers, read, all)
 			}
 			for j, s := range sources {
 				if s.Sum != want[j] {
@@ -91,7 +98,7 @@ func TestEachDone(t *testing.T) {
 			}
 			sources = append(sources, s)
 		}
-		if err := Each(t.Context(), sources, 2); err != nil || open.Load() != 0 {
+		if err := Each(t.Context(), sources, 2, nil); err != nil || open.Load() != 0 {
 			t.Fatalf("%v, %d open", err, open.Load())
 		}
 		for i, s := range sources {
@@ -101,7 +108,7 @@ func TestEachDone(t *testing.T) {
 		}
 	}
 	s := &Source{Size: 5, Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }, Done: func(error) error { return wrong }}
-	if err := Each(t.Context(), []*Source{s}, 1); err != wrong {
+	if err := Each(t.Context(), []*Source{s}, 1, nil); err != wrong {
 		t.Errorf("what Done returns ends in %v", err)
 	}
 }
@@ -150,7 +157,7 @@ func TestEachFails(t *testing.T) {
 					}
 					sources = append(sources, s)
 				}
-				if err := Each(ctx, sources, 2); !errors.Is(err, test.want) {
+				if err := Each(ctx, sources, 2, nil); !errors.Is(err, test.want) {
 					t.Errorf("%v, not %v", err, test.want)
 				}
 				if open.Load() != 0 {
