@@ -12,19 +12,7 @@ import (
 // TestMutants compares what is accepted, and what it means, with CPython's C
 // machine on thousands of broken pickles; see testdata/mutate.py.
 func TestMutants(t *testing.T) {
-	f, err := os.Open("testdata/mutants.json.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var cases [][2]*string
-	if err := json.NewDecoder(z).Decode(&cases); err != nil {
-		t.Fatal(err)
-	}
+	cases := mutants(t)
 	if len(cases) < 5000 {
 		t.Fatalf("only %d cases", len(cases))
 	}
@@ -51,4 +39,23 @@ func TestMutants(t *testing.T) {
 			t.Errorf("%q: got %s, want %s", data, got, *c[1])
 		}
 	}
+}
+
+// mutants are broken pickles, in base64, and what CPython reads of them, nil if it
+// refuses.
+func mutants(t *testing.T) (cases [][2]*string) {
+	t.Helper()
+	f, err := os.Open("testdata/mutants.json.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.NewDecoder(z).Decode(&cases); err != nil {
+		t.Fatal(err)
+	}
+	return cases
 }

@@ -83,7 +83,13 @@ func (t *trace) pickle(b blob, off int64, at place, r *reading) (pickle.Value, i
 	d.OnEvent = w.event
 	d.OnString = w.text
 	d.Drop = w.drop
-	d.RawAfterBuild = func(o *pickle.Object, off int64) (int64, error) { return t.rawArray(o, b, off, at, r) }
+	d.RawAfterBuild = func(o *pickle.Object, off int64) (int64, error) {
+		n, err := t.rawArray(o, b, off, at, r)
+		if n > 0 && len(w.raw) < maxRaw {
+			w.raw = append(w.raw, pickle.Range{Offset: off, Size: n})
+		}
+		return n, err
+	}
 	v, err := d.Decode()
 	w.finish(v)
 	t.spent.opcodes -= w.opcodes(d.Offset() - off)
@@ -104,7 +110,7 @@ func (t *trace) pickle(b blob, off int64, at place, r *reading) (pickle.Value, i
 		t.add(Finding{ID: "ST402", File: at.file, Offset: e.Offset, Op: opName(e.Op), Message: "a name or number longer than any pickler writes: " + e.Err.Error()})
 	case errors.Is(err, pickle.ErrLimit):
 		t.note("ST404", at, e.Offset, "", "the pickle is over a bound of this scan: "+e.Err.Error())
-		t.sweep(b, e.Offset, at)
+		t.skim(b, off, at, w.raw)
 	case errors.Is(err, pickle.ErrMalformed), errors.Is(err, io.ErrUnexpectedEOF):
 		t.add(Finding{ID: "ST402", File: at.file, Offset: e.Offset, Op: opName(e.Op), Message: "the pickle breaks off: " + clip(e.Err.Error(), 200)})
 		switch head, _ := b.at(off, 512); {
@@ -154,6 +160,35 @@ func (t *trace) memo(b blob, off, end int64, at place) {
 			t.add(Finding{ID: "ST332", File: at.file, Offset: in.Offset, Op: in.Op.String(), Message: fmt.Sprintf("the memo's key %d, for which Python takes memory for as many", key)})
 		}
 	}
+}
+
+// maxRaw is how many arrays between the opcodes are known to skim.
+const maxRaw = 1 << 16
+
+// skim looks for dangerous names in a pickle that was not read to its end for a
+// bound: whoever puts ten million numbers before a call hides nothing.
+func (t *trace) skim(b blob, off int64, at place, raw []pickle.Range) {
+	next, n, err := pickle.Skim(b, off, b.size, t.spent.skims, raw, func(sym *pickle.Symbol) { t.skimmed(sym, at) })
+	t.spent.skims -= n
+	if err != nil { // the end of a row of arrays, or what another reader reads
+		t.sweep(b, next, at)
+	}
+}
+
+func (t *trace) skimmed(sym *pickle.Symbol, at place) {
+	f := Finding{ID: "ST301", File: at.file, Offset: sym.Offset, Op: opName(sym.Op), Name: sym.String()}
+	v, why := pickle.Judge(sym)
+	switch {
+	case v != pickle.Dangerous:
+		return
+	case !sym.Computed:
+		f.Message = "imports " + f.Name + ": " + why
+	case strings.HasPrefix(f.Op, "EXT"):
+		f.ID, f.Name, f.Message = "ST306", "", "an extension code, which stands for any name"
+	default:
+		f.ID, f.Name, f.Message = "ST305", "", "imports a name that is the result of a call"
+	}
+	t.add(f)
 }
 
 // maxSwept is how many opcodes are looked at behind a place where a pickle

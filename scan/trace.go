@@ -42,6 +42,7 @@ type findingKey struct{ id, file, name, op, tensor string }
 type spending struct {
 	unpack  int64 // bytes that may still be unpacked
 	opcodes int64 // of pickles, that may still be executed
+	skims   int64 // of pickles over a bound, that may still be read for names alone
 	memory  int64 // bytes of the values of a pickle, at the depth that was reached
 	search  int64 // bytes of texts that may hold secrets, and may still be searched
 	tokens  int64 // of JSON, that may still be read
@@ -131,6 +132,7 @@ func newTrace(ctx context.Context, opts *Options, size int64) *trace {
 	return &trace{ctx: ctx, opts: opts, kept: map[Severity]int{}, seen: map[findingKey]struct{}{}, spent: &spending{
 		unpack:  opts.unpack(),
 		opcodes: maxOpcodes,
+		skims:   maxSkimmed,
 		memory:  maxMemory,
 		search:  maxSearch,
 		tokens:  tokens,
@@ -154,6 +156,7 @@ func (t *trace) valueRoom() int64 {
 const (
 	maxUnpack    = 24 << 20
 	maxOpcodes   = 12 << 20
+	maxSkimmed   = 64 << 20
 	maxMembers   = 200_000
 	maxInner     = 1000
 	maxDepth     = 8

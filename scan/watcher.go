@@ -28,6 +28,7 @@ type watcher struct {
 	decodes  int            // strings decoded for a look into them
 	searched int            // long strings that were searched for secrets
 	sources  int            // that were searched for programs
+	raw      []pickle.Range // arrays between the opcodes
 	hashes   hashes
 	events   int64
 }
@@ -162,7 +163,7 @@ func (w *watcher) callSymbol(e pickle.Event, o *pickle.Object, fn *pickle.Symbol
 			w.keep(o)
 		}
 	case fn.Is("builtins", "getattr"):
-		if pickle.EnumMember(o) {
+		if w.plainAttribute(o) {
 			w.members++
 		}
 		w.lookLater(o)
@@ -273,6 +274,33 @@ func (w *watcher) lookLater(o *pickle.Object) {
 	w.d.Hold(o)
 }
 
+// plainAttribute tells whether a call of getattr is one that picklers write: for
+// a member of an enumeration, or for a method of an object whose class is known to
+// be a program's, as schedulers and lazy layers of torch hold their own.
+func (w *watcher) plainAttribute(o *pickle.Object) bool {
+	if pickle.EnumMember(o) {
+		return true
+	}
+	args := o.ArgList()
+	if !o.Symbol().Is("builtins", "getattr") || o.Op.String() != "REDUCE" || len(args) != 2 || len(o.States()) > 0 {
+		return false
+	}
+	of, ok := args[0].(*pickle.Object)
+	name, isText := args[1].(string)
+	if !ok || !isText || strings.HasPrefix(name, "__") || strings.Contains(name, ".") || runs("_."+name) {
+		return false
+	}
+	class := of.Symbol()
+	if class.Is("copyreg", "_reconstructor") && len(of.ArgList()) == 3 {
+		class = symbol(of.ArgList()[0])
+	}
+	if class == nil {
+		return false
+	}
+	known := w.known(class)
+	return known.verdict == pickle.Suspicious && known.why != "an unknown name"
+}
+
 // finish judges what only shows when all of a pickle is known, or all of it
 // that there is.
 func (w *watcher) finish(v pickle.Value) {
@@ -295,7 +323,7 @@ func (w *watcher) finish(v pickle.Value) {
 				o, ok := v.(*pickle.Object)
 				called := ok && o.Callable == part && i == 0
 				if getattr[sym] {
-					member = member && called && pickle.EnumMember(o)
+					member = member && called && w.plainAttribute(o)
 				}
 				if w.isLoad(sym) && !called {
 					w.handed(pickle.Event{Offset: sym.Offset, Op: sym.Op}, sym)
@@ -339,7 +367,7 @@ func (w *watcher) finish(v pickle.Value) {
 	for _, sym := range w.getattr {
 		f := Finding{ID: "ST301", File: w.at.file, Offset: sym.Offset, Op: opName(sym.Op), Name: w.known(sym).name, Message: "imports builtins.getattr: reaches other names"}
 		if member {
-			f.ID, f.Message = "ST304", "the member of an enumeration, as early Pythons 3.11 pickle it"
+			f.ID, f.Message = "ST304", "the member of an enumeration, as early Pythons 3.11 pickle it, or the method of an object"
 		}
 		w.t.add(f)
 	}

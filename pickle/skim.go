@@ -1,0 +1,562 @@
+package pickle
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"strings"
+	"sync"
+)
+
+// Skim reads the opcodes from offset on to STOP as [Decoder] does, but builds no
+// values, and calls visit for every name that is imported and every code of an
+// extension. It takes some MiB at any length of the input, and a tenth of the
+// time, and so can go on where a [LimitError] ends a Decoder: to find what is
+// [Dangerous], it is exact. A name that cannot be, with the module that it is of,
+// stands with a question mark in the place of what no dangerous name has. A name
+// that was told lately is not told again. Ranges that raw has, in their order, are skipped, as
+// [Decoder.RawAfterBuild] has them.
+//
+// The offset it returns is behind the last opcode that was read: of STOP, of the
+// end, or of what is no pickle. Where most opcodes were read, it is there, and the
+// error an [ErrLimit].
+func Skim(r io.ReaderAt, offset, end, most int64, raw []Range, visit func(*Symbol)) (next, opcodes int64, err error) {
+	k := skimmer{skimScanner: skimScanner{r: r, base: offset, end: max(end, offset)}, raw: raw, visit: visit}
+	for ; opcodes < most; opcodes++ {
+		more, err := k.step()
+		if err != nil || !more {
+			return k.offset(), opcodes, err
+		}
+	}
+	return k.offset(), opcodes, &LimitError{"Opcodes", most}
+}
+
+// What a skimmer holds of the stack: a text that can be a part of what is
+// dangerous, by its number, or one of these.
+const (
+	skimPlain  = iota // anything that names nothing of interest
+	skimOpaque        // the result of a call, or not known any more
+	skimTexts         // the first of texts
+)
+
+// What a skimmer remembers. What is further down on the stack, or more in the
+// memo, is not known any more.
+const (
+	skimStack = 1 << 21
+	skimMarks = 1 << 19
+	skimMemo  = 1 << 17
+	skimNames = 1 << 14 // texts
+	skimText  = 256     // bytes of a text, beyond which it is not read
+	skimKeys  = 1 << 25
+)
+
+// A skimmer knows of each value on the stack and in the memo only whether it is
+// a text that names something.
+type skimmer struct {
+	skimScanner
+	stack   []uint16
+	bottom  int64   // values below those that are held
+	marks   []int64 // heights
+	gone    bool    // marks below were forgotten
+	memo    map[int64]uint16
+	known   skimSet // all keys
+	objects skimSet // keys of what is opaque
+	lost    bool    // of some keys it is not known what they hold
+	size    int64   // of the memo, which is the key of MEMOIZE
+	proto   uint8
+	texts   []string
+	numbers map[string]uint16
+	last    [64][2]string // names that were told
+	raw     []Range
+	visit   func(*Symbol)
+	o       skimmed
+}
+
+func (k *skimmer) push(v uint16) {
+	if len(k.stack) == skimStack {
+		k.bottom += skimStack / 2
+		k.stack = k.stack[:copy(k.stack, k.stack[skimStack/2:])]
+	}
+	k.stack = append(k.stack, v)
+}
+
+// pop takes n values. Python ends where there are none.
+func (k *skimmer) pop(n int) bool {
+	if n <= len(k.stack) {
+		k.stack = k.stack[:len(k.stack)-n]
+		return true
+	}
+	n -= len(k.stack)
+	k.stack = k.stack[:0]
+	k.bottom -= int64(n)
+	return k.bottom >= 0
+}
+
+// top is the value n below the uppermost.
+func (k *skimmer) top(n int) uint16 {
+	if n < len(k.stack) {
+		return k.stack[len(k.stack)-1-n]
+	}
+	return skimOpaque
+}
+
+func (k *skimmer) height() int64 { return k.bottom + int64(len(k.stack)) }
+
+func (k *skimmer) mark() {
+	if len(k.marks) == skimMarks {
+		k.gone = true
+		k.marks = k.marks[:copy(k.marks, k.marks[skimMarks/2:])]
+	}
+	k.marks = append(k.marks, k.height())
+}
+
+func (k *skimmer) popMark() bool {
+	if n := len(k.marks); n > 0 {
+		at := min(k.marks[n-1], k.height())
+		k.marks = k.marks[:n-1]
+		if at < k.bottom {
+			k.bottom, k.stack = at, k.stack[:0]
+		} else {
+			k.stack = k.stack[:at-k.bottom]
+		}
+		return true
+	}
+	k.bottom, k.stack = 0, k.stack[:0]
+	return k.gone
+}
+
+// A skimSet has keys of the memo.
+type skimSet []uint64
+
+func (s skimSet) has(key int64) bool {
+	return key>>6 < int64(len(s)) && s[key>>6]&(1<<(key&63)) != 0
+}
+
+// set adds a key below skimKeys.
+func (s *skimSet) set(key int64) {
+	if n := int(key>>6) + 1; n > len(*s) {
+		*s = append(*s, make(skimSet, max(n-len(*s), min(len(*s), (skimKeys>>6)-len(*s))))...)
+	}
+	(*s)[key>>6] |= 1 << (key & 63)
+}
+
+// put sets an entry of the memo.
+func (k *skimmer) put(key int64, v uint16) {
+	if key < 0 || key >= skimKeys {
+		k.lost = true
+		return
+	}
+	if !k.known.has(key) {
+		k.known.set(key)
+		k.size++
+	}
+	switch {
+	case v == skimOpaque:
+		k.objects.set(key)
+		return
+	case k.objects.has(key):
+		k.objects[key>>6] &^= 1 << (key & 63)
+	}
+	if v == skimPlain {
+		if len(k.memo) > 0 {
+			delete(k.memo, key)
+		}
+		return
+	}
+	if _, there := k.memo[key]; !there && len(k.memo) == skimMemo {
+		k.lost = true
+		return
+	}
+	if k.memo == nil {
+		k.memo = make(map[int64]uint16)
+	}
+	k.memo[key] = v
+}
+
+func (k *skimmer) get(key int64) uint16 {
+	if key < 0 || k.lost || k.objects.has(key) {
+		return skimOpaque
+	}
+	return k.memo[key]
+}
+
+// text returns the number of a text.
+func (k *skimmer) text(b []byte) uint16 {
+	switch {
+	case k.o.long || len(b) > skimText:
+		return skimOpaque
+	case !relevant(b):
+		return skimPlain
+	}
+	n, ok := k.numbers[string(b)]
+	if !ok {
+		if len(k.texts) == skimNames {
+			return skimOpaque
+		}
+		if k.numbers == nil {
+			k.numbers = make(map[string]uint16)
+		}
+		n = uint16(skimTexts + len(k.texts))
+		k.texts = append(k.texts, string(b))
+		k.numbers[k.texts[len(k.texts)-1]] = n
+	}
+	return n
+}
+
+// relevant tells whether it can decide about a name that a text is a part of it:
+// if it has a word that a table has, or reaches into the interpreter.
+func relevant(b []byte) bool {
+	for more := true; more; {
+		var word []byte
+		if word, b, more = bytes.Cut(b, dot); bytes.HasPrefix(word, dunder) {
+			return true
+		}
+		if _, ok := tableWords()[string(word)]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+var dot, dunder = []byte("."), []byte("__")
+
+// tableWords are the words between the dots of all names that are judged, and of
+// what they were called in Python 2.
+var tableWords = sync.OnceValue(func() map[string]struct{} {
+	words := make(map[string]struct{})
+	add := func(path string) {
+		for word := range strings.SplitSeq(path, ".") {
+			words[word] = struct{}{}
+		}
+	}
+	for path := range dangerous().why {
+		add(path)
+	}
+	for name := range coreModules() {
+		add(name)
+	}
+	for path := range allowedNames() {
+		add(path)
+	}
+	for path := range dataNames {
+		add(path)
+	}
+	for old, now := range renamedModules {
+		add(old)
+		add(now)
+	}
+	for old, now := range renamedNames {
+		add(old.module + "." + old.name)
+		add(now.module + "." + now.name)
+	}
+	return words
+})
+
+// name tells of a name that is imported.
+func (k *skimmer) name(module, name []byte) {
+	if len(module) == 0 || len(name) == 0 {
+		return // which Python does not look up
+	}
+	at := &k.last[(7*len(module)+len(name)+3*int(module[0])+int(name[0]))%len(k.last)]
+	if at[0] == string(module) && at[1] == string(name) {
+		return
+	}
+	s := &Symbol{WrittenModule: string(module), WrittenName: string(name), Offset: k.o.off, Op: k.o.op, Protocol: k.proto}
+	*at = [2]string{s.WrittenModule, s.WrittenName}
+	s.Module, s.Name = s.WrittenModule, s.WrittenName
+	if k.proto < 3 {
+		s.Module, s.Name = renamed(s.Module, s.Name)
+	}
+	k.visit(s)
+}
+
+// computed tells of a name that nobody knows without calling.
+func (k *skimmer) computed() {
+	k.visit(&Symbol{Offset: k.o.off, Op: k.o.op, Protocol: k.proto, Computed: true})
+}
+
+// stackGlobal joins the two uppermost values to a name.
+func (k *skimmer) stackGlobal() {
+	module, name := k.top(1), k.top(0)
+	switch {
+	case module == skimOpaque || name == skimOpaque:
+		k.computed()
+	case module != skimPlain || name != skimPlain:
+		text := func(v uint16) []byte {
+			if v == skimPlain {
+				return []byte("?")
+			}
+			return []byte(k.texts[v-skimTexts])
+		}
+		k.name(text(module), text(name))
+	}
+}
+
+// step executes an opcode. There is no more behind STOP.
+func (k *skimmer) step() (more bool, err error) {
+	for len(k.raw) > 0 && k.offset() >= k.raw[0].Offset {
+		if k.offset() == k.raw[0].Offset {
+			k.skip(k.raw[0].Size)
+		}
+		k.raw = k.raw[1:]
+	}
+	o := &k.o
+	if err := k.next(o); err != nil {
+		return false, err
+	}
+	info := &opcodes[o.op]
+	switch o.op {
+	case opStop:
+		return false, nil
+	case opMark:
+		k.mark()
+		return true, nil
+	case opPop:
+		if n := len(k.marks); n > 0 && k.marks[n-1] == k.height() {
+			k.marks = k.marks[:n-1]
+			return true, nil
+		}
+	case opDup:
+		k.push(k.top(0))
+		return true, nil
+	case opProto:
+		k.proto, k.last = uint8(o.n), [64][2]string{} // names are other ones
+		return true, nil
+	case opFrame, opReadonlyBuffer:
+		return true, nil
+	case opPut, opBinput, opLongBinput:
+		k.put(o.n, k.top(0))
+		return true, nil
+	case opMemoize:
+		k.put(k.size, k.top(0))
+		return true, nil
+	case opGet, opBinget, opLongBinget:
+		k.push(k.get(o.n))
+		return true, nil
+	case opString, opUnicode, opBinstring, opShortBinstring, opBinunicode, opShortBinunicode, opBinunicode8:
+		k.push(k.text(k.decoded()))
+		return true, nil
+	case opGlobal, opInst:
+		k.name(o.first, o.data)
+	case opStackGlobal:
+		k.stackGlobal()
+	case opExt1, opExt2, opExt4:
+		k.computed()
+	case opAppend, opAppends, opSetitem, opSetitems, opAdditems, opBuild:
+		if info.mark && !k.popMark() {
+			return false, malformed("no mark")
+		}
+		n := int(info.pops) - 1
+		if info.mark {
+			n = 0
+		}
+		if !k.pop(n) {
+			return false, malformed("stack is empty")
+		}
+		return true, nil // the object stays
+	}
+	if info.mark && !k.popMark() {
+		return false, malformed("no mark")
+	}
+	if info.pops > 0 && !k.pop(int(info.pops)) {
+		return false, malformed("stack is empty")
+	}
+	if info.push > 0 {
+		v := uint16(skimPlain)
+		switch o.op {
+		case opReduce, opNewobj, opNewobjEx, opObj, opInst, opGlobal, opStackGlobal, opExt1, opExt2, opExt4, opPersid, opBinpersid:
+			v = skimOpaque
+		}
+		k.push(v)
+	}
+	return true, nil
+}
+
+// decoded is the text of a string, without the escapes of protocol 0. What is
+// too long to be a name is left out.
+func (k *skimmer) decoded() []byte {
+	var out []byte
+	var err error
+	switch k.o.op {
+	case opString:
+		out, _, err = decodeString(k.o.data)
+	case opUnicode:
+		out, _, err = decodeRawUnicode(k.o.data)
+	default:
+		return k.o.data
+	}
+	if err != nil {
+		return nil // what ends a Decoder
+	}
+	return out
+}
+
+// skimmed is an opcode with as much of its operand as a name or a key of the
+// memo needs.
+type skimmed struct {
+	op          Op
+	off, n      int64
+	first, data []byte
+	long        bool // data was left out
+}
+
+// skimScanner is a scanner that decodes no operands.
+type skimScanner struct {
+	r     io.ReaderAt
+	base  int64 // offset of buf[0]
+	end   int64
+	pos   int
+	buf   []byte
+	first []byte
+}
+
+func (s *skimScanner) offset() int64 { return s.base + int64(s.pos) }
+
+// need makes n bytes available, of which there are fewer than half a window.
+func (s *skimScanner) need(n int) error {
+	if len(s.buf)-s.pos >= n {
+		return nil
+	}
+	left := s.end - s.offset()
+	if int64(n) > left {
+		return errShort
+	}
+	if s.buf == nil {
+		s.buf = make([]byte, 0, min(left, window))
+	}
+	have := copy(s.buf[:cap(s.buf)], s.buf[s.pos:])
+	s.base, s.pos = s.offset(), 0
+	s.buf = s.buf[:min(int64(cap(s.buf)), left)]
+	m, err := s.r.ReadAt(s.buf[have:], s.base+int64(have))
+	s.buf = s.buf[:have+m]
+	if len(s.buf) >= n {
+		return nil
+	}
+	return readError(err)
+}
+
+func (s *skimScanner) skip(n int64) {
+	if n <= int64(len(s.buf)-s.pos) {
+		s.pos += int(n)
+		return
+	}
+	s.base, s.pos, s.buf = s.offset()+n, 0, s.buf[:0]
+}
+
+func (s *skimScanner) next(o *skimmed) error {
+	if s.pos == len(s.buf) {
+		if err := s.need(1); err != nil {
+			return err
+		}
+	}
+	o.op, o.off, o.data, o.long = Op(s.buf[s.pos]), s.offset(), nil, false
+	info := &opcodes[o.op]
+	if info.arg == argNone {
+		if info.name == "" {
+			return malformed("no opcode 0x%02x", byte(o.op))
+		}
+		s.pos++
+		return nil
+	}
+	s.pos++
+	return s.operand(o, info.arg)
+}
+
+func (s *skimScanner) operand(o *skimmed, kind argKind) (err error) {
+	size := [...]int{argU8: 1, argU16: 2, argI32: 4, argU32: 4, argU64: 8, argF64: 8, argLong1: 1, argLong4: 4,
+		argStr1: 1, argStr4: 4, argStr8: 8, argUTF1: 1, argUTF4: 4, argUTF8: 8}[kind]
+	if size == 0 {
+		return s.lines(o, kind)
+	}
+	if err := s.need(size); err != nil {
+		return err
+	}
+	b := s.buf[s.pos:]
+	s.pos += size
+	switch size {
+	case 1:
+		o.n = int64(b[0])
+	case 2:
+		o.n = int64(binary.LittleEndian.Uint16(b))
+	case 4:
+		o.n = int64(binary.LittleEndian.Uint32(b))
+	case 8:
+		o.n = int64(binary.LittleEndian.Uint64(b))
+	}
+	switch kind {
+	case argU8, argU16, argI32, argU32, argU64, argF64:
+		return nil
+	}
+	if o.n < 0 || o.n > s.end-s.offset() {
+		return errShort
+	}
+	if o.n > skimText {
+		o.long = true
+		s.skip(o.n)
+		return nil
+	}
+	if err := s.need(int(o.n)); err != nil {
+		return err
+	}
+	o.data = s.buf[s.pos : s.pos+int(o.n)]
+	s.pos += int(o.n)
+	return nil
+}
+
+// lines reads the operands that are lines.
+func (s *skimScanner) lines(o *skimmed, kind argKind) error {
+	line, err := s.line()
+	if err != nil {
+		return err
+	}
+	o.long = line == nil
+	switch kind {
+	case argLines:
+		s.first = append(s.first[:0], line...)
+		o.first = s.first
+		if o.data, err = s.line(); err != nil {
+			return err
+		}
+	case argIntLine:
+		if o.op != opInt {
+			o.n, _, err = parseMemoKey(line, 4300)
+		}
+	case argStringLine, argUnicodeLine:
+		o.data = line
+	}
+	return err
+}
+
+// line reads a line. Of one that does not fit the window nil is returned: it is
+// no name.
+func (s *skimScanner) line() ([]byte, error) {
+	for searched := 0; ; {
+		if i := bytes.IndexByte(s.buf[s.pos+searched:], '\n'); i >= 0 {
+			b := s.buf[s.pos : s.pos+searched+i : s.pos+searched+i]
+			s.pos += searched + i + 1
+			return b, nil
+		}
+		searched = len(s.buf) - s.pos
+		if searched == window {
+			s.skip(window)
+			return s.longLine()
+		}
+		if err := s.need(searched + 1); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// longLine skips the rest of a line.
+func (s *skimScanner) longLine() ([]byte, error) {
+	for {
+		if i := bytes.IndexByte(s.buf[s.pos:], '\n'); i >= 0 {
+			s.pos += i + 1
+			return nil, nil
+		}
+		s.pos = len(s.buf)
+		if err := s.need(1); err != nil {
+			return nil, err
+		}
+	}
+}
