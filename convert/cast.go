@@ -50,6 +50,16 @@ type cast struct {
 	size     int64 // of src
 }
 
+// Casts are those of the entries, nil for one that stays as it is; or nil.
+type casts []*cast
+
+func (c casts) of(i int) *cast {
+	if c == nil {
+		return nil
+	}
+	return c[i]
+}
+
 // numbers returns the cast itself, at each call one that counts for itself.
 func (c *cast) numbers() (*numeric.Cast, error) {
 	return numeric.NewCast(numeric.Data{DType: c.from, Source: c.src, Size: c.size}, c.to, numeric.ToSpecial)

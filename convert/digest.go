@@ -10,6 +10,7 @@ import (
 	"io"
 	"math/bits"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/tensmith/tensmith/internal/digest"
@@ -158,7 +159,7 @@ func (s *sum) take(p []byte) {
 // watch returns entries with sums around their data: after are those of the
 // bytes that are written. Casts get sums of what they read. To verify is to
 // read the sources a second time, too.
-func watch(entries []safetensors.Entry, casts map[int]*cast, verify bool) (watching []safetensors.Entry, after []sumAt, err error) {
+func watch(entries []safetensors.Entry, casts casts, verify bool) (watching []safetensors.Entry, after []sumAt, err error) {
 	with := &tools{pool: new(digest.Pool), parts: sync.Pool{New: func() any {
 		buf := make([]byte, partSize)
 		return &buf
@@ -179,7 +180,7 @@ func watch(entries []safetensors.Entry, casts map[int]*cast, verify bool) (watch
 			return nil, nil, fmt.Errorf("tensor %q: data of unknown size", e.Name)
 		}
 		s.sum = newSum(with, data, data.Size(), longest)
-		c, at := casts[i], canReadAt(data)
+		c, at := casts.of(i), canReadAt(data)
 		if c != nil {
 			before := newSum(with, nil, c.size, longest)
 			before.alone = s.alone // they advance together
@@ -214,15 +215,21 @@ func failure(after []sumAt, entries []safetensors.Entry) error {
 // there may be hundreds of thousands.
 type texts string
 
-func textsOf(after []sumAt, casts map[int]*cast) texts {
-	text := make([]byte, 0, 2*sha256.Size*(len(after)+len(casts)))
+func textsOf(after []sumAt, casts casts) texts {
+	var text strings.Builder
+	text.Grow(2 * sha256.Size * (len(after) + len(casts)))
+	var hexed [2 * sha256.Size]byte
+	add := func(sum *sum) {
+		hex.Encode(hexed[:], sum.sum[:])
+		text.Write(hexed[:])
+	}
 	for i := range after {
-		text = hex.AppendEncode(text, after[i].sum.sum[:])
-		if c := casts[i]; c != nil {
-			text = hex.AppendEncode(text, c.before.sum[:])
+		add(&after[i].sum)
+		if c := casts.of(i); c != nil {
+			add(c.before)
 		}
 	}
-	return texts(text)
+	return texts(text.String())
 }
 
 func (t *texts) next() string {
@@ -232,14 +239,14 @@ func (t *texts) next() string {
 }
 
 // sums takes the digests into the report.
-func (r *Report) sums(sums texts, casts map[int]*cast) {
+func (r *Report) sums(sums texts, casts casts) {
 	if sums == "" {
 		return
 	}
 	for i := range r.Tensors {
 		t := &r.Tensors[i]
 		t.After = sums.next()
-		if t.Before = t.After; casts[i] != nil {
+		if t.Before = t.After; casts.of(i) != nil {
 			t.Before = sums.next()
 		}
 	}

@@ -119,7 +119,7 @@ func (f *File) Write(ctx context.Context, plan Plan) (*Report, error) {
 
 // write writes entries and returns the files, and the digests or what went wrong
 // when something was read again for them.
-func (f *File) write(ctx context.Context, entries []safetensors.Entry, casts map[int]*cast, plan *Plan, metadata map[string]string) (files []string, sums texts, failed, err error) {
+func (f *File) write(ctx context.Context, entries []safetensors.Entry, casts casts, plan *Plan, metadata map[string]string) (files []string, sums texts, failed, err error) {
 	plain := entries
 	var after []sumAt
 	if plan.Digests || plan.Verify {
@@ -165,14 +165,14 @@ func (p *Plan) stage(name string) func(done, total int64) {
 }
 
 // entries returns what is to be written, and the casts by index.
-func (f *File) entries(plan *Plan) ([]safetensors.Entry, map[int]*cast, error) {
+func (f *File) entries(plan *Plan) ([]safetensors.Entry, casts, error) {
 	if plan.DType == 0 {
 		return f.Entries, nil, nil
 	}
 	if !target(plan.DType) {
 		return nil, nil, fmt.Errorf("%w: nothing is cast to %s", safetensors.ErrDType, plan.DType)
 	}
-	entries, casts := slices.Clone(f.Entries), make(map[int]*cast)
+	entries, casts := slices.Clone(f.Entries), make(casts, len(f.Entries))
 	for i := range entries {
 		e := &entries[i]
 		if !castable(e.DType) || e.DType == plan.DType || plan.Keep != nil && plan.Keep(e.Name) {
@@ -205,7 +205,7 @@ func (f *File) metadata(plan *Plan) map[string]string {
 }
 
 // report says what was to be written.
-func (f *File) report(entries []safetensors.Entry, casts map[int]*cast) *Report {
+func (f *File) report(entries []safetensors.Entry, casts casts) *Report {
 	r := &Report{Schema: "tensmith.convert/1", Input: f.name, Format: f.Format, Root: f.Root, Verdict: f.Verdict,
 		Notes: slices.Clone(f.Notes), Skipped: slices.Clone(f.Skipped), Findings: slices.Clone(f.Findings)}
 	alias := make(map[string][]string)
@@ -227,7 +227,7 @@ func (f *File) report(entries []safetensors.Entry, casts map[int]*cast) *Report 
 			t.Shape = []uint64{}
 		}
 		t.Bytes = sizeOf(&entries[i])
-		if c := casts[i]; c != nil {
+		if c := casts.of(i); c != nil {
 			t.From = c.from.String()
 		}
 		r.Bytes += t.Bytes
@@ -237,9 +237,12 @@ func (f *File) report(entries []safetensors.Entry, casts map[int]*cast) *Report 
 }
 
 // judge says whether anything was lost.
-func (f *File) judge(r *Report, casts map[int]*cast) {
+func (f *File) judge(r *Report, casts casts) {
 	lossy := map[string]int{}
 	for i, c := range casts {
+		if c == nil {
+			continue
+		}
 		t := &r.Tensors[i]
 		if c.Overflows() > 0 {
 			t.Notes = append(t.Notes, "numbers beyond the range of "+t.DType)

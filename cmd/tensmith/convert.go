@@ -161,11 +161,7 @@ func (a *app) convert(ctx context.Context, address string, c *conversion, by sig
 		return a.refusal(address, p, err)
 	}
 	defer f.Close()
-	known := int64(0)
-	for _, e := range f.Entries {
-		known += tensorMemory + 2*int64(len(e.Name))
-	}
-	defer spare(known)()
+	defer spare(c.memory(f.Entries))()
 	sharded := plan.MaxShard > 0 || plan.MaxShard == 0 && f.ShardSize > 0
 	if err := c.out.guard(sharded, []string{p.path("")}); err != nil {
 		return err
@@ -215,9 +211,20 @@ func (a *app) convert(ctx context.Context, address string, c *conversion, by sig
 	return nil
 }
 
-// tensorMemory is how many bytes a tensor takes while it is converted, at most,
-// without its name.
-const tensorMemory = 450
+// memory returns how many bytes tensors take, at most, while they are converted.
+func (c *conversion) memory(entries []safetensors.Entry) (bytes int64) {
+	each := int64(450)
+	if c.verify {
+		each += 200
+	}
+	if c.dtype != "" {
+		each += 450
+	}
+	for _, e := range entries {
+		bytes += each + 2*int64(len(e.Name))
+	}
+	return bytes
+}
 
 // blamed returns the name of the file that could not be written, if that is
 // what failed: the user is not to look for it in the input.
