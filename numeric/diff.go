@@ -67,6 +67,15 @@ func (d *Diff) Merge(o *Diff) {
 
 // union adds o, whose indices are already those of d, in any order.
 func (d *Diff) union(o *Diff) {
+	d.join(o)
+	d.errors.merge(&o.errors)
+	d.dot.merge(&o.dot)
+	d.a.merge(&o.a)
+	d.b.merge(&o.b)
+}
+
+// join is union of all but the sums.
+func (d *Diff) join(o *Diff) {
 	if o.Changed > 0 && (d.Changed == 0 || o.First < d.First) {
 		d.First = o.First
 	}
@@ -78,10 +87,6 @@ func (d *Diff) union(o *Diff) {
 	d.Changed += o.Changed
 	d.Beyond += o.Beyond
 	d.Special += o.Special
-	d.errors.merge(&o.errors)
-	d.dot.merge(&o.dot)
-	d.a.merge(&o.a)
-	d.b.merge(&o.b)
 }
 
 // Compare reads both once and compares number by number. They must have equally

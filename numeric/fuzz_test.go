@@ -203,7 +203,7 @@ func FuzzCompare(f *testing.F) {
 		}
 		p := pairs{relative: relative, absolute: absolute}
 		addPairs(&p, x, y)
-		want := p.diff(n)
+		want := wholeDiff(&p, n)
 		changed, most := true, want.MaxAbs > 0
 		for i := range x {
 			if changed && x[i] != y[i] && (x[i] == x[i] || y[i] == y[i]) {
@@ -219,4 +219,11 @@ func FuzzCompare(f *testing.F) {
 			t.Fatalf("%s and %s, relative %v, absolute %v: %s\n%v\n%v", d, e, relative, absolute, diff, x, y)
 		}
 	})
+}
+
+// wholeDiff returns what was found in count pairs, with the sums.
+func wholeDiff(p *pairs, count int) Diff {
+	d := p.diff(count)
+	p.addTo(&d)
+	return d
 }

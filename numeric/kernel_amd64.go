@@ -111,6 +111,12 @@ func pairsF32F16AVX512(p *pairs, a, b []byte, n int) (special uint32)
 func pairsCodesVNNI(p *pairs, a, b []byte, n int) (special uint32)
 
 //go:noescape
+func closeHalvesVNNI(s *closeSums, a, b []byte, n int) (unsure uint64)
+
+//go:noescape
+func closeQuartersVNNI(s *closeSums, a, b []byte, n int) (unsure uint64)
+
+//go:noescape
 func pairsFloatsAVX512(p *pairs, a, b []float32, n int) (special uint32)
 
 //go:noescape

@@ -20,6 +20,7 @@ func checkAll(t *testing.T, v level, src []byte) {
 	checkWide(t, v, src)
 	checkCodes(t, v, src)
 	checkPairTypes(t, v, src[:len(src)/2], src[len(src)/2:])
+	checkClose(t, v, src[:len(src)/2], src[len(src)/2:])
 }
 
 // checkLoss rounds numbers, and holds what is summed up of those that fit to what

@@ -28,6 +28,11 @@ func (p *pairs) kernelBytes(d, e safetensors.DType, a, b []byte) int {
 	return best.pairBytes(p, d, e, a, b)
 }
 
+// Floats of a byte are compared decoded.
+type closeness struct{}
+
+func (p *pairs) kernelClose(w *differ, a, b []byte) int { return 0 }
+
 func (p *pairs) kernel(a, b []float32) int     { return best.pairFloats(p, a, b) }
 func (p *pairs) kernelWide(a, b []float64) int { return best.pairDoubles(p, a, b) }
 

@@ -9,14 +9,18 @@ import "github.com/tensmith/tensmith/safetensors"
 
 func (l *lanes) kernelBytes(safetensors.DType, []byte) int { return 0 }
 
-// codeTables are a kernel's.
-type codeTables struct{}
+// These are a kernel's.
+type (
+	codeTables struct{}
+	closeness  struct{}
+)
 
 func (c *counter) addCodes([]byte) int { return 0 }
 
 func (l *wideLanes) kernelBytes(safetensors.DType, []byte) int { return 0 }
 
 func (p *pairs) kernelBytes(d, e safetensors.DType, a, b []byte) int { return 0 }
+func (p *pairs) kernelClose(w *differ, a, b []byte) int              { return 0 }
 func (p *pairs) kernel(a, b []float32) int                           { return 0 }
 func (p *pairs) kernelWide(a, b []float64) int                       { return 0 }
 func (p *pairs) loss(d safetensors.DType, a, b []byte) int           { return 0 }

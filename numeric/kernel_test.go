@@ -275,7 +275,7 @@ func comparePairs[T float32 | float64](t *testing.T, v level, a, b []T, words *[
 			t.Fatalf("level %d: did nothing of %d, finite %v", v, len(a), finite)
 		}
 		addPairs(&got, a[done:], b[done:])
-		wantDiff, gotDiff := want.diff(len(a)), got.diff(len(a))
+		wantDiff, gotDiff := wholeDiff(&want, len(a)), wholeDiff(&got, len(a))
 		if wantDiff.MaxRel <= start.bound {
 			wantDiff.MaxRel, gotDiff.MaxRel = 0, 0 // it is known already
 		}

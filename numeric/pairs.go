@@ -62,18 +62,23 @@ func addPairs[T float32 | float64](p *pairs, a, b []T) {
 	}
 }
 
-// diff returns what was found in count pairs, but for the indices.
+// diff returns what was found in count pairs, but for the indices and the sums.
 func (p *pairs) diff(count int) (d Diff) {
 	d = Diff{Count: uint64(count), Changed: p.changed, Beyond: p.beyond, Special: p.special}
 	for j := range width {
 		d.MaxAbs = max(d.MaxAbs, p.maxAbs[j])
 		d.MaxRel = max(d.MaxRel, p.maxRel[j])
 	}
+	return d
+}
+
+// addTo adds the sums to those of d. To merge sums that have a form of their own
+// would take as long as comparing a thousand numbers.
+func (p *pairs) addTo(d *Diff) {
 	d.errors.add(tree(&p.errors))
 	d.dot.add(tree(&p.dot))
 	d.a.add(tree(&p.a))
 	d.b.add(tree(&p.b))
-	return d
 }
 
 // stretch is how many numbers are decoded at a time to be compared. They stay in
@@ -90,6 +95,7 @@ type differ struct {
 	narrow      [2][stretch]float32
 	wide        [2][stretch]float64
 	words       *[256]byte // of pairs
+	close       *closeness // a kernel's
 }
 
 // freeDiffers are those that are done: models have a hundred thousand tensors of
@@ -101,7 +107,7 @@ func (w *differ) begin(a, b safetensors.DType, t Tolerance) {
 	if w.a != a {
 		w.words = nil
 	}
-	w.a, w.b, w.tolerance, w.diff, w.equal = a, b, t, Diff{}, nil
+	w.a, w.b, w.tolerance, w.diff, w.equal, w.close = a, b, t, Diff{}, nil, nil
 }
 
 // add compares pieces of equally many numbers, the first of which has the index
@@ -190,7 +196,10 @@ func addBlock[T float32 | float64](w *differ, buffers *[2][stretch]T, first uint
 		w.words = newWords(w.a)
 	}
 	p.words = w.words
-	done := p.kernelBytes(w.a, w.b, a, b)
+	done := p.kernelClose(w, a, b)
+	if done == 0 {
+		done = p.kernelBytes(w.a, w.b, a, b)
+	}
 	from := done / stretch * stretch
 	err := stretches(w, buffers, from, a, b, func(at int, x, y []T) bool {
 		skip := max(0, done-at)
@@ -208,6 +217,7 @@ func addBlock[T float32 | float64](w *differ, buffers *[2][stretch]T, first uint
 	if err != nil {
 		return err
 	}
+	p.addTo(&w.diff)
 	found := p.diff(numbers)
 
 	// A place is looked for only where it can be the one: indices grow.
@@ -240,7 +250,7 @@ func addBlock[T float32 | float64](w *differ, buffers *[2][stretch]T, first uint
 	if w.a == w.b && (w.a == safetensors.I64 || w.a == safetensors.U64) {
 		w.hidden(&found, first, a, b)
 	}
-	w.diff.union(&found)
+	w.diff.join(&found)
 	return nil
 }
 
@@ -262,11 +272,11 @@ func (w *differ) hidden(found *Diff, first uint64, a, b []byte) {
 		if !(difference <= w.tolerance.Abs+float64(w.tolerance.Rel*math.Abs(value))) {
 			one.Beyond = 1
 		}
-		one.errors.add(difference * difference)
+		w.diff.errors.add(difference * difference)
 		if found.Changed == 0 || index < found.First {
 			found.First = index
 		}
-		found.union(&one)
+		found.join(&one)
 	}
 }
 

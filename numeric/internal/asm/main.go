@@ -42,6 +42,8 @@ func main() {
 		k.beyond()
 	}
 	pairsNarrow("pairsCodesVNNI", element{"Codes", 1}, element{"Codes", 1})
+	closePairs("closeHalves", true)
+	closePairs("closeQuarters", false)
 	for _, e := range elements[1:] {
 		pairsNarrow("pairs"+e.name+"F32AVX512", e, elements[0])
 		pairsNarrow("pairsF32"+e.name+"AVX512", elements[0], e)
