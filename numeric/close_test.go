@@ -4,6 +4,7 @@ package numeric
 
 import (
 	"bytes"
+	"errors"
 	"math"
 	"slices"
 	"testing"
@@ -112,6 +113,58 @@ func checkClose(t *testing.T, v level, one, other []byte) {
 			for i, tolerance := range []Tolerance{{1e-5, 1e-8}, {0.01, 0}, {-1, 0}, {0, math.NaN()}, {1, 0}} {
 				known := knownDiffs[(int(one[0])/2+i)%len(knownDiffs)]
 				checkCloseOne(t, v, d, tolerance, known, a, b)
+			}
+		}
+	}
+}
+
+// TestCompareClose compares blocks of floats of a byte one after the other, with numbers
+// too large for classes, and NaNs, in some of them.
+func TestCompareClose(t *testing.T) {
+	const n = 6*blockNumbers + 77
+	for _, d := range closeTypes {
+		for kind, change := range map[string]func(i int) byte{
+			"few":  func(i int) byte { return byte(1 / (1 + i%128)) },
+			"all":  func(i int) byte { return 1 },
+			"wild": func(i int) byte { return byte(splitmix64(uint64(i)) >> 20 % 256 & 0xBF) },
+		} {
+			a, b := make([]byte, n), make([]byte, n)
+			for i := range a {
+				a[i] = byte(splitmix64(uint64(i))) &^ 0x41
+				b[i] = a[i] ^ change(i)
+				if d == safetensors.F8E4M3FNUZ || d == safetensors.F8E5M2FNUZ {
+					a[i], b[i] = a[i]|1, b[i]|2 // no NaN
+				}
+			}
+			a[3*blockNumbers+5], b[5*blockNumbers+7] = 0x7D, 0x7F // large, or not finite
+			want := new(Diff)
+			for from := 0; from < n; from += blockNumbers {
+				one, other := a[from:min(from+blockNumbers, n)], b[from:min(from+blockNumbers, n)]
+				x, y := make([]float64, len(one)), make([]float64, len(one))
+				if err := errors.Join(Decode(x, d, one), Decode(y, d, other)); err != nil {
+					t.Fatal(err)
+				}
+				p := pairs{relative: 1e-5, absolute: 1e-8}
+				addPairs(&p, x, y)
+				block := wholeDiff(&p, len(x))
+				first, most := true, block.MaxAbs > 0
+				for i := range x {
+					if first && x[i] != y[i] && (x[i] == x[i] || y[i] == y[i]) {
+						block.First, first = uint64(i), false
+					}
+					if most && math.Abs(x[i]-y[i]) == block.MaxAbs {
+						block.MaxAbsAt, most = uint64(i), false
+					}
+				}
+				want.Merge(&block)
+			}
+			data := func(p []byte) Data { return Data{d, Memory(p), int64(len(p))} }
+			got, err := Scan{}.Compare(t.Context(), data(a), data(b), Tolerance{Rel: 1e-5, Abs: 1e-8})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got, cmp.AllowUnexported(Diff{}, exact{})); diff != "" {
+				t.Errorf("%s, %s: %s", d, kind, diff)
 			}
 		}
 	}
