@@ -65,7 +65,7 @@ Exit status: 0 measured, 2 trouble, such as a full disk.`,
 	f.Uint64Var(&b.Seed, "seed", 1, "`N` that the files and the order of cases are made from")
 	f.IntVar(&b.rounds, "rounds", 11, "`N` rounds that count, at most")
 	f.DurationVar(&b.long, "for", 10*time.Minute, "begin no round that would end after `TIME`; 0 for no such end")
-	f.StringArrayVar(&b.only, "case", nil, "run only cases that match this `GLOB`, and their limits; may be repeated")
+	f.StringArrayVar(&b.only, "case", nil, "run only cases that match this `GLOB`, and their limits; may be given again")
 	f.BoolVar(&b.list, "list", false, "list the cases")
 	f.BoolVar(&b.child, "child", false, "")
 	for _, err := range []error{f.MarkHidden("child"), cmd.MarkFlagDirname("dir")} {

@@ -37,6 +37,27 @@ func TestShorten(t *testing.T) {
 	}
 }
 
+// What a hint has for a shell is one argument to it, whatever a file is called.
+// Of each the value is what bash made of it: printf %s ARG.
+func TestQuoted(t *testing.T) {
+	for arg, want := range map[string]string{
+		"model-00001-of-00002.safetensors": "model-00001-of-00002.safetensors",
+		"/data/模型/a=b,c:d@e%f+g_h":         "/data/模型/a=b,c:d@e%f+g_h",
+		"":                                 "''",
+		"two  words":                       "'two  words'",
+		"$(reboot);`id`&":                  "'$(reboot);`id`&'",
+		"it's":                             `'it'\''s'`,
+		"-rf":                              "./-rf",
+		"line\nend's \\ \x1b[31mé":         `$'line\x0aend\x27s \x5c \x1b[31m\xc3\xa9'`,
+		"\xff":                             `$'\xff'`,
+		"~/model*":                         "'~/model*'",
+	} {
+		if diff := cmp.Diff(want, quoted(arg)); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", arg, diff)
+		}
+	}
+}
+
 func TestNarrowed(t *testing.T) {
 	const text = "Say what a model is:\nits kind and size.\n\n  tensmith info MODEL   what is this?\n\nExit status: 0 described."
 	const want = "Say what a\nmodel is: its\nkind and size.\n\n  tensmith info MODEL   what is this?\n\nExit status: 0\ndescribed."

@@ -79,7 +79,7 @@ Exit status: 0 conforms, 1 does not, 2 the program could not be run.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&command, "exec", "", "the program to grade, as `COMMAND` with {} for the file")
-	f.DurationVar(&grader.Timeout, "timeout", 10*time.Second, "how long to wait for one answer")
+	f.DurationVar(&grader.Timeout, "timeout", 10*time.Second, "wait so much `TIME` for one answer")
 	f.BoolVar(&grader.Large, "large", false, "add the large files, which take time and memory")
 	f.BoolVar(&list, "list", false, "list the files and what is expected")
 	return cmd

@@ -78,10 +78,10 @@ not what was written, 2 it could not be read or is of no format known here.`,
 	f.StringVar(&c.dtype, "dtype", "", "round floats of 16 bits and more to this `DTYPE`, such as bf16")
 	f.StringArrayVar(&c.keep, "keep", nil, "tensors whose names match this `GLOB` keep their dtype; may be given again")
 	f.StringVar(&c.opts.Torch.Root, "root", "", "the `KEY` of what holds the weights, with dots; . for the whole file")
-	f.StringVar(&c.opts.Torch.Tied, "tied", "dedupe", "names for one view: dedupe, keep, or reference")
-	f.StringVar(&c.opts.Torch.Quantized, "quantized", "", "parts: write quantised tensors as integers, scales and zero points")
-	f.StringVar(&c.opts.Torch.Sparse, "sparse", "", "write sparse tensors in parts or dense")
-	f.StringVar(&c.opts.Torch.Complex, "complex", "", "split: write complex tensors as real and imaginary part")
+	f.StringVar(&c.opts.Torch.Tied, "tied", "dedupe", "the `WAY` of several names for one view: dedupe, keep or reference")
+	f.StringVar(&c.opts.Torch.Quantized, "quantized", "", "the `FORM` of quantised tensors: parts, which are integers, scales and zero points")
+	f.StringVar(&c.opts.Torch.Sparse, "sparse", "", "the `FORM` of sparse tensors: parts or dense")
+	f.StringVar(&c.opts.Torch.Complex, "complex", "", "the `FORM` of complex tensors: split, into real and imaginary part")
 	f.BoolVar(&c.opts.Torch.ExtractOnly, "extract-only", false, "take the tensors of a dangerous file; nothing is run")
 	f.StringVar(&c.most, "max-output", "", "refuse a file whose tensors take more than `SIZE` (default: 16 times the file's)")
 	f.BoolVar(&c.list, "list", false, "list every tensor, however many")
@@ -280,6 +280,9 @@ func (a *app) refusal(address string, p place, err error) error {
 		if hint = cmp.Or(hints[e.Hint], hints[e.Reason], e.Hint); e.Err == torch.ErrUnsupported && e.Hint == "" {
 			hint = ""
 		}
+	} else if e, ok := errors.AsType[*safetensors.FormatError](err); ok {
+		e.File = cmp.Or(p.path(e.File), address)
+		err, hint = plainly(e), "`tensmith check "+quoted(address)+"` lists every problem"
 	} else {
 		err = plainly(simplify(address, err))
 	}
@@ -294,7 +297,8 @@ func (a *app) refusal(address string, p place, err error) error {
 	if errors.Is(err, safetensors.ErrDType) {
 		return usageError{err}
 	}
-	if errors.Is(err, torch.ErrMalformed) || errors.Is(err, torch.ErrDangerous) {
+	_, broken := errors.AsType[*safetensors.FormatError](err)
+	if broken || errors.Is(err, torch.ErrMalformed) || errors.Is(err, torch.ErrDangerous) {
 		a.fail("convert", err)
 		return cmp.Or(a.printRefusal(address, err, hint), errNo)
 	}
@@ -357,7 +361,7 @@ func (a *app) printConversion(r *convert.Report, list bool) error {
 		return nil
 	}
 	const few = 24
-	_, onTerminal := terminal(a.stdout)
+	width, onTerminal := terminal(a.stdout)
 	tab := table{a: a, right: []bool{false, false, false, true}, give: 0}
 	told := map[string]bool{} // tensors whose notes stand in their rows
 	for i, t := range r.Tensors {
@@ -372,6 +376,9 @@ func (a *app) printConversion(r *convert.Report, list bool) error {
 		sum := t.After
 		if (!list || onTerminal) && len(sum) > 12 { // the whole sum leaves no room for names
 			sum = sum[:12] + "…"
+		}
+		if onTerminal && width < 70 {
+			sum = "" // names tell more
 		}
 		tab.row(safe(t.Name), cell{dtype, cyan}, shape(t.Shape), size(t.Bytes), cell{sum, dim}, strings.Join(t.Notes, ", "))
 	}

@@ -207,7 +207,11 @@ func (d *digests) add(j *hashJob) error {
 		d.sheet.row(j.sum, j.name, j.size)
 		return nil
 	}
-	_, err := fmt.Fprintln(d.a.stdout, sumLine(j.sum, j.name))
+	line := sumLine(j.sum, j.name)
+	if _, ok := terminal(d.a.stdout); ok {
+		line = harmless(line) // who copies a list with such names takes a file
+	}
+	_, err := fmt.Fprintln(d.a.stdout, line)
 	return err
 }
 

@@ -53,7 +53,7 @@ Exit status: 0 done, 1 no tensor matches, 2 the model could not be read.`,
 	}
 	f := cmd.Flags()
 	f.BoolVar(&r.log, "log", false, "bins of magnitudes, on a logarithmic scale")
-	f.IntVar(&r.bins, "bins", 24, "how many bins, up to 1000")
+	f.IntVar(&r.bins, "bins", 24, "draw `N` bins, up to 1000")
 	f.StringVar(&r.text, "range", "", "the `LOW:HIGH` ends of the bins; --range=-1:1 if LOW is negative")
 	return cmd
 }
@@ -256,7 +256,7 @@ func (a *app) hist(ctx context.Context, r *histRequest, address string, patterns
 			_, err := c.Tensor(patterns[0])
 			return unknown(address, patterns[0], c, err)
 		}
-		if a.words("no tensor matches"); a.format == "human" {
+		if a.noMatch(patterns, c.All()); a.format == "human" {
 			return errNo
 		}
 		return cmp.Or(a.printHist(address, histograms{}), errNo)

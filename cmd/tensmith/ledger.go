@@ -134,7 +134,7 @@ func (a *app) addToLog(cmd *cobra.Command, name string, work func() error) error
 func logError(name string, err error) error {
 	err = simplify(name, err)
 	if errors.Is(err, audit.ErrBroken) {
-		return hinted{err, "`tensmith audit verify " + name + "` says where; go on in another file"}
+		return hinted{err, "`tensmith audit verify " + quoted(name) + "` says where; go on in another file"}
 	}
 	return err
 }

@@ -38,7 +38,7 @@ Exit status: 0 listed, 1 no tensor matches, 2 the model could not be read.`,
 		Args: args(1, -1, "MODEL"),
 		RunE: func(_ *cobra.Command, args []string) error { return a.ls(args[0], args[1:], order) },
 	}
-	cmd.Flags().StringVar(&order, "sort", "file", "order: file (as the data lies), name, or size (largest first)")
+	cmd.Flags().StringVar(&order, "sort", "file", "the `ORDER`: file (as the data lies), name, or size (largest first)")
 	return cmd
 }
 
@@ -72,7 +72,7 @@ func (a *app) ls(address string, patterns []string, order string) error {
 		return err
 	}
 	if len(list) == 0 && len(patterns) > 0 {
-		a.words("no tensor matches")
+		a.noMatch(patterns, c.All())
 		return errNo
 	}
 	return nil

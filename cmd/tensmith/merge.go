@@ -29,7 +29,7 @@ Exit status: 0 written, 2 the models differ, or could not be read or written.`,
 			return a.merge(cmd.Context(), &o, prefer, args)
 		},
 	}
-	cmd.Flags().StringVar(&prefer, "prefer", "", "of what differs take that of the `first` or the last model")
+	cmd.Flags().StringVar(&prefer, "prefer", "", "take what differs from the `WHICH` of the models: first or last")
 	o.flags(cmd, "none", false)
 	return cmd
 }

@@ -338,7 +338,7 @@ func (a *app) editCopy(ctx context.Context, o *output, f *safetensors.File, meta
 		target = real
 	}
 	if info, err := os.Stat(target); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("%s: is no regular file", o.name)
+		return fmt.Errorf("%s: not a regular file", o.name)
 	}
 	m := a.meter("copying", f.Size())
 	defer m.end()

@@ -2,12 +2,105 @@ package main
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
 	"iter"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/tensmith/tensmith/safetensors"
 )
+
+// flagError also notices slips: letters that are off, one hyphen for two, and a
+// file whose name begins with a hyphen.
+func flagError(cmd *cobra.Command, err error) error {
+	word := ""
+	if e, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		word = cmp.Or(e.GetSpecifiedShortnames(), e.GetSpecifiedName())
+		if _, failed := os.Stat("-" + word); failed == nil && e.GetSpecifiedShortnames() != "" {
+			return hinted{usageError{err}, "the file is " + quoted("./-"+word)}
+		}
+	} else if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		// -json is -j with the value son.
+		if word = e.GetFlag().Shorthand + e.GetValue(); cmd.Flags().Lookup(word) == nil {
+			word = ""
+		}
+		if _, number := errors.AsType[*strconv.NumError](err); number {
+			err = fmt.Errorf("--%s is %q, no number that it takes", e.GetFlag().Name, e.GetValue())
+		}
+	}
+	if near := nearFlags(word, cmd.Flags()); len(near) > 0 {
+		return hinted{usageError{err}, "did you mean " + strings.Join(near, " or ") + "?"}
+	}
+	return usageError{err}
+}
+
+// nearFlags returns the flags whose names have the fewest letters that differ
+// from a word, or else those that it is the beginning of, or that begin it.
+func nearFlags(word string, flags *pflag.FlagSet) (names []string) {
+	if len(word) < 2 {
+		return nil
+	}
+	word = strings.ToLower(strings.ReplaceAll(word, "_", "-"))
+	least := min(3, 1+len(word)/4)
+	var longer []string
+	flags.VisitAll(func(f *pflag.Flag) {
+		if f.Hidden {
+			return
+		}
+		switch d := edits(word, f.Name, least); {
+		case d < least:
+			least, names = d, []string{"--" + f.Name}
+		case d == least:
+			names = append(names, "--"+f.Name)
+		case strings.HasPrefix(f.Name, word) || strings.HasPrefix(word, f.Name+"-"):
+			longer = append(longer, "--"+f.Name)
+		}
+	})
+	if len(names) == 0 {
+		names = longer
+	}
+	if len(names) > 3 {
+		return nil
+	}
+	return names
+}
+
+// noMatch says that no tensor matches, and what may have been meant: who thinks
+// of grep writes a part of a name.
+func (a *app) noMatch(patterns []string, tensors iter.Seq[*safetensors.Tensor]) {
+	a.words("no tensor matches")
+	if len(patterns) != 1 {
+		return
+	}
+	part := "*" + patterns[0] + "*"
+	match, err := parseGlobs([]string{part})
+	if err != nil {
+		return
+	}
+	n := 0
+	for t := range tensors {
+		if match.match(t.Name) {
+			n++
+		}
+	}
+	if n > 0 {
+		a.words("hint: a pattern is of whole names; %s matches %d", quoted(part), n)
+		return
+	}
+	var names []string
+	for _, name := range near(patterns[0], tensors) {
+		names = append(names, safe(name))
+	}
+	if len(names) > 0 {
+		a.words("hint: there is %s", strings.Join(names, ", "))
+	}
+}
 
 // near returns up to three names like the one that was not found: those with
 // few letters that differ, then those it is a part of.

@@ -54,7 +54,7 @@ func (a *app) pickle(ctx context.Context, name string) error {
 		return hinted{fmt.Errorf("%s: is a directory", name), "name a file in it"}
 	}
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s: is no regular file", name)
+		return fmt.Errorf("%s: not a regular file", name)
 	}
 	l := &lister{a: a, ctx: ctx, out: bufio.NewWriter(a.stdout)}
 	switch a.format {

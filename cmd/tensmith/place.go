@@ -26,16 +26,38 @@ type place struct {
 func locate(address string) (place, error) {
 	info, err := os.Stat(address)
 	if err != nil {
-		return place{}, simplify(address, err)
+		err = simplify(address, err)
+		switch {
+		case address == "-":
+			err = hinted{err, "a model is read at any place of it, which standard input has not: name a file"}
+		case strings.Contains(address, "://"):
+			err = hinted{err, "download it first, and name the file"}
+		}
+		return place{}, err
 	}
 	switch {
 	case info.IsDir():
 		return place{os.DirFS(address), ".", address}, nil
 	case !info.Mode().IsRegular():
-		return place{}, fmt.Errorf("%s: not a regular file (%s)", address, info.Mode().Type())
+		err := fmt.Errorf("%s: not a regular file, but a %s", address, special(info.Mode()))
+		if info.Mode().Type() == fs.ModeNamedPipe {
+			err = hinted{err, "write what comes through it to a file first: a model is read at any place of it"}
+		}
+		return place{}, err
 	}
 	dir, base := filepath.Split(address)
 	return place{os.DirFS(filepath.Clean(dir + ".")), base, dir}, nil
+}
+
+// special is what to call a file that is no regular one.
+func special(mode fs.FileMode) string {
+	switch {
+	case mode&fs.ModeNamedPipe != 0:
+		return "pipe"
+	case mode&fs.ModeSocket != 0:
+		return "socket"
+	}
+	return "device"
 }
 
 // path returns what to call a file of the place.
@@ -77,7 +99,7 @@ func (a *app) open(address string) (*safetensors.Checkpoint, error) {
 	e, ok := errors.AsType[*safetensors.FormatError](err)
 	if !ok {
 		err = p.simplify(address, err)
-		if hint := p.inside("`tensmith convert " + address + "`"); hint != "" {
+		if hint := p.inside("`tensmith convert " + quoted(address) + "`"); hint != "" {
 			err = hinted{err, hint}
 		}
 		return nil, err
@@ -92,7 +114,7 @@ func (a *app) open(address string) (*safetensors.Checkpoint, error) {
 		err = plainError{e, e.File + ": no safetensors file, nor any other that is known here"}
 		return nil, hinted{err, "it may be raw data, a part of another file, or encrypted"}
 	}
-	return nil, hinted{plainly(e), "`tensmith check " + address + "` lists every problem"}
+	return nil, hinted{plainly(e), "`tensmith check " + quoted(address) + "` lists every problem"}
 }
 
 // A plainError is an error in other words.
@@ -164,7 +186,7 @@ func advice(format convert.Format, name string) string {
 		return "download the raw file, and log in if the repository is gated"
 	case convert.Gzip, convert.Bzip2, convert.XZ, convert.Zlib, convert.Zstd, convert.LZ4:
 		if format.Convertible() {
-			return "decompress it and look again; if it is a checkpoint, `tensmith convert " + name + "` reads it as it is"
+			return "decompress it and look again; if it is a checkpoint, `tensmith convert " + quoted(name) + "` reads it as it is"
 		}
 		return "decompress it and look again"
 	case convert.SevenZip:
@@ -174,7 +196,7 @@ func advice(format convert.Format, name string) string {
 	}
 	switch {
 	case format.Convertible():
-		return "try `tensmith convert " + name + "`"
+		return "try `tensmith convert " + quoted(name) + "`"
 	case isModel(format):
 		return "tensmith knows such files by sight, but does not convert them yet; `tensmith convert --help` lists what it does"
 	}

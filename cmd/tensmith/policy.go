@@ -38,9 +38,9 @@ Exit status: that of tensmith scan. A policy that is wrong is 64.`,
 			return a.policyCheck(cmd.Context(), args, flags)
 		},
 	}
-	check.Flags().StringVar(&flags.policy, "policy", "", "`file` of a policy in TOML")
-	check.Flags().StringVar(&flags.root, "trusted-root", "", "`file` of the Sigstore to believe (default: the public one, built in)")
-	check.Flags().StringVar(&flags.failOn, "fail-on", "", "least `severity` that fails: dangerous, suspicious (the default) or note")
+	check.Flags().StringVar(&flags.policy, "policy", "", "`FILE` of a policy in TOML")
+	check.Flags().StringVar(&flags.root, "trusted-root", "", "`FILE` of the Sigstore to believe (default: the public one, built in)")
+	check.Flags().StringVar(&flags.failOn, "fail-on", "", "least `SEVERITY` that fails: dangerous, suspicious (the default) or note")
 	check.Flags().BoolVar(&flags.deep, "deep", false, "read the tensors themselves, too")
 	check.Flags().SortFlags = false
 	check.DisableFlagsInUseLine = true

@@ -107,6 +107,32 @@ func harmless(s string) string {
 	return b.String()
 }
 
+// quoted returns an argument as a shell takes it, for hints that are copied: a
+// file's name is anyone's text.
+func quoted(arg string) string {
+	if strings.HasPrefix(arg, "-") {
+		arg = "./" + arg
+	}
+	if strings.ContainsFunc(arg, unprintable) || !utf8.ValidString(arg) {
+		var b strings.Builder
+		for _, c := range []byte(arg) {
+			if c < ' ' || c > '~' || c == '\'' || c == '\\' {
+				fmt.Fprintf(&b, `\x%02x`, c)
+			} else {
+				b.WriteByte(c)
+			}
+		}
+		return "$'" + b.String() + "'"
+	}
+	plain := func(r rune) bool {
+		return unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("_-./,:+=@%", r)
+	}
+	if arg != "" && !strings.ContainsFunc(arg, func(r rune) bool { return !plain(r) }) {
+		return arg
+	}
+	return "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+}
+
 // double are the characters that terminals give two columns: those that East
 // Asian Width (Unicode Annex #11) calls wide or fullwidth, and pictures.
 var double = &unicode.RangeTable{

@@ -115,10 +115,14 @@ func (m *meter) draw() {
 	case "bar":
 		width, _ := terminal(m.a.stderr)
 		words := fmt.Sprintf(" %3.0f%%  %s%s left ", 100*share, pace, left)
-		room := max(5, min(40, width-len(words)-len(m.what)-4))
+		room := min(40, width-len(words)-len(m.what)-4)
+		if room < 5 { // a line that is too long would scroll, not be drawn anew
+			words = fmt.Sprintf(" %3.0f%% ", 100*share)
+			room = max(0, min(40, width-len(words)-len(m.what)-4))
+		}
 		full := int(share * float64(room))
 		line := m.what + " " + strings.Repeat("█", full) + strings.Repeat("░", room-full) + words
-		fmt.Fprintf(m.a.stderr, "\r\x1b[K%s", line)
+		fmt.Fprintf(m.a.stderr, "\r\x1b[K%s", shorten(line, width-1))
 	}
 }
 

@@ -112,8 +112,10 @@ func refuse(name string, force bool) error {
 		return nil
 	case err != nil:
 		return simplify(name, err)
+	case info.IsDir():
+		return hinted{fmt.Errorf("%s: is a directory", name), "name a file in it"}
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s: not a regular file", name)
+		return fmt.Errorf("%s: not a regular file, but a %s", name, special(info.Mode()))
 	case !force:
 		return hinted{fmt.Errorf("%s: exists", name), "--force replaces it"}
 	}

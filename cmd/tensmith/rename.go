@@ -97,7 +97,8 @@ func (a *app) rename(ctx context.Context, o *output, address, list string, texts
 		a.words("note: %s of %s are not in the model", plural(len(pairs)-found, "name"), list)
 	}
 	if len(w.report.Renamed) == 0 {
-		return a.nothing(o, "rename", "no name changes")
+		a.words("no name changes")
+		return a.nothing(o, "rename")
 	}
 	if err := clashes(address, w.entries, w.report.Renamed); err != nil {
 		return err

@@ -35,7 +35,7 @@ Exit status: 0 written, 2 the model could not be read or written.`,
 		},
 	}
 	o.flags(cmd, "none", true)
-	cmd.Flags().StringVar(&metadata, "metadata", "keep", "keep or drop the metadata")
+	cmd.Flags().StringVar(&metadata, "metadata", "keep", "what to `DO` with the metadata: keep or drop")
 	return cmd
 }
 

@@ -153,20 +153,43 @@ func (a *app) fail(verb string, err error) {
 	} else {
 		verb += ": "
 	}
-	message, rest, _ := strings.Cut(err.Error(), "\n")
-	fmt.Fprintf(a.stderr, "tensmith: %s%s\n", verb, harmless(message))
-	hint := strings.TrimSpace(rest)
+	for _, message := range messages(err) {
+		fmt.Fprintf(a.stderr, "tensmith: %s%s\n", verb, harmless(message))
+	}
+	hint := ""
 	if h, ok := errors.AsType[hinted](err); ok {
 		hint = h.hint
-	} else if isUsage(err) && hint == "" {
+	} else if isUsage(err) {
 		hint = "`tensmith " + strings.TrimSuffix(verb, ": ") + " --help` shows how"
 		if verb == "" {
 			hint = "`tensmith --help` lists the verbs"
 		}
 	}
 	if hint != "" {
-		fmt.Fprintf(a.stderr, "hint: %s\n", harmless(strings.Join(strings.Fields(hint), " ")))
+		fmt.Fprintf(a.stderr, "hint: %s\n", harmless(hint))
 	}
+}
+
+// messages are the texts of what was joined to err, without those that another
+// ends in. A line end in a text is none of ours: it is in the name of a file.
+func messages(err error) (all []string) {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []string{err.Error()}
+	}
+	var lines []string
+	for _, e := range joined.Unwrap() {
+		lines = append(lines, e.Error())
+	}
+	if strings.Join(lines, "\n") != err.Error() {
+		return []string{err.Error()} // one text about several errors
+	}
+	for _, line := range lines {
+		if !slices.ContainsFunc(all, func(s string) bool { return strings.HasSuffix(s, line) }) {
+			all = append(all, line)
+		}
+	}
+	return all
 }
 
 const about = `tensmith says what a file of model weights is and whether it is sound,
@@ -224,7 +247,7 @@ func (a *app) root() *cobra.Command {
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(flagError)
 	flags := root.PersistentFlags()
 	flags.StringVar(&a.format, "format", "auto", "the output's `FORM`: auto, human, json, jsonl or tsv")
 	flags.BoolVar(&a.json, "json", false, "short for --format json")
@@ -251,10 +274,12 @@ func (a *app) root() *cobra.Command {
 			cmd.Flags().SortFlags = false
 			leaveOutKeyless(cmd)
 			root.AddCommand(cmd)
-			if reads := group.group == "Look" || group.group == "Judge" && cmd.Name() != "conformance"; reads && cmd.RunE != nil {
-				work := cmd.RunE
-				cmd.RunE = func(cmd *cobra.Command, args []string) error {
-					return a.abandoning(cmd.Context(), func() error { return work(cmd, args) })
+			if group.group == "Look" || group.group == "Judge" && cmd.Name() != "conformance" {
+				a.reading(cmd)
+			}
+			for _, c := range append(cmd.Commands(), cmd) {
+				if group.group == "Trust" && (c.Name() == "verify" || c.Name() == "digest") {
+					a.reading(c)
 				}
 			}
 			if writes := []string{"sign", "attest", "sbom"}; group.group == "Change" || slices.Contains(writes, cmd.Name()) {
@@ -310,7 +335,7 @@ func (a *app) helpCommand(root *cobra.Command) *cobra.Command {
 func (a *app) unknownVerb(cmd *cobra.Command, word string) error {
 	err := usagef("there is no verb %q", word)
 	if _, e := os.Stat(word); e == nil {
-		return hinted{err, fmt.Sprintf("`tensmith info %s` looks at the file", word)}
+		return hinted{err, fmt.Sprintf("`tensmith info %s` looks at the file", quoted(word))}
 	}
 	if near := cmd.SuggestionsFor(word); len(near) > 0 {
 		return hinted{err, "did you mean " + strings.Join(near, " or ") + "?"}
@@ -330,6 +355,9 @@ var choices = map[string][]string{
 // settle checks the global flags and works out what auto means.
 func (a *app) settle() error {
 	if a.json {
+		if a.format != "auto" && a.format != "json" {
+			return usagef("--json and --format %s exclude each other", a.format)
+		}
 		a.format = "json"
 	}
 	if a.format == "auto" {
@@ -349,6 +377,19 @@ func (a *app) settle() error {
 		return usagef("-j is %d, and must be at least 1", a.jobs)
 	}
 	return nil
+}
+
+// reading lets a verb that writes nothing end when the user says so, and the
+// verbs below it.
+func (a *app) reading(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		a.reading(sub)
+	}
+	if work := cmd.RunE; work != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			return a.abandoning(cmd.Context(), func() error { return work(cmd, args) })
+		}
+	}
 }
 
 // subverb is the check of the arguments of a verb that only has others: what is

@@ -62,7 +62,7 @@ Exit status: 0 written, 2 the model could not be read.`,
 	f.StringVarP(&b.out, "output", "o", "", "the `FILE` to write (default: standard output)")
 	f.BoolVar(&b.force, "force", false, "replace what exists under that name")
 	f.StringSliceVar(&b.hashes, "hash", nil, "`ALGORITHM` besides sha256: blake2b, blake3; may be given again")
-	f.StringVar(&b.name, "name", "", "what the model is called (default: by repository, card or file)")
+	f.StringVar(&b.name, "name", "", "the `NAME` of the model (default: by repository, card or file)")
 	f.StringVar(&b.version, "version", "", "`VERSION` of the model (default: the commit)")
 	f.StringVar(&b.repo, "repo", "", "`OWNER/NAME` at the Hugging Face Hub")
 	f.StringVar(&b.commit, "commit", "", "`COMMIT` there")

@@ -50,11 +50,11 @@ from --policy or $TENSMITH_POLICY alone, never from what is scanned.
 		Args: args(1, -1, "PATH"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.scan(cmd.Context(), args, flags) },
 	}
-	cmd.Flags().StringVar(&flags.failOn, "fail-on", "", "least `severity` that fails: dangerous, suspicious (the default) or note")
-	cmd.Flags().StringVar(&flags.policy, "policy", "", "`file` of a policy in TOML")
-	cmd.Flags().StringVar(&flags.root, "trusted-root", "", "`file` of the Sigstore to believe (default: the public one, built in)")
-	cmd.Flags().StringVar(&flags.sarif, "sarif", "", "write the findings as SARIF 2.1.0 to `file`; - is standard output")
-	cmd.Flags().StringVar(&flags.junit, "junit", "", "write the findings as JUnit's XML to `file`; - is standard output")
+	cmd.Flags().StringVar(&flags.failOn, "fail-on", "", "least `SEVERITY` that fails: dangerous, suspicious (the default) or note")
+	cmd.Flags().StringVar(&flags.policy, "policy", "", "`FILE` of a policy in TOML")
+	cmd.Flags().StringVar(&flags.root, "trusted-root", "", "`FILE` of the Sigstore to believe (default: the public one, built in)")
+	cmd.Flags().StringVar(&flags.sarif, "sarif", "", "write the findings as SARIF 2.1.0 to `FILE`; - is standard output")
+	cmd.Flags().StringVar(&flags.junit, "junit", "", "write the findings as JUnit's XML to `FILE`; - is standard output")
 	cmd.Flags().BoolVar(&flags.deep, "deep", false, "read the tensors themselves, too")
 	return cmd
 }

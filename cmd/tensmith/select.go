@@ -64,7 +64,8 @@ func (a *app) choose(ctx context.Context, verb string, o *output, address string
 	defer in.Close()
 	matched := in.entries(match.match)
 	if len(matched) == 0 {
-		return a.nothing(o, verb, "no tensor matches")
+		a.noMatch(patterns, in.All())
+		return a.nothing(o, verb)
 	}
 	w := &writing{verb: verb, entries: matched, metadata: in.Metadata(), from: address, paths: in.paths, close: in.Close}
 	if verb == "drop" {

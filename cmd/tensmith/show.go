@@ -39,7 +39,7 @@ Exit status: 0 done, 2 there is no such tensor, or it could not be read.`,
 		},
 	}
 	cmd.Flags().BoolVar(&full, "full", false, "print all values")
-	cmd.Flags().StringVar(&heat, "heat", "", "draw it: a cell is the `max`imal magnitude or the mean of its values")
+	cmd.Flags().StringVar(&heat, "heat", "", "draw it; a cell is of its values the `WHAT`: max, the largest magnitude, or mean")
 	cmd.Flags().Lookup("heat").NoOptDefVal = "max"
 	return cmd
 }
@@ -95,7 +95,7 @@ func unknown(address, name string, c *safetensors.Checkpoint, err error) error {
 	if len(names) > 0 {
 		return hinted{err, "there is " + strings.Join(names, ", ")}
 	}
-	return hinted{err, "`tensmith ls " + address + "` lists the names"}
+	return hinted{err, "`tensmith ls " + quoted(address) + "` lists the names"}
 }
 
 // showJSON writes values as they are read: there may be a billion.

@@ -60,10 +60,10 @@ Exit status: 0 done, 1 no tensor matches, 2 the model could not be read.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&r.by, "by", "tensor", "one line for each tensor, layer, dtype, or for the model")
-	f.StringVar(&r.order, "sort", "name", "order: name, file, or a column, largest first: "+strings.Join(statsOrders(), ", "))
+	f.StringVar(&r.by, "by", "tensor", "one line for each `GROUP`: tensor, layer, dtype or model")
+	f.StringVar(&r.order, "sort", "name", "the `ORDER`: name, file, or a column, largest first: "+strings.Join(statsOrders(), ", "))
 	f.IntVar(&r.top, "top", 0, "print the first `N` lines only; 0 prints all")
-	f.StringVar(&r.text, "quantiles", "", "add quantiles, by default 0.01, 0.25, 0.5, 0.75 and 0.99")
+	f.StringVar(&r.text, "quantiles", "", "add those of a `LIST` of quantiles, by default 0.01, 0.25, 0.5, 0.75 and 0.99")
 	f.Lookup("quantiles").NoOptDefVal = "0.01,0.25,0.5,0.75,0.99"
 	return cmd
 }
@@ -398,7 +398,7 @@ func (a *app) stats(ctx context.Context, r *statsRequest, address string, patter
 	tensors, bytes := matching(c, match)
 	none := len(tensors) == 0 && len(patterns) > 0
 	if none {
-		if a.words("no tensor matches"); a.format == "human" {
+		if a.noMatch(patterns, c.All()); a.format == "human" {
 			return errNo
 		}
 	}

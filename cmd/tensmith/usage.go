@@ -34,6 +34,9 @@ func listed(flags *pflag.FlagSet) (shown *pflag.FlagSet, elsewhere string) {
 	flags.VisitAll(func(f *pflag.Flag) {
 		if by := f.Annotations[explainedBy]; len(by) > 0 && !f.Hidden {
 			elsewhere = by[0]
+		} else if name, text := pflag.UnquoteUsage(f); f.NoOptDefVal != "" && f.Value.Type() == "string" {
+			// pflag would spell out here what the flag alone stands for.
+			shown.BoolP(f.Name+"[="+name+"]", f.Shorthand, false, text)
 		} else {
 			shown.AddFlag(f)
 		}

@@ -148,7 +148,7 @@ func (a *app) man(root *cobra.Command, dir string) error {
 	// A slip of the finger is not to become a directory full of pages.
 	switch info, err := os.Stat(dir); {
 	case errors.Is(err, fs.ErrNotExist):
-		return hinted{simplify(dir, err), "make the directory first: mkdir -p " + dir}
+		return hinted{simplify(dir, err), "make the directory first: mkdir -p " + quoted(dir)}
 	case err != nil:
 		return simplify(dir, err)
 	case !info.IsDir():

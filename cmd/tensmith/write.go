@@ -192,8 +192,7 @@ func (a *app) reportWriting(o *output, w *writing) error {
 
 // nothing is the answer of a verb that has found nothing to do: words for
 // people, and the report of a writing that did not take place for programs.
-func (a *app) nothing(o *output, verb, words string) error {
-	a.words("%s", words)
+func (a *app) nothing(o *output, verb string) error {
 	if a.format != "human" {
 		w := &writing{report: writeReport{Schema: "tensmith." + verb + "/1", Output: []string{}, DryRun: o.dryRun}}
 		if err := a.reportWriting(o, w); err != nil {
@@ -341,7 +340,7 @@ func (o *output) guard(sharded bool, inputs []string) error {
 			continue // not there, or an error that comes up again
 		}
 		if info.IsDir() {
-			return hinted{fmt.Errorf("%s: is a directory", name), "name the file: -o " + filepath.Join(name, "model.safetensors")}
+			return hinted{fmt.Errorf("%s: is a directory", name), "name the file: -o " + quoted(filepath.Join(name, "model.safetensors"))}
 		}
 		for _, in := range inputs {
 			other, err := os.Stat(in)
@@ -367,7 +366,7 @@ func (o *output) explain(err error) error {
 	}
 	if dir := filepath.Dir(o.name); os.IsNotExist(err) {
 		if _, e := os.Stat(dir); os.IsNotExist(e) {
-			return hinted{simple, "make the directory first: mkdir -p " + dir}
+			return hinted{simple, "make the directory first: mkdir -p " + quoted(dir)}
 		}
 	}
 	return simple
