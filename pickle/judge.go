@@ -114,12 +114,26 @@ func judge(module, name string) (Verdict, string) {
 	} else if _, ok := coreModules()[name]; ok {
 		return Dangerous, "the module " + name + ", reached through " + module
 	}
+	if format, ok := strings.CutPrefix(name, "torch."); ok && strings.HasPrefix(module, "torch.") && isMemoryFormat(format) {
+		return Allowed, "a constant of torch, in the module where pickle comes upon it"
+	}
 	for _, row := range dataModules {
 		if rest, ok := strings.CutPrefix(module, row.module); ok && (rest == "" || rest[0] == '.') {
 			return Suspicious, row.why
 		}
 	}
 	return Suspicious, "an unknown name"
+}
+
+// isMemoryFormat knows the formats of torch. They tell pickle their name and not
+// their module, so that it looks for one that has "torch.channels_last", such as
+// torch._utils.
+func isMemoryFormat(name string) bool {
+	switch name {
+	case "contiguous_format", "channels_last", "channels_last_3d", "preserve_format":
+		return true
+	}
+	return false
 }
 
 // isCython knows the functions that Cython makes to unpickle its classes, as

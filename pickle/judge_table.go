@@ -79,6 +79,7 @@ var dataNames = map[string]string{
 	"numpy.random._pickle.__bit_generator_ctor":                        "a generator of random numbers",
 	"torch._C._nn.gelu":                                                "an activation function",
 	"torch._C._nn.silu":                                                "an activation function",
+	"torch.utils.hooks.RemovableHandle":                                "a handle of a hook of a module",
 	"joblib.numpy_pickle.NDArrayWrapper":                               "an array in another file",
 	"joblib.numpy_pickle.ZNDArrayWrapper":                              "an array in another file",
 	"joblib.numpy_pickle_compat.NDArrayWrapper":                        "an array in another file",

@@ -19,6 +19,12 @@ func TestJudge(t *testing.T) {
 		{"torch.jit._pickle", "build_intlist", Allowed},
 		{"_codecs", "encode", Allowed},
 
+		{"torch._utils", "torch.channels_last", Allowed}, // as pickle names it
+		{"torch.hub", "torch.channels_last", Dangerous},
+		{"mycode", "torch.channels_last", Suspicious},
+		{"torch._utils", "torch.load", Dangerous},
+		{"torch.utils.hooks", "RemovableHandle", Suspicious},
+		{"torch.utils.hooks", "RemovableHandle.remove", Dangerous},
 		{"argparse", "Namespace", Suspicious},
 		{"pathlib", "PosixPath", Allowed},
 		{"pathlib._local", "PosixPath", Allowed},

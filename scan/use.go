@@ -24,7 +24,8 @@ var functionModules = map[string]bool{
 // isConstant knows the dtypes, layouts and schemes of torch, which are no
 // classes: nothing calls them.
 func isConstant(sym *pickle.Symbol) bool {
-	return sym.Module == "torch" && sym.Name != "device" && sym.Name[0] >= 'a' && sym.Name[0] <= 'z'
+	return sym.Module == "torch" && sym.Name != "device" && sym.Name[0] >= 'a' && sym.Name[0] <= 'z' ||
+		strings.HasPrefix(sym.Name, "torch.") // as pickle names memory formats
 }
 
 // takesClass tells whether picklers hand a class to fn.
@@ -111,7 +112,7 @@ func (w *watcher) argument(e pickle.Event, fn, arg *pickle.Symbol, classes bool)
 	case w.isLoad(arg):
 		w.handed(e, arg)
 	case !w.isAllowed(arg): // told already
-	case functionModules[arg.Module]:
+	case functionModules[arg.Module] && !isConstant(arg):
 		w.misuse(e, Dangerous, w.known(fn).name, "is handed the function "+w.known(arg).name)
 	case !classes && !isConstant(arg):
 		w.misuse(e, "", w.known(fn).name, "is handed the class "+w.known(arg).name)

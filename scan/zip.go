@@ -314,6 +314,9 @@ func (t *trace) gaps(b blob, at place, d *directory) {
 	if complete && d.central > end {
 		t.hidden(b, at, end, d.central)
 	}
+	if !complete && !d.over {
+		t.unlisted(b.rest(d.begin), at)
+	}
 	if len(d.comment) > 0 {
 		t.note("ST417", at, d.end-int64(len(d.comment)), "comment", fmt.Sprintf("a comment of %d bytes: %+q", len(d.comment), clip(string(d.comment), 60)))
 		t.junk(inMemory(d.comment), at, d.end-int64(len(d.comment)))
@@ -363,6 +366,17 @@ func (t *trace) hidden(b blob, at place, from, to int64) {
 	}
 	t.note("ST415", at, from, "between", fmt.Sprintf("%d bytes between the members, which no entry of the directory owns", gap.size))
 	t.junk(gap, at, from)
+	t.unlisted(gap, at)
+}
+
+// unlisted looks into members that are there, though the directory does not lead
+// to them: one reader takes an entry that is cut off, or another size, where the
+// next gives up.
+func (t *trace) unlisted(b blob, at place) {
+	apart := t.apart()
+	if apart.locals(b, at); apart.has(Dangerous) {
+		t.join(apart)
+	}
 }
 
 // names tells of names that lead out of the archive or mean two members.
