@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -51,6 +52,9 @@ func entries() (all []safetensors.Entry) {
 // directory returns a new one, in memory where that can be: tests wait for no
 // disk, but for TestDirectOnDisk.
 func directory(t testing.TB) string {
+	if !hasShared() {
+		return t.TempDir()
+	}
 	dir, err := os.MkdirTemp("/dev/shm", "load")
 	if err != nil {
 		return t.TempDir()
@@ -58,6 +62,24 @@ func directory(t testing.TB) string {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir
 }
+
+// hasShared tells whether the file system in memory has room for the tests of
+// this package and others: a container's often has 64 MiB.
+var hasShared = sync.OnceValue(func() bool {
+	f, err := os.CreateTemp("/dev/shm", "load")
+	if err != nil {
+		return false
+	}
+	defer os.Remove(f.Name())
+	defer f.Close()
+	some := make([]byte, 8<<20)
+	for range 256 << 20 / len(some) {
+		if _, err := f.Write(some); err != nil {
+			return false
+		}
+	}
+	return true
+})
 
 // shards writes the entries to several files and opens them.
 func shards(t testing.TB, dir string) *safetensors.Checkpoint {

@@ -180,6 +180,7 @@ func TestGatherCold(t *testing.T) {
 	for _, cached := range []error{nil, refused} {
 		sys.cached = func(int, int64, int64) (int64, error) { return 0, cached }
 		sys.inCore = func([]byte, []byte) error { return refused }
+		sys.peek = func(int, int64) (bool, error) { return false, refused } // on a disk it would tell of the real pages
 		load(t, &Loader{Arena: arena(t), Way: Map, sys: sys}, some)
 	}
 }

@@ -2,9 +2,11 @@ package safetensors
 
 import (
 	"bytes"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -22,6 +24,7 @@ func TestDirect(t *testing.T) {
 	if RaceDetector || testing.Short() {
 		rounds = 3
 	}
+dirs:
 	for _, dir := range dirs {
 		name := filepath.Join(dir, "a.safetensors")
 		for range rounds {
@@ -36,7 +39,11 @@ func TestDirect(t *testing.T) {
 				t.Fatal(err)
 			}
 			last = 0
-			if err := e.WriteFile(t.Context(), name, entries); err != nil {
+			err := e.WriteFile(t.Context(), name, entries)
+			if errors.Is(err, syscall.ENOSPC) && dir != dirs[0] {
+				continue dirs // the memory of a container, which may be small
+			}
+			if err != nil {
 				t.Fatal(err)
 			}
 			if last != total {
