@@ -60,8 +60,8 @@ func (d *Decoder) survey() {
 	}
 	mem := budget{max: maxSurveyed}
 	// What was read is not read again, for most pickles of large files are short.
-	s := scanner{r: d.s.r, base: d.s.offset(), buf: bytes.Clone(d.s.buf[d.s.pos:]), end: d.s.end, lim: d.lim, mem: &mem}
-	var o operand
+	s := skimScanner{r: d.s.r, base: d.s.offset(), buf: bytes.Clone(d.s.buf[d.s.pos:]), end: d.s.end}
+	var o skimmed
 	var wanted bitset
 	puts, gets := int64(0), int64(0)
 	for n := int64(0); n < d.lim.Opcodes; n++ {

@@ -421,11 +421,12 @@ func (s *skimScanner) need(n int) error {
 	if int64(n) > left {
 		return errShort
 	}
-	if s.buf == nil {
-		s.buf = make([]byte, 0, min(left, window))
-	}
-	have := copy(s.buf[:cap(s.buf)], s.buf[s.pos:])
+	rest := s.buf[s.pos:]
 	s.base, s.pos = s.offset(), 0
+	if size := int(min(left, window)); cap(s.buf) < size {
+		s.buf = make([]byte, 0, size)
+	}
+	have := copy(s.buf[:cap(s.buf)], rest)
 	s.buf = s.buf[:min(int64(cap(s.buf)), left)]
 	m, err := s.r.ReadAt(s.buf[have:], s.base+int64(have))
 	s.buf = s.buf[:have+m]

@@ -24,6 +24,9 @@ func TestPadding(t *testing.T) {
 			{"", "\x82\x01", "ST306"},
 			{"", "ca\nb\n)R\x8c\x06system\x93", "ST305"},
 		} {
+			if len(test.pad) > maxOpcodes && call.head == "" {
+				continue // one is enough
+			}
 			data := "\x80\x04" + call.head + test.pad + call.how + "."
 			r, err := Reader(t.Context(), strings.NewReader(data), int64(len(data)), "model.pkl", Options{})
 			if err != nil {
