@@ -35,8 +35,6 @@ func (t *trace) text(b blob, at place, head []byte, format string) {
 	}
 	t.readText(b, at, format, lower)
 	switch {
-	case strings.HasSuffix(lower, ".yaml"), strings.HasSuffix(lower, ".yml"):
-		t.targets(b, at)
 	case strings.HasSuffix(lower, ".md"), strings.HasSuffix(lower, ".txt"), strings.HasSuffix(lower, ".rst"):
 		// Prose quotes programs; nothing runs it, whatever its name is.
 		if !fenced(head) {
@@ -212,6 +210,7 @@ func (t *trace) readText(b blob, at place, format, lower string) {
 			t.note("ST353", at, -1, clip(match, 60), fmt.Sprintf("called a model, and is a text that holds %+q", clip(match, 60)))
 		}
 	}
+	t.settings(text, at)
 	t.pickleInText(b, at, text)
 }
 

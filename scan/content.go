@@ -168,7 +168,10 @@ func (t *trace) kind(b blob, at place, k kind, format string, head []byte) strin
 		}
 		return format
 	case kindData:
-		if format == "tflite" {
+		switch format {
+		case "parquet", "arrow":
+			t.arrow(b, at, format)
+		case "tflite":
 			t.tflite(b, at)
 		}
 		t.note("ST409", at, 0, format, "is "+format+", which holds no code")

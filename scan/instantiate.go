@@ -1,14 +1,12 @@
 package scan
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/tensmith/tensmith/pickle"
 )
 
-// Two kinds of settings name what a program imports and calls: the description
-// of a Keras model, and the _target_ of Hydra, which NeMo's models have.
+// The description of a Keras model names what a program imports and calls.
 
 // runs tells whether a dotted name is one that pickles must not import, either.
 func runs(name string) bool {
@@ -26,6 +24,7 @@ func runs(name string) bool {
 // functions of Keras itself.
 type kerasReader struct {
 	on      bool
+	first   string // the module that was named before any class
 	module  string // that was named last
 	objects []kerasObject
 }
@@ -82,8 +81,16 @@ func (k *kerasReader) fetched(t *trace, at place, offset int64) {
 }
 
 func (k *kerasReader) text(t *trace, at place, key, text string, offset int64) {
-	if k.on = k.on || key == "class_name"; !k.on {
-		return
+	if !k.on {
+		if key == "module" {
+			k.first = text
+		}
+		if k.on = key == "class_name"; !k.on {
+			return
+		}
+		if k.first != "" {
+			k.text(t, at, "module", k.first, offset)
+		}
 	}
 	why, odd := "", ""
 	var here kerasObject // of a document that is a bare string
@@ -112,6 +119,12 @@ func (k *kerasReader) text(t *trace, at place, key, text string, offset int64) {
 		case runs(text + ".x"):
 			why = "names the module " + clip(text, 80)
 		}
+	case key == "vocabulary" && (leaves(text) || strings.Contains(text, "://")):
+		why = "has a vocabulary read from " + clip(text, 80) // CVE-2025-12058
+	case key == "vocabulary" && text != "":
+		odd = "has a vocabulary read from the file " + clip(text, 80)
+	case key == "class_name" && text == "TFSMLayer":
+		odd = "a layer that loads a model of TensorFlow from elsewhere"
 	case key == "class_name" && text == "TorchModuleWrapper":
 		why = "a layer that unpickles a module of torch"
 	case text == "get_file" || strings.HasSuffix(text, ".get_file"):
@@ -130,36 +143,4 @@ func (k *kerasReader) text(t *trace, at place, key, text string, offset int64) {
 	case odd != "":
 		t.note("ST361", at, offset, clip(text, 80), odd)
 	}
-}
-
-var hydraTarget = regular(`(?m)^[ \t-]*["']?_target_["']?[ \t]*:[ \t]*["']?([A-Za-z_][A-Za-z0-9_.]*)`)
-
-// targets looks for the _target_ of Hydra in a YAML text (CVE-2025-23304).
-func (t *trace) targets(b blob, at place) {
-	text, err := b.at(0, 1<<20)
-	if err != nil {
-		return // told by whoever reads the whole
-	}
-	for _, m := range hydraTarget().FindAllSubmatchIndex(text, 1000) {
-		t.target(at, int64(m[2]), string(text[m[2]:m[3]]))
-	}
-}
-
-// targetLibraries are those whose classes settings name, and that are
-// installed by whoever loads such models.
-var targetLibraries = []string{"nemo.", "torch.", "torchvision.", "torchaudio.", "torchmetrics.", "pytorch_lightning.", "lightning.", "transformers.", "diffusers.", "megatron.", "omegaconf."}
-
-// target judges what a _target_ names.
-func (t *trace) target(at place, offset int64, name string) {
-	shown := clip(name, 80)
-	if runs(name) {
-		t.note("ST366", at, offset, shown, fmt.Sprintf("asks for %+q to be called", shown))
-		return
-	}
-	for _, library := range targetLibraries {
-		if strings.HasPrefix(name, library) {
-			return
-		}
-	}
-	t.note("ST367", at, offset, shown, fmt.Sprintf("asks for %+q to be called, which is unknown", shown))
 }

@@ -1,0 +1,151 @@
+package scan
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// Settings in text that name what a program imports and calls. All that is
+// needed of them are the names, so they are searched and not parsed.
+
+var (
+	// hydraTarget also takes keys in braces, after "? ", and values on the next
+	// line, with an anchor or a tag.
+	hydraTarget = regular(`(?:^|[\s{,\[?"'-])["']?_target_["']?\s*:\s*(?:[&!]\S*\s+)*["']?([A-Za-z_][A-Za-z0-9_.]*)`)
+	nemoTarget  = regular(`(?m)^["']?target["']?[ \t]*:[ \t]*["']?([A-Za-z_][A-Za-z0-9_]*\.[A-Za-z0-9_.]+)`)
+
+	// yamlTag has the tags with which PyYAML makes objects, of whatever handle, and
+	// those of HyperPyYAML, which SpeechBrain's models have.
+	yamlTag = regular(`(?:![\w-]*!?|tag:yaml\.org,2002:)(?:python/)?(?:object/apply|object/new|object|name|module|new|apply|applyref):([A-Za-z_][\w.]*)`)
+
+	loaderModule = regular(`(?m)^[ \t]*["']?loader_module["']?[ \t]*:[ \t]*["']?([A-Za-z_][\w.]*)`)
+
+	// Fields of protocol buffers as text: the operator of a node of TensorFlow, and
+	// the module of a layer of Caffe.
+	textOperator = regular(`\bop\s*:\s*((?:["'][^"'\n]*["']\s*)+)`)
+	pythonParam  = regular(`\bpython_param\s*:?\s*[{<][^{}<>]*?\bmodule\s*:\s*["']([\w.]+)["']`)
+
+	writtenAway = regular(`\\x([0-9A-Fa-f]{2})|\\u00([0-9A-Fa-f]{2})|\\U000000([0-9A-Fa-f]{2})|%([0-9A-Fa-f]{2})`)
+)
+
+// targetLibraries are those whose classes settings name, and that are
+// installed by whoever loads such models.
+var targetLibraries = []string{"nemo.", "torch.", "torchvision.", "torchaudio.", "torchmetrics.", "pytorch_lightning.", "lightning.", "transformers.", "diffusers.",
+	"megatron.", "omegaconf.", "speechbrain.", "hyperpyyaml.", "sentence_transformers.", "mlflow."}
+
+// settings looks for names in a text that is known by its own name.
+func (t *trace) settings(text []byte, at place) {
+	lower := strings.ToLower(at.name)
+	each := func(re *regexp.Regexp, judge func(offset int64, name string)) {
+		for _, m := range re.FindAllSubmatchIndex(text, 1000) {
+			judge(int64(m[2]), string(text[m[2]:m[3]]))
+		}
+	}
+	target := func(offset int64, name string) { t.target(at, offset, name) }
+	switch path.Ext(lower) {
+	case ".yaml", ".yml":
+		// Letters may be written as numbers, in keys as well as in tags.
+		text = plainLetters(text)
+		each(hydraTarget(), target)
+		each(yamlTag(), target)
+		if lower == "model_config.yaml" {
+			each(nemoTarget(), func(offset int64, name string) {
+				if runs(name) {
+					target(offset, name)
+				}
+			})
+		}
+	case ".pbtxt", ".prototxt", ".textproto":
+		each(textOperator(), func(offset int64, words string) {
+			op := strings.Join(strings.FieldsFunc(words, func(r rune) bool { return strings.ContainsRune("\"' \t\r\n", r) }), "")
+			if why := fileNodes[string(plainLetters([]byte(op)))]; why != "" {
+				t.note("ST374", at, offset, clip(op, 80), "the operator "+clip(op, 80)+" "+why)
+			}
+		})
+		each(pythonParam(), func(offset int64, name string) { t.imported(at, offset, name) })
+	}
+	if lower == "mlmodel" {
+		each(loaderModule(), func(offset int64, name string) { t.imported(at, offset, name) })
+	}
+}
+
+// plainLetters writes the letters that are there as their numbers. Where there
+// are some, places are only about right.
+func plainLetters(text []byte) []byte {
+	return writtenAway().ReplaceAllFunc(text, func(m []byte) []byte {
+		n, err := strconv.ParseUint(string(m[len(m)-2:]), 16, 8)
+		if err != nil || n < ' ' || n > '~' {
+			return m
+		}
+		return []byte{byte(n)}
+	})
+}
+
+// target judges what settings have called.
+func (t *trace) target(at place, offset int64, name string) {
+	t.asked(at, offset, name, name, "called")
+}
+
+// imported judges a module of which settings have something called.
+func (t *trace) imported(at place, offset int64, module string) {
+	t.asked(at, offset, module, module+".x", "imported")
+}
+
+func (t *trace) asked(at place, offset int64, name, judged, what string) {
+	shown := clip(name, 80)
+	if runs(judged) {
+		t.note("ST366", at, offset, shown, fmt.Sprintf("asks for %+q to be %s", shown, what))
+		return
+	}
+	for _, library := range targetLibraries {
+		if strings.HasPrefix(judged, library) {
+			return
+		}
+	}
+	t.note("ST367", at, offset, shown, fmt.Sprintf("asks for %+q to be %s, which is unknown", shown, what))
+}
+
+// classSetting judges a string of JSON whose file is known by its name for naming
+// classes and modules that are imported.
+func (t *trace) classSetting(at place, above []string, key, text string, offset int64) {
+	switch strings.ToLower(at.name) {
+	case "modules.json": // of sentence-transformers
+		if key == "type" {
+			t.target(at, offset, text)
+		}
+	case "model_index.json": // of diffusers: a library and a class
+		if key == "" && len(above) > 0 && runs(text+".x") {
+			t.imported(at, offset, text)
+		}
+	case "adapter_config.json": // of PEFT
+		if key == "parent_library" {
+			t.imported(at, offset, text)
+		}
+	case "manifest.json": // of TorchServe
+		module, _, _ := strings.Cut(text, ":")
+		switch {
+		case key == "handler" && runs(module+".x"):
+			t.imported(at, offset, module)
+		case key == "requirementsFile":
+			t.note("ST367", at, offset, clip(text, 80), fmt.Sprintf("asks for the packages of %+q to be installed", clip(text, 80)))
+		}
+	case ".zarray", ".zmetadata", "zarr.json":
+		if (key == "id" || key == "name") && (text == "pickle" || text == "numcodecs.pickle") {
+			t.note("ST366", at, offset, "pickle", "asks for its pieces to be unpickled")
+		}
+	}
+	// Stable-Baselines3 unpickles what stands so, and no other JSON has a pickle.
+	if strings.HasPrefix(text, "gA") && len(text) >= 24 {
+		data := unbase64(text)
+		if len(data) < 3 || data[0] != 0x80 || data[1] > 5 || int64(len(data)) > t.spent.nested {
+			return
+		}
+		t.spent.nested -= int64(len(data))
+		inner := at.in(fmt.Sprintf("base64@%d", offset))
+		inner.loose = key != ":serialized:"
+		t.join(t.within(inMemory(data), inner))
+	}
+}
