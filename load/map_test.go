@@ -132,7 +132,7 @@ func TestGather(t *testing.T) {
 		t.Fatal("no slices")
 	}
 	for _, way := range []Way{Map, Populate, Private} {
-		sys := host()
+		sys := pretend(ext4, true, roomy)
 		mapFile := sys.mapFile
 		sys.mapFile = func(fd, n int, _ bool) ([]byte, error) {
 			m, err := mapFile(fd, n, true)
