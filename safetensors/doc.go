@@ -16,7 +16,9 @@
 //	fmt.Println(t.DType, t.Shape)
 //	data, err := t.Bytes()
 //
-// [OpenCheckpoint] reads a model that lies in several files as one.
+// [OpenCheckpoint] reads a model that lies in several files as one. Bytes are as
+// they are stored: package numeric makes numbers of them, whatever their dtype,
+// and package load brings whole models into memory.
 //
 // # The format
 //

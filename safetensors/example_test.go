@@ -4,11 +4,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"log"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 
+	"github.com/tensmith/tensmith/numeric"
 	"github.com/tensmith/tensmith/safetensors"
 )
 
@@ -30,6 +36,132 @@ func ExampleOpen() {
 	// model.layers.0.weight F16 [4 4] 32 bytes
 	// model.layers.1.e4m3 F8_E4M3 [4 4] 16 bytes
 	// model.layers.1.e5m2 F8_E5M2 [4 4] 16 bytes
+}
+
+// Package numeric makes numbers of the bytes, whatever dtype they are of.
+func ExampleTensor_Bytes() {
+	f, err := safetensors.Open("testdata/real/torch.safetensors")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer f.Close()
+	t, err := f.Tensor("model.embed.weight") // BF16
+	if err != nil {
+		log.Fatal(err)
+	}
+	data, err := t.Bytes()
+	if err != nil {
+		log.Fatal(err)
+	}
+	values := make([]float32, len(data)*8/t.DType.Bits())
+	if err := numeric.Decode(values, t.DType, data); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(t.Shape, values[:4])
+	// Output: [8 4] [0 0.25 0.5 0.75]
+}
+
+// What is mapped is touched, not read. The bytes are the file's, and gone when
+// it is closed.
+func ExampleMap() {
+	f, err := safetensors.Map("testdata/real/numpy.safetensors")
+	if err != nil {
+		log.Fatal(err)
+	}
+	t, err := f.Tensor("layer.1.float32")
+	if err != nil {
+		log.Fatal(err)
+	}
+	data, err := t.Bytes() // no copy
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(data), "bytes")
+	if err := f.Close(); err != nil {
+		log.Fatal(err)
+	}
+	_, err = t.Bytes()
+	fmt.Println(errors.Is(err, fs.ErrClosed))
+	// Output:
+	// 24 bytes
+	// true
+}
+
+// A remote is a file on a server that answers requests for ranges. Each read is
+// a request: NewFile makes two, for eight bytes and for the header.
+type remote struct {
+	ctx context.Context
+	url string
+}
+
+func (r remote) ReadAt(p []byte, off int64) (int, error) {
+	req, err := http.NewRequestWithContext(r.ctx, http.MethodGet, r.url, nil)
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", off, off+int64(len(p))-1))
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusPartialContent {
+		return 0, errors.New(resp.Status) // of 200 the body is the whole file
+	}
+	return io.ReadFull(resp.Body, p)
+}
+
+// A model on a server is judged, and one tensor of it read, without a download.
+func ExampleNewFile() {
+	server := httptest.NewServer(http.FileServer(http.Dir("testdata/real")))
+	defer server.Close()
+	url := server.URL + "/torch.safetensors"
+	head, err := http.Head(url)
+	if err != nil {
+		log.Fatal(err)
+	}
+	head.Body.Close()
+
+	f, err := safetensors.NewFile(remote{context.Background(), url}, head.ContentLength)
+	if err != nil {
+		log.Fatal(err) // a *FormatError says why it is not to be accepted
+	}
+	t, err := f.Tensor("model.embed.weight")
+	if err != nil {
+		log.Fatal(err)
+	}
+	data, err := t.Bytes()
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(f.Len(), "tensors;", t.Name, "is", len(data), "of", f.Size(), "bytes")
+	// Output: 6 tensors; model.embed.weight is 64 of 656 bytes
+}
+
+func ExampleEditMetadata() {
+	dir, err := os.MkdirTemp("", "example")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	name := filepath.Join(dir, "model.safetensors")
+	ctx := context.Background()
+	// Slack is room in the header; without it the first edit writes the file anew.
+	e := &safetensors.Encoder{Metadata: map[string]string{"format": "pt"}, Slack: 256}
+	if err := e.WriteFile(ctx, name, nil); err != nil {
+		log.Fatal(err)
+	}
+
+	f, err := safetensors.Open(name)
+	if err != nil {
+		log.Fatal(err)
+	}
+	metadata := f.Metadata() // what is not in the new metadata is gone
+	f.Close()
+	metadata["modelspec.title"] = "My model"
+	inPlace, err := safetensors.EditMetadata(ctx, name, metadata)
+	fmt.Println("in place:", inPlace, err)
+	// Output: in place: true <nil>
 }
 
 func ExampleTensor_Slice() {

@@ -19,7 +19,7 @@ type File struct {
 	r      io.ReaderAt
 	h      *header
 	size   int64
-	mapped []byte // the whole file, if Map opened it
+	memory *mapping // the whole file, if Map opened it
 	close  func() error
 	name   string
 }
@@ -103,7 +103,8 @@ func firstError(first **FormatError) func(*FormatError) bool {
 // a network file system that fails, while it is mapped, touching its bytes
 // ends the program with a fault that Go cannot recover from; if it is
 // written to, the bytes change. No slice from [Tensor.Bytes] may be used
-// after Close. On Windows the file cannot be replaced while it is mapped. On
+// after Close, which does not wait for methods that are under way; those that
+// are called after it return an error. On Windows the file cannot be replaced while it is mapped. On
 // systems that cannot map, Map is [Open].
 func Map(name string) (*File, error) {
 	if err := regular(os.Stat(name)); err != nil {
@@ -125,7 +126,8 @@ func Map(name string) (*File, error) {
 	if err != nil {
 		return Open(name)
 	}
-	file, err := NewFile(bytes.NewReader(mapped), info.Size())
+	memory := &mapping{bytes: mapped, name: name}
+	file, err := NewFile(memory, info.Size())
 	if err != nil {
 		unmap()
 		if format, ok := errors.AsType[*FormatError](err); ok {
@@ -133,7 +135,8 @@ func Map(name string) (*File, error) {
 		}
 		return nil, err
 	}
-	file.name, file.close, file.mapped = name, unmap, mapped
+	memory.unmap = unmap
+	file.name, file.close, file.memory = name, memory.Close, memory
 	return file, nil
 }
 
@@ -193,7 +196,7 @@ func Check(r io.ReaderAt, size int64, report func(*FormatError) bool) (*File, er
 	}
 	n := binary.LittleEndian.Uint64(prefix[:])
 	if n > maxHeaderLen {
-		report(&FormatError{Err: ErrHeaderTooLarge, Detail: fmt.Sprint(n)})
+		report(&FormatError{Err: ErrHeaderTooLarge, Detail: fmt.Sprintf("%d, as the first 8 bytes %q have it", n, prefix[:])})
 		return nil, nil
 	}
 	if int64(n) > size-prefixLen {
@@ -241,8 +244,14 @@ func (f *File) Size() int64 { return f.size }
 func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.r.ReadAt(p, off) }
 
 // Mapped returns the memory of a file that [Map] opened, all of it, or nil. It
-// is not to be written to, nor to be used after Close.
-func (f *File) Mapped() []byte { return f.mapped }
+// is not to be written to, nor to be used after Close. After it Mapped returns
+// nil.
+func (f *File) Mapped() []byte {
+	if f.memory == nil || f.memory.closed.Load() {
+		return nil
+	}
+	return f.memory.bytes
+}
 
 // DataOffset returns the offset in bytes at which the header ends and the
 // data of the first tensor begins.

@@ -172,7 +172,7 @@ func (s *Slice) WriteTo(w io.Writer) (int64, error) { return copyAt(w, s, s.size
 func (s *Slice) Bytes() ([]byte, error) {
 	_, local := s.t.file.r.(*os.File)
 	workers := int(min(int64(runtime.GOMAXPROCS(0)), 4, s.size/leastShare))
-	if workers < 2 || len(s.axes) == 0 || !local && s.t.file.mapped == nil {
+	if workers < 2 || len(s.axes) == 0 || !local && s.t.file.Mapped() == nil {
 		return readAll(s, s.Name, s.size)
 	}
 	return readAll(shared{s, workers}, s.Name, s.size)
@@ -216,7 +216,7 @@ func (s *Slice) ReadAt(p []byte, off int64) (n int, err error) {
 	if int64(len(p)) > s.size-off {
 		p, err = p[:s.size-off], io.EOF
 	}
-	if mapped := s.t.file.mapped; mapped != nil {
+	if mapped := s.t.file.Mapped(); mapped != nil {
 		return s.Gather(p, mapped, off), err
 	}
 	for n < len(p) {

@@ -175,7 +175,7 @@ func bothWays(t testing.TB, file []byte) map[string]*Tensor {
 			t.Fatal(err)
 		}
 		if way == "mapped" {
-			f.mapped = file
+			f.memory = &mapping{bytes: file}
 		}
 		if tensors[way], err = f.Tensor("t"); err != nil {
 			t.Fatal(err)

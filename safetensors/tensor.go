@@ -90,8 +90,8 @@ func (t *Tensor) ReadAt(p []byte, off int64) (int, error) {
 // itself: not to be written to, nor to be used after the file is closed. Of
 // any other file it is a new slice, or an error if the read fails.
 func (t *Tensor) Bytes() ([]byte, error) {
-	if t.file.mapped != nil {
-		return t.file.mapped[t.begin:t.end:t.end], nil
+	if mapped := t.file.Mapped(); mapped != nil {
+		return mapped[t.begin:t.end:t.end], nil
 	}
 	return readAll(t, t.Name, t.Size())
 }
@@ -110,8 +110,8 @@ func readAll(r io.ReaderAt, name string, size int64) ([]byte, error) {
 
 // WriteTo writes the data to w. It implements [io.WriterTo].
 func (t *Tensor) WriteTo(w io.Writer) (int64, error) {
-	if t.file.mapped != nil {
-		n, err := w.Write(t.file.mapped[t.begin:t.end])
+	if mapped := t.file.Mapped(); mapped != nil {
+		n, err := w.Write(mapped[t.begin:t.end])
 		return int64(n), err
 	}
 	return copyAt(w, t, t.Size())
