@@ -244,6 +244,9 @@ func (w *watcher) build(e pickle.Event) {
 	case isArray(sym) && isTuple:
 		w.arrayState(e, state.Items)
 	case (sym.Is("numpy", "dtype") || sym.Module == "numpy.dtypes") && isTuple && len(state.Items) >= 5 && len(state.Items) <= 9:
+		if isDate(o) && len(state.Items) != 9 { // the last is its unit, without which NumPy 2.4 reads address 0
+			w.misuse(e, "", name, "is a date without its unit, which picklers have in the state")
+		}
 		if dtypeOf(o, e.Arg).lies {
 			w.add("ST308", e, name, "a type of elements whose flags deny its objects, or claim some: what is read as addresses differs between readers")
 		}
@@ -260,6 +263,17 @@ func (w *watcher) build(e pickle.Event) {
 // isTensorClass knows the classes whose state their __setstate__ takes.
 func isTensorClass(sym *pickle.Symbol) bool {
 	return sym.Module == "torch.nn.parameter" || (sym.Module == "torch" || sym.Module == "torch.cuda") && strings.HasSuffix(sym.Name, "Tensor")
+}
+
+// isDate knows the types of dates and of times between them.
+func isDate(dtype *pickle.Object) bool {
+	args := dtype.ArgList()
+	if len(args) == 0 {
+		return false
+	}
+	code, _ := pickle.Text(args[0])
+	code = strings.TrimLeft(code, orders)
+	return strings.HasPrefix(code, "M8") || strings.HasPrefix(code, "m8")
 }
 
 // onlyKeys tells whether v is a dict that has no other keys than these, or, if
