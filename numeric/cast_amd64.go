@@ -34,7 +34,19 @@ func (v level) bytesOfFloats(dst []byte, src []float32, n int, p *narrowing) (hi
 	return toByteFloatsAVX2(dst, src, n, p)
 }
 
+// halves takes the quick kernel for BF16 where there is one, and the other for all
+// numbers again where there was one that is nearly infinite, or is, or NaN.
 func (v level) halves(dst []byte, d safetensors.DType, src []byte, n int, over uint32, stream bool) (high uint32) {
+	if d == safetensors.BF16 && v >= avx512 {
+		if stream {
+			high = quickBF16StreamAVX512(dst, src, n)
+		} else {
+			high = quickBF16AVX512(dst, src, n)
+		}
+		if high < 0x7F7F<<16 {
+			return high | 0xFFFF // of which it has seen the upper half
+		}
+	}
 	switch wide := v >= avx512; {
 	case d == safetensors.BF16 && wide && stream:
 		return toBF16StreamAVX512(dst, src, n, over)

@@ -222,6 +222,12 @@ func toBF16FloatsAVX512(dst []byte, src []float32, n int, over uint32) (high uin
 func toBF16StreamAVX512(dst, src []byte, n int, over uint32) (high uint32)
 
 //go:noescape
+func quickBF16AVX512(dst, src []byte, n int) (high uint32)
+
+//go:noescape
+func quickBF16StreamAVX512(dst, src []byte, n int) (high uint32)
+
+//go:noescape
 func toF16AVX512(dst, src []byte, n int, over uint32) (high uint32)
 
 //go:noescape

@@ -9426,6 +9426,72 @@ bytesOfF16VNNI_done:
 	VZEROUPPER
 	RET
 
+// func quickBF16AVX512(dst []byte, src []byte, n int) (high uint32)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, CMOV
+TEXT ·quickBF16AVX512(SB), NOSPLIT, $0-60
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         src_base+24(FP), CX
+	MOVQ         n+48(FP), DX
+	VMOVDQU32    lowerHalvesAVX512<>+0(SB), Z0
+	VMOVDQU32    upperHalvesAVX512<>+0(SB), Z1
+	MOVL         $0x00010001, BX
+	VPBROADCASTD BX, Z2
+	MOVL         $0x80008000, BX
+	VPBROADCASTD BX, Z3
+	VPXORD       Z4, Z4, Z4
+	SHRQ         $0x06, DX
+	JZ           quickBF16AVX512_done
+
+quickBF16AVX512_loop:
+	VMOVDQU32 (CX), Z5
+	VMOVDQU32 64(CX), Z7
+	VMOVDQA64 Z5, Z6
+	VPERMT2W  Z7, Z1, Z5
+	VPERMT2W  Z7, Z0, Z6
+	VPADDW    Z5, Z5, Z7
+	VPMAXUW   Z7, Z4, Z4
+	VPANDD    Z2, Z5, Z7
+	VPSUBW    Z7, Z3, Z7
+	VPCMPUW   $0x06, Z7, Z6, K1
+	VPADDW    Z2, Z5, K1, Z5
+	VMOVUPS   Z5, (AX)
+	VMOVDQU32 128(CX), Z5
+	VMOVDQU32 192(CX), Z7
+	VMOVDQA64 Z5, Z6
+	VPERMT2W  Z7, Z1, Z5
+	VPERMT2W  Z7, Z0, Z6
+	VPADDW    Z5, Z5, Z7
+	VPMAXUW   Z7, Z4, Z4
+	VPANDD    Z2, Z5, Z7
+	VPSUBW    Z7, Z3, Z7
+	VPCMPUW   $0x06, Z7, Z6, K1
+	VPADDW    Z2, Z5, K1, Z5
+	VMOVUPS   Z5, 64(AX)
+	ADDQ      $0x00000100, CX
+	ADDQ      $0x00000080, AX
+	DECQ      DX
+	JNZ       quickBF16AVX512_loop
+
+quickBF16AVX512_done:
+	VEXTRACTI64X4 $0x01, Z4, Y0
+	VPMAXUW       Y4, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X1
+	VPMAXUW       X0, X1, X1
+	VPSHUFD       $0x4e, X1, X0
+	VPMAXUW       X0, X1, X1
+	VPSHUFD       $0xb1, X1, X0
+	VPMAXUW       X0, X1, X1
+	VMOVD         X1, AX
+	MOVL          AX, CX
+	SHRL          $0x10, CX
+	ANDL          $0x0000ffff, AX
+	CMPL          CX, AX
+	CMOVLHI       CX, AX
+	SHLL          $0x0f, AX
+	MOVL          AX, high+56(FP)
+	VZEROUPPER
+	RET
+
 // func fromCodeAVX512(dst []byte, src []byte, n int, p *uint32)
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·fromCodeAVX512(SB), NOSPLIT, $0-64
@@ -9986,6 +10052,73 @@ bytesOfF16StreamVNNI_done:
 	CMOVLHI       CX, AX
 	SHLL          $0x0f, AX
 	MOVL          AX, high+64(FP)
+	SFENCE
+	VZEROUPPER
+	RET
+
+// func quickBF16StreamAVX512(dst []byte, src []byte, n int) (high uint32)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, CMOV, MMX+
+TEXT ·quickBF16StreamAVX512(SB), NOSPLIT, $0-60
+	MOVQ         dst_base+0(FP), AX
+	MOVQ         src_base+24(FP), CX
+	MOVQ         n+48(FP), DX
+	VMOVDQU32    lowerHalvesAVX512<>+0(SB), Z0
+	VMOVDQU32    upperHalvesAVX512<>+0(SB), Z1
+	MOVL         $0x00010001, BX
+	VPBROADCASTD BX, Z2
+	MOVL         $0x80008000, BX
+	VPBROADCASTD BX, Z3
+	VPXORD       Z4, Z4, Z4
+	SHRQ         $0x06, DX
+	JZ           quickBF16StreamAVX512_done
+
+quickBF16StreamAVX512_loop:
+	VMOVDQU32 (CX), Z5
+	VMOVDQU32 64(CX), Z7
+	VMOVDQA64 Z5, Z6
+	VPERMT2W  Z7, Z1, Z5
+	VPERMT2W  Z7, Z0, Z6
+	VPADDW    Z5, Z5, Z7
+	VPMAXUW   Z7, Z4, Z4
+	VPANDD    Z2, Z5, Z7
+	VPSUBW    Z7, Z3, Z7
+	VPCMPUW   $0x06, Z7, Z6, K1
+	VPADDW    Z2, Z5, K1, Z5
+	VMOVNTDQ  Z5, (AX)
+	VMOVDQU32 128(CX), Z5
+	VMOVDQU32 192(CX), Z7
+	VMOVDQA64 Z5, Z6
+	VPERMT2W  Z7, Z1, Z5
+	VPERMT2W  Z7, Z0, Z6
+	VPADDW    Z5, Z5, Z7
+	VPMAXUW   Z7, Z4, Z4
+	VPANDD    Z2, Z5, Z7
+	VPSUBW    Z7, Z3, Z7
+	VPCMPUW   $0x06, Z7, Z6, K1
+	VPADDW    Z2, Z5, K1, Z5
+	VMOVNTDQ  Z5, 64(AX)
+	ADDQ      $0x00000100, CX
+	ADDQ      $0x00000080, AX
+	DECQ      DX
+	JNZ       quickBF16StreamAVX512_loop
+
+quickBF16StreamAVX512_done:
+	VEXTRACTI64X4 $0x01, Z4, Y0
+	VPMAXUW       Y4, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X1
+	VPMAXUW       X0, X1, X1
+	VPSHUFD       $0x4e, X1, X0
+	VPMAXUW       X0, X1, X1
+	VPSHUFD       $0xb1, X1, X0
+	VPMAXUW       X0, X1, X1
+	VMOVD         X1, AX
+	MOVL          AX, CX
+	SHRL          $0x10, CX
+	ANDL          $0x0000ffff, AX
+	CMPL          CX, AX
+	CMOVLHI       CX, AX
+	SHLL          $0x0f, AX
+	MOVL          AX, high+56(FP)
 	SFENCE
 	VZEROUPPER
 	RET

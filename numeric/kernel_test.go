@@ -343,6 +343,34 @@ func TestKernelCodes(t *testing.T) {
 	}
 }
 
+// TestKernelQuick rounds all upper halves of a float32 that are far from infinite, of
+// which quick kernels need not be helped, and up to which ones they say so.
+func TestKernelQuick(t *testing.T) {
+	l, _ := layoutOf(safetensors.BF16)
+	for _, v := range levels(t) {
+		for _, low := range []uint32{0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF} {
+			for _, end := range []uint32{0x7F40, 0x7F7F, 0x7F80, 0x7FC0} {
+				var words []byte
+				for i := range end {
+					words = binary.LittleEndian.AppendUint32(words, i<<16|low|i<<31)
+				}
+				for _, mode := range []Overflow{ToSpecial, Saturate} {
+					r, dst := newRounder(l, mode), make([]byte, len(words)/2)
+					done, over := v.encodeBytes(dst, safetensors.BF16, words, mode, false)
+					if isOver := end > 0x7F80 || end == 0x7F80 && low > 0; done != int(end)&^63 || isOver && !over || over && end < 0x7F80 {
+						t.Fatalf("level %d up to %#x and %#x: did %d, over %v", v, end, low, done, over)
+					}
+					for i, x := range floatsIn(words[:4*done]) {
+						if want, got := uint16(r.round(x)), binary.LittleEndian.Uint16(dst[2*i:]); got != want {
+							t.Fatalf("level %d mode %d: %v became %#x, want %#x", v, mode, x, got, want)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
 // TestKernelRandom takes random words, at all alignments and lengths.
 func TestKernelRandom(t *testing.T) {
 	src := make([]byte, 8*4000)

@@ -90,24 +90,13 @@ func newByteRounder(from element) *byteRounder {
 	VPADDW(r.last, r.half, r.odd)
 	VPBROADCASTW(at(p, narrowDrop), r.drop)
 	VPSLLVW(r.drop, r.last, r.last)
-	// The lower halves of the words of two registers, and the upper halves.
-	words := func(name string, first uint32, pairs bool) VecVirtual {
-		v := ZMM()
-		k.load32(k.data(name, func(i int) uint32 {
-			if pairs {
-				return uint32(2*i) | uint32(32+2*i)<<16
-			}
-			return uint32(4*i)%64 + first | (uint32(4*i)%64+2+first)<<16
-		}), v)
-		return v
-	}
 	if from.name == "BF16" {
-		r.interleaved = words("pairsOfLower", 0, true)
+		r.interleaved = ZMM()
+		k.load32(k.data("pairsOfLower", func(i int) uint32 { return uint32(2*i) | uint32(32+2*i)<<16 }), r.interleaved)
 		r.upperHalves = k.constant32(0xFFFF0000)
 		return r
 	}
-	r.lower = words("lowerHalves", 0, false)
-	r.upper = words("upperHalves", 1, false)
+	r.lower, r.upper = halvesOrder("lowerHalves", 0), halvesOrder("upperHalves", 1)
 	r.some = k.constant32(0x7FFF7FFF)
 	return r
 }
@@ -150,4 +139,57 @@ func (r *byteRounder) round(src Register, offset int) (code, signs VecVirtual) {
 	VPSRLVW(r.drop, code, code)
 	VMOVDQU16(small, isSmall, code)
 	return code, signs
+}
+
+// halvesOrder is that of the lower halves, or with first 1 the upper halves, of the
+// words of two registers.
+func halvesOrder(name string, first uint32) VecVirtual {
+	v := ZMM()
+	avx512.load32(avx512.data(name, func(i int) uint32 {
+		return uint32(4*i)%64 + first | (uint32(4*i)%64+2+first)<<16
+	}), v)
+	return v
+}
+
+// narrowWords writes the kernels that round to BF16 where no number is so large that
+// it may be rounded up to infinity, or is one, or NaN: who calls them sees that in the
+// highest magnitude, and has it done again. They do what roundBF16 does in a third of
+// the instructions. Upper halves are taken apart from lower ones, which are what tells
+// whether to add one: if they are above a half, or as much where the upper one is odd.
+func narrowWords(stream bool) {
+	k, name := avx512, "quickBF16"
+	if stream {
+		name += "Stream"
+	}
+	name += k.name
+	TEXT(name, NOSPLIT, "func(dst, src []byte, n int) (high uint32)")
+	dst, src := Load(Param("dst").Base(), GP64()), Load(Param("src").Base(), GP64())
+	n := Load(Param("n"), GP64()).(GPVirtual)
+	lower, upper := halvesOrder("lowerHalves", 0), halvesOrder("upperHalves", 1)
+	one, half := k.constant32(0x00010001), k.constant32(0x80008000)
+	k.high = ZMM()
+	k.zero(k.high)
+	loop(name, n, castStep, func() {
+		for offset := 0; offset < 4*castStep; offset += 128 {
+			code, rest, y, least, is := ZMM(), ZMM(), ZMM(), ZMM(), K()
+			VMOVDQU32(at(src, offset), code)
+			VMOVDQU32(at(src, offset+64), y)
+			VMOVDQA64(code, rest)
+			VPERMT2W(y, upper, code)
+			VPERMT2W(y, lower, rest)
+			VPADDW(code, code, y) // without the sign
+			VPMAXUW(y, k.high, k.high)
+			VPANDD(one, code, least)
+			VPSUBW(least, half, least)
+			VPCMPUW(Imm(6), least, rest, is)
+			VPADDW(one, code, is, code)
+			store(stream, code, at(dst, offset/2))
+		}
+		ADDQ(U32(4*castStep), src)
+		ADDQ(U32(2*castStep), dst)
+	})
+	highest := k.highest(true)
+	SHLL(Imm(15), highest) // a word's place
+	Store(highest, ReturnIndex(0))
+	k.end(stream)
 }

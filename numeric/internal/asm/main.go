@@ -50,6 +50,7 @@ func main() {
 	}
 	for _, stream := range []bool{false, true} {
 		narrowBytes(stream)
+		narrowWords(stream)
 		widenWords("fromCode", "func(dst, src []byte, n int, p *uint32)", true, stream)
 		widenWords("wordsOfCode", "func(dst, src []byte, n int, p *uint32)", false, stream)
 	}
