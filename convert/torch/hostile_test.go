@@ -175,7 +175,7 @@ func TestHostile(t *testing.T) {
 			if !errors.Is(err, tt.cause) || !errors.As(err, &e) || e.Reason != tt.reason {
 				t.Errorf("%v, want %v (%s)", err, tt.cause, tt.reason)
 			}
-			if took := time.Since(begin); took > 5*time.Second {
+			if took := time.Since(begin); took > time.Minute { // a hang, not a busy machine
 				t.Errorf("took %v", took)
 			}
 		})

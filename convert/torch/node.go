@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -163,10 +164,16 @@ func (b *builder) expandObject(o *pickle.Object) (nodeKind, []child) {
 			return leaf, nil
 		case "copyreg._reconstructor":
 			if len(args) == 3 {
-				if base, ok := args[1].(*pickle.Symbol); ok && base.Is("builtins", "dict") {
+				switch base, _ := args[1].(*pickle.Symbol); {
+				case base.Is("builtins", "dict"):
 					return dictNode, children(append(pairsOf(args[2]), o.Pairs()...))
+				case base.Is("builtins", "tuple"), base.Is("builtins", "list"):
+					return listNode, numbered(append(itemsOf(args[2]), o.Items()...))
 				}
 			}
+		}
+		if sym.Module == "torch.return_types" && len(args) > 0 {
+			return listNode, numbered(itemsOf(args[0]))
 		}
 	}
 	attrs := attributes(o)
@@ -180,9 +187,30 @@ func (b *builder) expandObject(o *pickle.Object) (nodeKind, []child) {
 		return listNode, numbered(o.Items())
 	}
 	if len(attrs) > 0 {
-		return objectNode, children(attrs)
+		list := children(attrs)
+		if o.Op.String() == "NEWOBJ" && slices.ContainsFunc(args, isContainer) { // a tuple with attributes
+			list = append(numbered(args), list...)
+		}
+		return objectNode, list
+	}
+	// What the fields of these are called, only their class knows: named tuples,
+	// and dataclasses that are frozen and have slots.
+	if states := o.States(); len(states) == 1 {
+		if items := itemsOf(states[0]); len(items) > 0 {
+			return listNode, numbered(items)
+		}
+	} else if o.Op.String() == "NEWOBJ" && len(args) > 0 {
+		return listNode, numbered(args)
 	}
 	return leaf, nil
+}
+
+func isContainer(v pickle.Value) bool {
+	switch v.(type) {
+	case *pickle.Object, *pickle.List, *pickle.Tuple, *pickle.Dict:
+		return true
+	}
+	return false
 }
 
 // expandPlain does not follow objects further.

@@ -26,12 +26,13 @@ const maxRoots = 8
 type tree struct {
 	b       *builder
 	holders map[pickle.Value]bool
+	looked  int64 // how much more plain may look at
 }
 
 // grow finds all that holds tensors, in one pass and without recursion. Tensors
 // themselves are not kept in it: they may be a hundred times as many.
 func (b *builder) grow(v pickle.Value) *tree {
-	t := &tree{b, make(map[pickle.Value]bool)}
+	t := &tree{b: b, holders: make(map[pickle.Value]bool), looked: 1<<16 + 4*b.src.size}
 	parents := make(map[pickle.Value][]pickle.Value)
 	var todo []pickle.Value
 	hold := func(v pickle.Value) {
@@ -275,14 +276,13 @@ func (t *tree) names(v pickle.Value) ([]named, error) {
 	left, text := 1<<16+4*b.src.size, 64<<20+16*b.src.size
 	stack := []frame{{list: []child{{value: v}}}}
 	taken := make(map[pickle.Value]bool)
-	modules := false // of which other attributes may be what the state has, too
+	odd := false // there is what may have tensors that have no names, but may be the same as those that have
 	b.walk(v, func(v pickle.Value) bool {
-		if o, ok := v.(*pickle.Object); ok && !modules && t.holders[v] {
-			_, modules = moduleParts(attributes(o))
-		}
-		return !modules && !isTensor(v)
+		odd = odd || t.odd(v)
+		return !odd && !isTensor(v)
 	})
-	var beside []child
+	var beside []unnamed
+	entered := make(map[pickle.Value]string) // objects of unknown classes, and their paths
 	for len(stack) > 0 {
 		top := &stack[len(stack)-1]
 		if len(top.list) == 0 {
@@ -317,7 +317,7 @@ func (t *tree) names(v pickle.Value) ([]named, error) {
 					return nil, named1(err, path)
 				}
 				out = append(out, named{name: name, packed: p, b: b})
-				if modules {
+				if odd {
 					taken[c.value] = true
 				}
 				continue
@@ -346,9 +346,17 @@ func (t *tree) names(v pickle.Value) ([]named, error) {
 			continue
 		}
 		kind, list := b.expand(c.value)
-		if kind == leaf || kind == objectNode && !b.script && len(stack) > 1 {
+		if kind == leaf || kind == objectNode && !b.script && len(stack) > 1 && !t.plain(c.value) {
 			t.drop(path, c.value)
 			continue
+		}
+		if kind == objectNode && !b.script {
+			// Objects may lead to each other on many ways: each has one place.
+			if first, again := entered[c.value]; again {
+				b.r.leave(LeftOut{Path: path, Kind: "the same " + kindOf(c.value) + " as " + first})
+				continue
+			}
+			entered[c.value] = path
 		}
 		if len(stack) > maxDepth {
 			return nil, b.at.fail(ErrLimit, "depth", "dicts nested more than %d deep", maxDepth)
@@ -357,18 +365,14 @@ func (t *tree) names(v pickle.Value) ([]named, error) {
 			b.r.leave(LeftOut{Path: path, Kind: "cycle"})
 			continue
 		}
-		if kind == moduleNode {
-			for _, a := range stateless(attributes(c.value.(*pickle.Object))) {
-				if t.holds(a.value) {
-					beside = append(beside, child{key: join(path, a.key), value: a.value})
-				}
-			}
+		if t.odd(c.value) {
+			beside = append(beside, t.beside(path, c.value, kind, list)...)
 		}
 		stack = append(stack, frame{path, list, c.value})
 	}
-	for _, c := range beside {
-		l := LeftOut{Path: c.key, Kind: "attribute of a module"}
-		if l.Tensors, l.Bytes = t.weigh(c.value, taken); l.Tensors > 0 {
+	for _, u := range beside {
+		l := LeftOut{Path: u.path, Kind: u.kind}
+		if l.Tensors, l.Bytes = t.weigh(u.value, taken); l.Tensors > 0 {
 			b.r.leave(l)
 		}
 	}

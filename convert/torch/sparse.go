@@ -105,6 +105,7 @@ type dense struct {
 	t          *tensor
 	indices    func(yield func(row int64, value int64) bool) error // row is in units of inner elements
 	values     *tensor
+	batch      int   // leading dimensions of the values that are those of a batch
 	blocks     bool  // a value is a block, of bsr and bsc
 	high       int64 // rows of a block, else 1
 	inner      int64 // elements of a row
@@ -148,12 +149,18 @@ func (sp *sparse) dense(t *tensor) (*dense, error) {
 			}
 		}
 		d.indices = func(yield func(int64, int64) bool) error { return coordinates(i, t.shape[:dims], nnz, yield, at) }
-	case sp.second != nil && len(t.shape) == 2 && len(i.shape) == 1 && len(sp.second.shape) == 1:
+	case sp.second != nil:
 		g, err := sp.grid(t, at)
 		if err != nil {
 			return nil, err
 		}
-		d.blocks, d.high, d.inner = g.blocks, g.block[0], g.block[1]
+		d.blocks, d.high, d.batch = g.blocks, g.block[0], g.batch
+		if d.inner, ok = product(g.block[1], g.dense); !ok {
+			return nil, at.malformed("too-large", "shape %d", t.shape)
+		}
+		if d.inner > blockBuffer {
+			d.inner = blockBuffer + 1 // too many, whatever the type
+		}
 		if d.inner*d.elem > blockBuffer {
 			return nil, at.fail(ErrUnsupported, "sparse", "blocks of more than %d bytes a row", blockBuffer)
 		}
@@ -278,9 +285,15 @@ func (d *dense) WriteTo(w io.Writer) (written int64, err error) {
 func (d *dense) value(f *filler, n int64, to []byte) error {
 	v := d.values
 	axes := make([]axis, 0, len(v.shape))
-	at, off, last := int64(1), n*v.stride[0], 0
+	at, off, last := int64(1), int64(0), d.batch
 	if d.blocks {
-		off, last = n/d.high*v.stride[0]+n%d.high*v.stride[1], 1
+		last++
+		off = n % d.high * v.stride[last]
+	}
+	n /= d.high
+	for k := d.batch; k >= 0; k-- {
+		off += n % v.shape[k] * v.stride[k]
+		n /= v.shape[k]
 	}
 	for k := len(v.shape) - 1; k > last; k-- {
 		axes = append(axes, axis{v.shape[k], v.stride[k], at})

@@ -1,5 +1,7 @@
 """Classes the whole-module and wrapper files refer to by name."""
+import dataclasses
 import enum
+import typing
 
 import torch
 
@@ -33,3 +35,35 @@ class Mode(enum.Enum):
 
 class Level(enum.IntEnum):
     HIGH = 3
+
+
+class Moments(typing.NamedTuple):
+    """As optimizers in the style of optax keep their state."""
+    mu: dict
+    nu: dict
+    count: torch.Tensor
+
+
+@dataclasses.dataclass
+class State:
+    weights: dict
+    ema: object = None
+    step: int = 3
+
+
+class Frozen:
+    """As dataclass(frozen=True, slots=True) pickles itself on Python 3.11 and later: its state is a list."""
+    __slots__ = ("scale", "shift")
+
+    def __init__(self, scale, shift):
+        self.scale, self.shift = scale, shift
+
+    def __getstate__(self):
+        return [self.scale, self.shift]
+
+    def __setstate__(self, state):
+        self.scale, self.shift = state
+
+
+class Named(dict):
+    """A dict with an attribute, which has no name among its keys."""
