@@ -14,7 +14,7 @@ import (
 // goroutines waits until there are no more goroutines than there were.
 func goroutines(t *testing.T, before int) {
 	t.Helper()
-	for range 100 {
+	for range 3000 {
 		if runtime.NumGoroutine() <= before {
 			return
 		}

@@ -95,6 +95,8 @@ func TestKnown(t *testing.T) {
 // TestFreshFileIsNotCached: a file may change again within the step of the
 // clock that tells it from what it was.
 func TestFreshFileIsNotCached(t *testing.T) {
+	const settled = 3 * time.Second // files are no longer fresh, of which a machine may be too busy to come before
+	begin := time.Now()
 	dir := copyModel(t)
 	cache, err := sign.OpenCache(filepath.Join(t.TempDir(), "digests.json"))
 	if err != nil {
@@ -102,8 +104,12 @@ func TestFreshFileIsNotCached(t *testing.T) {
 	}
 	h := sign.Hasher{Cache: cache}
 	for range 2 {
-		if made, err := h.Hash(t.Context(), dir); err != nil || len(made.Reused) != 0 {
-			t.Errorf("%v, %v", made.Reused, err)
+		made, err := h.Hash(t.Context(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(made.Reused) != 0 && time.Since(begin) < settled {
+			t.Errorf("%v", made.Reused)
 		}
 	}
 	// It is the time before it is read that counts, not that of the end.
@@ -111,15 +117,21 @@ func TestFreshFileIsNotCached(t *testing.T) {
 	if err := os.Chtimes(filepath.Join(dir, "weights.bin"), recent, recent); err != nil {
 		t.Fatal(err)
 	}
+	var asked time.Duration // how old it was
 	h.Known = []sign.Known{func(p sign.Piece) (string, string) {
 		if p.Name == "weights.bin" {
+			asked = time.Since(recent)
 			time.Sleep(1200 * time.Millisecond)
 		}
 		return "", ""
 	}}
 	for range 2 {
-		if made, err := h.Hash(t.Context(), dir); err != nil || made.Reused["weights.bin"] != "" {
-			t.Errorf("%v, %v", made.Reused, err)
+		made, err := h.Hash(t.Context(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if made.Reused["weights.bin"] != "" && asked < settled {
+			t.Errorf("%v", made.Reused)
 		}
 		h.Known = nil
 	}
