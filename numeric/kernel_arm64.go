@@ -21,8 +21,6 @@ const (
 
 const best = neon
 
-// What a cast costs has no kernels here: the plain loops do it.
-
 // kernelBytes takes the bytes of two blocks of F64, F32, C64, BF16 or F16.
 func (p *pairs) kernelBytes(d, e safetensors.DType, a, b []byte) int {
 	return best.pairBytes(p, d, e, a, b)
@@ -85,8 +83,38 @@ func (p *pairs) unless(special uint32, before pairs, n int) int {
 	return n
 }
 
-func (p *pairs) loss(d safetensors.DType, a, b []byte) int { return 0 }
-func (p *pairs) lossFloats(a []byte, b []float32) int      { return 0 }
+// loss takes the bytes of F32, none of them beyond the largest of d, and those of
+// the BF16, F16 or F32 that they were rounded to.
+func (p *pairs) loss(d safetensors.DType, a, b []byte) int { return best.lossBytes(p, d, a, b) }
+
+func (p *pairs) lossFloats(a []byte, b []float32) int { return best.lossFloats(p, a, b) }
+
+func (v level) lossBytes(p *pairs, d safetensors.DType, a, b []byte) int {
+	n := len(a) / 4 &^ (width - 1)
+	if n == 0 || v == plain {
+		return 0
+	}
+	switch d {
+	case safetensors.BF16:
+		lossBF16NEON(p, a, b, n)
+	case safetensors.F16:
+		lossF16NEON(p, a, b, n)
+	case safetensors.F32:
+		lossNEON(p, a, b, n)
+	default:
+		return 0
+	}
+	return n
+}
+
+func (v level) lossFloats(p *pairs, a []byte, b []float32) int {
+	n := len(b) &^ (width - 1)
+	if n == 0 || v == plain {
+		return 0
+	}
+	lossFloatsNEON(p, a, b, n)
+	return n
+}
 
 // kernelBytes takes the bytes of F32, C64, BF16 or F16.
 func (l *lanes) kernelBytes(d safetensors.DType, src []byte) int {
@@ -207,8 +235,15 @@ func (v level) floatsOfWords(dst []float32, d safetensors.DType, src []byte, n i
 	}
 }
 
+// bytesOfHalves rounds BF16 or F16 to codes of a byte.
 func (v level) bytesOfHalves(dst []byte, from safetensors.DType, src []byte, n int, p *narrowing, _ bool) (high uint32, ok bool) {
-	return 0, false
+	switch {
+	case v == plain:
+		return 0, false
+	case from == safetensors.BF16:
+		return bytesOfBF16NEON(dst, src, n, p), true
+	}
+	return bytesOfF16NEON(dst, src, n, p), true
 }
 
 func (v level) wordsOfBytes(dst, src []byte, n int, p *widening, _ bool) bool { return false }
@@ -255,6 +290,12 @@ func toByteNEON(dst, src []byte, n int, p *narrowing) (high uint32)
 
 //go:noescape
 func toByteFloatsNEON(dst []byte, src []float32, n int, p *narrowing) (high uint32)
+
+//go:noescape
+func bytesOfBF16NEON(dst, src []byte, n int, p *narrowing) (high uint32)
+
+//go:noescape
+func bytesOfF16NEON(dst, src []byte, n int, p *narrowing) (high uint32)
 
 //go:noescape
 func fromBF16NEON(dst, src []byte, n int)
@@ -306,6 +347,18 @@ func pairsFloatsNEON(p *pairs, a, b []float32, n int) (special uint32)
 
 //go:noescape
 func pairsDoublesNEON(p *pairs, a, b []float64, n int) (special uint32)
+
+//go:noescape
+func lossNEON(p *pairs, a, b []byte, n int)
+
+//go:noescape
+func lossBF16NEON(p *pairs, a, b []byte, n int)
+
+//go:noescape
+func lossF16NEON(p *pairs, a, b []byte, n int)
+
+//go:noescape
+func lossFloatsNEON(p *pairs, a []byte, b []float32, n int)
 
 //go:noescape
 func wideF64NEON(l *wideLanes, src []byte, n int)

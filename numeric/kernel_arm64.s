@@ -164,135 +164,6 @@ done:
 	MOVW R9, high+64(FP)
 	RET
 
-// func(dst, src []byte, n int, p *narrowing) (high uint32)
-TEXT ·toByteNEON(SB), NOSPLIT, $0-68
-	MOVD dst_base+0(FP), R0
-	MOVD src_base+24(FP), R1
-	MOVD n+48(FP), R2
-	MOVD p+56(FP), R3
-	MOVWU 0(R3), R9
-	WORD $0x4E040D30 // dup.4s 16 9
-	MOVWU 4(R3), R9
-	WORD $0x4E040D31 // dup.4s 17 9
-	MOVWU 8(R3), R9
-	WORD $0x4E040D32 // dup.4s 18 9
-	MOVWU 12(R3), R9
-	WORD $0x4E040D33 // dup.4s 19 9
-	MOVWU 16(R3), R9
-	WORD $0x4E040D34 // dup.4s 20 9
-	MOVWU 20(R3), R9
-	WORD $0x4E040D35 // dup.4s 21 9
-	MOVWU 24(R3), R9
-	WORD $0x4E040D36 // dup.4s 22 9
-	MOVWU 28(R3), R9
-	WORD $0x4E040D37 // dup.4s 23 9
-	MOVWU 32(R3), R9
-	WORD $0x4E040D38 // dup.4s 24 9
-	MOVW $0x0, R9
-	WORD $0x4E040D3F // dup.4s 31 9
-	WORD $0x6EB087F0 // sub.4s 16 31 16
-	WORD $0x6EB187F1 // sub.4s 17 31 17
-	MOVW $0x7FFFFFFF, R9
-	WORD $0x4E040D39 // dup.4s 25 9
-	MOVW $0x1, R9
-	WORD $0x4E040D3A // dup.4s 26 9
-	MOVW $0x7F800000, R9
-	WORD $0x4E040D3B // dup.4s 27 9
-	LSR $4, R2, R2
-	CBZ R2, done
-loop:
-	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
-	WORD $0x4E391C06 // and.16b 6 0 25
-	WORD $0x6EA667FF // umax.4s 31 31 6
-	WORD $0x6EB044C7 // ushl.4s 7 6 16
-	WORD $0x4E3A1CE7 // and.16b 7 7 26
-	WORD $0x4EA684E7 // add.4s 7 7 6
-	WORD $0x4EB284E7 // add.4s 7 7 18
-	WORD $0x6EB044E7 // ushl.4s 7 7 16
-	WORD $0x4E34D4C8 // fadd.4s 8 6 20
-	WORD $0x6EB48508 // sub.4s 8 8 20
-	WORD $0x6EA63669 // cmhi.4s 9 19 6
-	WORD $0x6EA91D07 // bit.16b 7 8 9
-	WORD $0x6EB56CE7 // umin.4s 7 7 21
-	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
-	WORD $0x6EA91EC7 // bit.16b 7 22 9
-	WORD $0x6EB14400 // ushl.4s 0 0 17
-	WORD $0x4E371C00 // and.16b 0 0 23
-	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
-	WORD $0x4E291C00 // and.16b 0 0 9
-	WORD $0x4EA71C00 // orr.16b 0 0 7
-	WORD $0x4E391C26 // and.16b 6 1 25
-	WORD $0x6EA667FF // umax.4s 31 31 6
-	WORD $0x6EB044C7 // ushl.4s 7 6 16
-	WORD $0x4E3A1CE7 // and.16b 7 7 26
-	WORD $0x4EA684E7 // add.4s 7 7 6
-	WORD $0x4EB284E7 // add.4s 7 7 18
-	WORD $0x6EB044E7 // ushl.4s 7 7 16
-	WORD $0x4E34D4C8 // fadd.4s 8 6 20
-	WORD $0x6EB48508 // sub.4s 8 8 20
-	WORD $0x6EA63669 // cmhi.4s 9 19 6
-	WORD $0x6EA91D07 // bit.16b 7 8 9
-	WORD $0x6EB56CE7 // umin.4s 7 7 21
-	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
-	WORD $0x6EA91EC7 // bit.16b 7 22 9
-	WORD $0x6EB14421 // ushl.4s 1 1 17
-	WORD $0x4E371C21 // and.16b 1 1 23
-	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
-	WORD $0x4E291C21 // and.16b 1 1 9
-	WORD $0x4EA71C21 // orr.16b 1 1 7
-	WORD $0x4E391C46 // and.16b 6 2 25
-	WORD $0x6EA667FF // umax.4s 31 31 6
-	WORD $0x6EB044C7 // ushl.4s 7 6 16
-	WORD $0x4E3A1CE7 // and.16b 7 7 26
-	WORD $0x4EA684E7 // add.4s 7 7 6
-	WORD $0x4EB284E7 // add.4s 7 7 18
-	WORD $0x6EB044E7 // ushl.4s 7 7 16
-	WORD $0x4E34D4C8 // fadd.4s 8 6 20
-	WORD $0x6EB48508 // sub.4s 8 8 20
-	WORD $0x6EA63669 // cmhi.4s 9 19 6
-	WORD $0x6EA91D07 // bit.16b 7 8 9
-	WORD $0x6EB56CE7 // umin.4s 7 7 21
-	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
-	WORD $0x6EA91EC7 // bit.16b 7 22 9
-	WORD $0x6EB14442 // ushl.4s 2 2 17
-	WORD $0x4E371C42 // and.16b 2 2 23
-	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
-	WORD $0x4E291C42 // and.16b 2 2 9
-	WORD $0x4EA71C42 // orr.16b 2 2 7
-	WORD $0x4E391C66 // and.16b 6 3 25
-	WORD $0x6EA667FF // umax.4s 31 31 6
-	WORD $0x6EB044C7 // ushl.4s 7 6 16
-	WORD $0x4E3A1CE7 // and.16b 7 7 26
-	WORD $0x4EA684E7 // add.4s 7 7 6
-	WORD $0x4EB284E7 // add.4s 7 7 18
-	WORD $0x6EB044E7 // ushl.4s 7 7 16
-	WORD $0x4E34D4C8 // fadd.4s 8 6 20
-	WORD $0x6EB48508 // sub.4s 8 8 20
-	WORD $0x6EA63669 // cmhi.4s 9 19 6
-	WORD $0x6EA91D07 // bit.16b 7 8 9
-	WORD $0x6EB56CE7 // umin.4s 7 7 21
-	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
-	WORD $0x6EA91EC7 // bit.16b 7 22 9
-	WORD $0x6EB14463 // ushl.4s 3 3 17
-	WORD $0x4E371C63 // and.16b 3 3 23
-	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
-	WORD $0x4E291C63 // and.16b 3 3 9
-	WORD $0x4EA71C63 // orr.16b 3 3 7
-	WORD $0x0E612804 // xtn.4h 4 0
-	WORD $0x4E612824 // xtn2.8h 4 1
-	WORD $0x0E612845 // xtn.4h 5 2
-	WORD $0x4E612865 // xtn2.8h 5 3
-	WORD $0x0E212886 // xtn.8b 6 4
-	WORD $0x4E2128A6 // xtn2.16b 6 5
-	VST1.P [V6.B16], 16(R0)
-	SUB $1, R2, R2
-	CBNZ R2, loop
-done:
-	WORD $0x6EB0ABFF // umaxv.4s 31 31
-	WORD $0x1E2603E9 // fmov.s 9 31
-	MOVW R9, high+64(FP)
-	RET
-
 // func(dst, src []byte, n int)
 TEXT ·fromBF16NEON(SB), NOSPLIT, $0-56
 	MOVD dst_base+0(FP), R0
@@ -670,135 +541,6 @@ done:
 	MOVW R9, high+64(FP)
 	RET
 
-// func(dst []byte, src []float32, n int, p *narrowing) (high uint32)
-TEXT ·toByteFloatsNEON(SB), NOSPLIT, $0-68
-	MOVD dst_base+0(FP), R0
-	MOVD src_base+24(FP), R1
-	MOVD n+48(FP), R2
-	MOVD p+56(FP), R3
-	MOVWU 0(R3), R9
-	WORD $0x4E040D30 // dup.4s 16 9
-	MOVWU 4(R3), R9
-	WORD $0x4E040D31 // dup.4s 17 9
-	MOVWU 8(R3), R9
-	WORD $0x4E040D32 // dup.4s 18 9
-	MOVWU 12(R3), R9
-	WORD $0x4E040D33 // dup.4s 19 9
-	MOVWU 16(R3), R9
-	WORD $0x4E040D34 // dup.4s 20 9
-	MOVWU 20(R3), R9
-	WORD $0x4E040D35 // dup.4s 21 9
-	MOVWU 24(R3), R9
-	WORD $0x4E040D36 // dup.4s 22 9
-	MOVWU 28(R3), R9
-	WORD $0x4E040D37 // dup.4s 23 9
-	MOVWU 32(R3), R9
-	WORD $0x4E040D38 // dup.4s 24 9
-	MOVW $0x0, R9
-	WORD $0x4E040D3F // dup.4s 31 9
-	WORD $0x6EB087F0 // sub.4s 16 31 16
-	WORD $0x6EB187F1 // sub.4s 17 31 17
-	MOVW $0x7FFFFFFF, R9
-	WORD $0x4E040D39 // dup.4s 25 9
-	MOVW $0x1, R9
-	WORD $0x4E040D3A // dup.4s 26 9
-	MOVW $0x7F800000, R9
-	WORD $0x4E040D3B // dup.4s 27 9
-	LSR $4, R2, R2
-	CBZ R2, done
-loop:
-	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
-	WORD $0x4E391C06 // and.16b 6 0 25
-	WORD $0x6EA667FF // umax.4s 31 31 6
-	WORD $0x6EB044C7 // ushl.4s 7 6 16
-	WORD $0x4E3A1CE7 // and.16b 7 7 26
-	WORD $0x4EA684E7 // add.4s 7 7 6
-	WORD $0x4EB284E7 // add.4s 7 7 18
-	WORD $0x6EB044E7 // ushl.4s 7 7 16
-	WORD $0x4E34D4C8 // fadd.4s 8 6 20
-	WORD $0x6EB48508 // sub.4s 8 8 20
-	WORD $0x6EA63669 // cmhi.4s 9 19 6
-	WORD $0x6EA91D07 // bit.16b 7 8 9
-	WORD $0x6EB56CE7 // umin.4s 7 7 21
-	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
-	WORD $0x6EA91EC7 // bit.16b 7 22 9
-	WORD $0x6EB14400 // ushl.4s 0 0 17
-	WORD $0x4E371C00 // and.16b 0 0 23
-	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
-	WORD $0x4E291C00 // and.16b 0 0 9
-	WORD $0x4EA71C00 // orr.16b 0 0 7
-	WORD $0x4E391C26 // and.16b 6 1 25
-	WORD $0x6EA667FF // umax.4s 31 31 6
-	WORD $0x6EB044C7 // ushl.4s 7 6 16
-	WORD $0x4E3A1CE7 // and.16b 7 7 26
-	WORD $0x4EA684E7 // add.4s 7 7 6
-	WORD $0x4EB284E7 // add.4s 7 7 18
-	WORD $0x6EB044E7 // ushl.4s 7 7 16
-	WORD $0x4E34D4C8 // fadd.4s 8 6 20
-	WORD $0x6EB48508 // sub.4s 8 8 20
-	WORD $0x6EA63669 // cmhi.4s 9 19 6
-	WORD $0x6EA91D07 // bit.16b 7 8 9
-	WORD $0x6EB56CE7 // umin.4s 7 7 21
-	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
-	WORD $0x6EA91EC7 // bit.16b 7 22 9
-	WORD $0x6EB14421 // ushl.4s 1 1 17
-	WORD $0x4E371C21 // and.16b 1 1 23
-	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
-	WORD $0x4E291C21 // and.16b 1 1 9
-	WORD $0x4EA71C21 // orr.16b 1 1 7
-	WORD $0x4E391C46 // and.16b 6 2 25
-	WORD $0x6EA667FF // umax.4s 31 31 6
-	WORD $0x6EB044C7 // ushl.4s 7 6 16
-	WORD $0x4E3A1CE7 // and.16b 7 7 26
-	WORD $0x4EA684E7 // add.4s 7 7 6
-	WORD $0x4EB284E7 // add.4s 7 7 18
-	WORD $0x6EB044E7 // ushl.4s 7 7 16
-	WORD $0x4E34D4C8 // fadd.4s 8 6 20
-	WORD $0x6EB48508 // sub.4s 8 8 20
-	WORD $0x6EA63669 // cmhi.4s 9 19 6
-	WORD $0x6EA91D07 // bit.16b 7 8 9
-	WORD $0x6EB56CE7 // umin.4s 7 7 21
-	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
-	WORD $0x6EA91EC7 // bit.16b 7 22 9
-	WORD $0x6EB14442 // ushl.4s 2 2 17
-	WORD $0x4E371C42 // and.16b 2 2 23
-	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
-	WORD $0x4E291C42 // and.16b 2 2 9
-	WORD $0x4EA71C42 // orr.16b 2 2 7
-	WORD $0x4E391C66 // and.16b 6 3 25
-	WORD $0x6EA667FF // umax.4s 31 31 6
-	WORD $0x6EB044C7 // ushl.4s 7 6 16
-	WORD $0x4E3A1CE7 // and.16b 7 7 26
-	WORD $0x4EA684E7 // add.4s 7 7 6
-	WORD $0x4EB284E7 // add.4s 7 7 18
-	WORD $0x6EB044E7 // ushl.4s 7 7 16
-	WORD $0x4E34D4C8 // fadd.4s 8 6 20
-	WORD $0x6EB48508 // sub.4s 8 8 20
-	WORD $0x6EA63669 // cmhi.4s 9 19 6
-	WORD $0x6EA91D07 // bit.16b 7 8 9
-	WORD $0x6EB56CE7 // umin.4s 7 7 21
-	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
-	WORD $0x6EA91EC7 // bit.16b 7 22 9
-	WORD $0x6EB14463 // ushl.4s 3 3 17
-	WORD $0x4E371C63 // and.16b 3 3 23
-	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
-	WORD $0x4E291C63 // and.16b 3 3 9
-	WORD $0x4EA71C63 // orr.16b 3 3 7
-	WORD $0x0E612804 // xtn.4h 4 0
-	WORD $0x4E612824 // xtn2.8h 4 1
-	WORD $0x0E612845 // xtn.4h 5 2
-	WORD $0x4E612865 // xtn2.8h 5 3
-	WORD $0x0E212886 // xtn.8b 6 4
-	WORD $0x4E2128A6 // xtn2.16b 6 5
-	VST1.P [V6.B16], 16(R0)
-	SUB $1, R2, R2
-	CBNZ R2, loop
-done:
-	WORD $0x6EB0ABFF // umaxv.4s 31 31
-	WORD $0x1E2603E9 // fmov.s 9 31
-	MOVW R9, high+64(FP)
-	RET
-
 // func(dst []float32, src []byte, n int)
 TEXT ·fromBF16FloatsNEON(SB), NOSPLIT, $0-56
 	MOVD dst_base+0(FP), R0
@@ -1014,6 +756,874 @@ done:
 	WORD $0x1E260269 // fmov.s 9 19
 	MOVWU R9, R9
 	MOVD R9, count+40(FP)
+	RET
+
+// func(dst, src []byte, n int, p *narrowing) (high uint32)
+TEXT ·toByteNEON(SB), NOSPLIT, $0-68
+	MOVD dst_base+0(FP), R0
+	MOVD src_base+24(FP), R1
+	MOVD n+48(FP), R2
+	MOVD p+56(FP), R3
+	MOVWU 0(R3), R9
+	WORD $0x4E040D30 // dup.4s 16 9
+	MOVWU 4(R3), R9
+	WORD $0x4E040D31 // dup.4s 17 9
+	MOVWU 8(R3), R9
+	WORD $0x4E040D32 // dup.4s 18 9
+	MOVWU 12(R3), R9
+	WORD $0x4E040D33 // dup.4s 19 9
+	MOVWU 16(R3), R9
+	WORD $0x4E040D34 // dup.4s 20 9
+	MOVWU 20(R3), R9
+	WORD $0x4E040D35 // dup.4s 21 9
+	MOVWU 24(R3), R9
+	WORD $0x4E040D36 // dup.4s 22 9
+	MOVWU 28(R3), R9
+	WORD $0x4E040D37 // dup.4s 23 9
+	MOVWU 32(R3), R9
+	WORD $0x4E040D38 // dup.4s 24 9
+	MOVW $0x0, R9
+	WORD $0x4E040D3F // dup.4s 31 9
+	WORD $0x6EB087F0 // sub.4s 16 31 16
+	WORD $0x6EB187F1 // sub.4s 17 31 17
+	MOVW $0x7FFFFFFF, R9
+	WORD $0x4E040D39 // dup.4s 25 9
+	MOVW $0x1, R9
+	WORD $0x4E040D3A // dup.4s 26 9
+	MOVW $0x7F800000, R9
+	WORD $0x4E040D3B // dup.4s 27 9
+	LSR $4, R2, R2
+	CBZ R2, done
+loop:
+	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
+	WORD $0x4E391C06 // and.16b 6 0 25
+	WORD $0x6EA667FF // umax.4s 31 31 6
+	WORD $0x6EB044C7 // ushl.4s 7 6 16
+	WORD $0x4E3A1CE7 // and.16b 7 7 26
+	WORD $0x4EA684E7 // add.4s 7 7 6
+	WORD $0x4EB284E7 // add.4s 7 7 18
+	WORD $0x6EB044E7 // ushl.4s 7 7 16
+	WORD $0x4E34D4C8 // fadd.4s 8 6 20
+	WORD $0x6EB48508 // sub.4s 8 8 20
+	WORD $0x6EA63669 // cmhi.4s 9 19 6
+	WORD $0x6EA91D07 // bit.16b 7 8 9
+	WORD $0x6EB56CE7 // umin.4s 7 7 21
+	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
+	WORD $0x6EA91EC7 // bit.16b 7 22 9
+	WORD $0x6EB14400 // ushl.4s 0 0 17
+	WORD $0x4E371C00 // and.16b 0 0 23
+	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
+	WORD $0x4E291C00 // and.16b 0 0 9
+	WORD $0x4EA71C00 // orr.16b 0 0 7
+	WORD $0x4E391C26 // and.16b 6 1 25
+	WORD $0x6EA667FF // umax.4s 31 31 6
+	WORD $0x6EB044C7 // ushl.4s 7 6 16
+	WORD $0x4E3A1CE7 // and.16b 7 7 26
+	WORD $0x4EA684E7 // add.4s 7 7 6
+	WORD $0x4EB284E7 // add.4s 7 7 18
+	WORD $0x6EB044E7 // ushl.4s 7 7 16
+	WORD $0x4E34D4C8 // fadd.4s 8 6 20
+	WORD $0x6EB48508 // sub.4s 8 8 20
+	WORD $0x6EA63669 // cmhi.4s 9 19 6
+	WORD $0x6EA91D07 // bit.16b 7 8 9
+	WORD $0x6EB56CE7 // umin.4s 7 7 21
+	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
+	WORD $0x6EA91EC7 // bit.16b 7 22 9
+	WORD $0x6EB14421 // ushl.4s 1 1 17
+	WORD $0x4E371C21 // and.16b 1 1 23
+	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
+	WORD $0x4E291C21 // and.16b 1 1 9
+	WORD $0x4EA71C21 // orr.16b 1 1 7
+	WORD $0x4E391C46 // and.16b 6 2 25
+	WORD $0x6EA667FF // umax.4s 31 31 6
+	WORD $0x6EB044C7 // ushl.4s 7 6 16
+	WORD $0x4E3A1CE7 // and.16b 7 7 26
+	WORD $0x4EA684E7 // add.4s 7 7 6
+	WORD $0x4EB284E7 // add.4s 7 7 18
+	WORD $0x6EB044E7 // ushl.4s 7 7 16
+	WORD $0x4E34D4C8 // fadd.4s 8 6 20
+	WORD $0x6EB48508 // sub.4s 8 8 20
+	WORD $0x6EA63669 // cmhi.4s 9 19 6
+	WORD $0x6EA91D07 // bit.16b 7 8 9
+	WORD $0x6EB56CE7 // umin.4s 7 7 21
+	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
+	WORD $0x6EA91EC7 // bit.16b 7 22 9
+	WORD $0x6EB14442 // ushl.4s 2 2 17
+	WORD $0x4E371C42 // and.16b 2 2 23
+	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
+	WORD $0x4E291C42 // and.16b 2 2 9
+	WORD $0x4EA71C42 // orr.16b 2 2 7
+	WORD $0x4E391C66 // and.16b 6 3 25
+	WORD $0x6EA667FF // umax.4s 31 31 6
+	WORD $0x6EB044C7 // ushl.4s 7 6 16
+	WORD $0x4E3A1CE7 // and.16b 7 7 26
+	WORD $0x4EA684E7 // add.4s 7 7 6
+	WORD $0x4EB284E7 // add.4s 7 7 18
+	WORD $0x6EB044E7 // ushl.4s 7 7 16
+	WORD $0x4E34D4C8 // fadd.4s 8 6 20
+	WORD $0x6EB48508 // sub.4s 8 8 20
+	WORD $0x6EA63669 // cmhi.4s 9 19 6
+	WORD $0x6EA91D07 // bit.16b 7 8 9
+	WORD $0x6EB56CE7 // umin.4s 7 7 21
+	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
+	WORD $0x6EA91EC7 // bit.16b 7 22 9
+	WORD $0x6EB14463 // ushl.4s 3 3 17
+	WORD $0x4E371C63 // and.16b 3 3 23
+	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
+	WORD $0x4E291C63 // and.16b 3 3 9
+	WORD $0x4EA71C63 // orr.16b 3 3 7
+	WORD $0x0E612804 // xtn.4h 4 0
+	WORD $0x4E612824 // xtn2.8h 4 1
+	WORD $0x0E612845 // xtn.4h 5 2
+	WORD $0x4E612865 // xtn2.8h 5 3
+	WORD $0x0E212886 // xtn.8b 6 4
+	WORD $0x4E2128A6 // xtn2.16b 6 5
+	VST1.P [V6.B16], 16(R0)
+	SUB $1, R2, R2
+	CBNZ R2, loop
+done:
+	WORD $0x6EB0ABFF // umaxv.4s 31 31
+	WORD $0x1E2603E9 // fmov.s 9 31
+	MOVW R9, high+64(FP)
+	RET
+
+// func(dst []byte, src []float32, n int, p *narrowing) (high uint32)
+TEXT ·toByteFloatsNEON(SB), NOSPLIT, $0-68
+	MOVD dst_base+0(FP), R0
+	MOVD src_base+24(FP), R1
+	MOVD n+48(FP), R2
+	MOVD p+56(FP), R3
+	MOVWU 0(R3), R9
+	WORD $0x4E040D30 // dup.4s 16 9
+	MOVWU 4(R3), R9
+	WORD $0x4E040D31 // dup.4s 17 9
+	MOVWU 8(R3), R9
+	WORD $0x4E040D32 // dup.4s 18 9
+	MOVWU 12(R3), R9
+	WORD $0x4E040D33 // dup.4s 19 9
+	MOVWU 16(R3), R9
+	WORD $0x4E040D34 // dup.4s 20 9
+	MOVWU 20(R3), R9
+	WORD $0x4E040D35 // dup.4s 21 9
+	MOVWU 24(R3), R9
+	WORD $0x4E040D36 // dup.4s 22 9
+	MOVWU 28(R3), R9
+	WORD $0x4E040D37 // dup.4s 23 9
+	MOVWU 32(R3), R9
+	WORD $0x4E040D38 // dup.4s 24 9
+	MOVW $0x0, R9
+	WORD $0x4E040D3F // dup.4s 31 9
+	WORD $0x6EB087F0 // sub.4s 16 31 16
+	WORD $0x6EB187F1 // sub.4s 17 31 17
+	MOVW $0x7FFFFFFF, R9
+	WORD $0x4E040D39 // dup.4s 25 9
+	MOVW $0x1, R9
+	WORD $0x4E040D3A // dup.4s 26 9
+	MOVW $0x7F800000, R9
+	WORD $0x4E040D3B // dup.4s 27 9
+	LSR $4, R2, R2
+	CBZ R2, done
+loop:
+	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
+	WORD $0x4E391C06 // and.16b 6 0 25
+	WORD $0x6EA667FF // umax.4s 31 31 6
+	WORD $0x6EB044C7 // ushl.4s 7 6 16
+	WORD $0x4E3A1CE7 // and.16b 7 7 26
+	WORD $0x4EA684E7 // add.4s 7 7 6
+	WORD $0x4EB284E7 // add.4s 7 7 18
+	WORD $0x6EB044E7 // ushl.4s 7 7 16
+	WORD $0x4E34D4C8 // fadd.4s 8 6 20
+	WORD $0x6EB48508 // sub.4s 8 8 20
+	WORD $0x6EA63669 // cmhi.4s 9 19 6
+	WORD $0x6EA91D07 // bit.16b 7 8 9
+	WORD $0x6EB56CE7 // umin.4s 7 7 21
+	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
+	WORD $0x6EA91EC7 // bit.16b 7 22 9
+	WORD $0x6EB14400 // ushl.4s 0 0 17
+	WORD $0x4E371C00 // and.16b 0 0 23
+	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
+	WORD $0x4E291C00 // and.16b 0 0 9
+	WORD $0x4EA71C00 // orr.16b 0 0 7
+	WORD $0x4E391C26 // and.16b 6 1 25
+	WORD $0x6EA667FF // umax.4s 31 31 6
+	WORD $0x6EB044C7 // ushl.4s 7 6 16
+	WORD $0x4E3A1CE7 // and.16b 7 7 26
+	WORD $0x4EA684E7 // add.4s 7 7 6
+	WORD $0x4EB284E7 // add.4s 7 7 18
+	WORD $0x6EB044E7 // ushl.4s 7 7 16
+	WORD $0x4E34D4C8 // fadd.4s 8 6 20
+	WORD $0x6EB48508 // sub.4s 8 8 20
+	WORD $0x6EA63669 // cmhi.4s 9 19 6
+	WORD $0x6EA91D07 // bit.16b 7 8 9
+	WORD $0x6EB56CE7 // umin.4s 7 7 21
+	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
+	WORD $0x6EA91EC7 // bit.16b 7 22 9
+	WORD $0x6EB14421 // ushl.4s 1 1 17
+	WORD $0x4E371C21 // and.16b 1 1 23
+	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
+	WORD $0x4E291C21 // and.16b 1 1 9
+	WORD $0x4EA71C21 // orr.16b 1 1 7
+	WORD $0x4E391C46 // and.16b 6 2 25
+	WORD $0x6EA667FF // umax.4s 31 31 6
+	WORD $0x6EB044C7 // ushl.4s 7 6 16
+	WORD $0x4E3A1CE7 // and.16b 7 7 26
+	WORD $0x4EA684E7 // add.4s 7 7 6
+	WORD $0x4EB284E7 // add.4s 7 7 18
+	WORD $0x6EB044E7 // ushl.4s 7 7 16
+	WORD $0x4E34D4C8 // fadd.4s 8 6 20
+	WORD $0x6EB48508 // sub.4s 8 8 20
+	WORD $0x6EA63669 // cmhi.4s 9 19 6
+	WORD $0x6EA91D07 // bit.16b 7 8 9
+	WORD $0x6EB56CE7 // umin.4s 7 7 21
+	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
+	WORD $0x6EA91EC7 // bit.16b 7 22 9
+	WORD $0x6EB14442 // ushl.4s 2 2 17
+	WORD $0x4E371C42 // and.16b 2 2 23
+	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
+	WORD $0x4E291C42 // and.16b 2 2 9
+	WORD $0x4EA71C42 // orr.16b 2 2 7
+	WORD $0x4E391C66 // and.16b 6 3 25
+	WORD $0x6EA667FF // umax.4s 31 31 6
+	WORD $0x6EB044C7 // ushl.4s 7 6 16
+	WORD $0x4E3A1CE7 // and.16b 7 7 26
+	WORD $0x4EA684E7 // add.4s 7 7 6
+	WORD $0x4EB284E7 // add.4s 7 7 18
+	WORD $0x6EB044E7 // ushl.4s 7 7 16
+	WORD $0x4E34D4C8 // fadd.4s 8 6 20
+	WORD $0x6EB48508 // sub.4s 8 8 20
+	WORD $0x6EA63669 // cmhi.4s 9 19 6
+	WORD $0x6EA91D07 // bit.16b 7 8 9
+	WORD $0x6EB56CE7 // umin.4s 7 7 21
+	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
+	WORD $0x6EA91EC7 // bit.16b 7 22 9
+	WORD $0x6EB14463 // ushl.4s 3 3 17
+	WORD $0x4E371C63 // and.16b 3 3 23
+	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
+	WORD $0x4E291C63 // and.16b 3 3 9
+	WORD $0x4EA71C63 // orr.16b 3 3 7
+	WORD $0x0E612804 // xtn.4h 4 0
+	WORD $0x4E612824 // xtn2.8h 4 1
+	WORD $0x0E612845 // xtn.4h 5 2
+	WORD $0x4E612865 // xtn2.8h 5 3
+	WORD $0x0E212886 // xtn.8b 6 4
+	WORD $0x4E2128A6 // xtn2.16b 6 5
+	VST1.P [V6.B16], 16(R0)
+	SUB $1, R2, R2
+	CBNZ R2, loop
+done:
+	WORD $0x6EB0ABFF // umaxv.4s 31 31
+	WORD $0x1E2603E9 // fmov.s 9 31
+	MOVW R9, high+64(FP)
+	RET
+
+// func(dst, src []byte, n int, p *narrowing) (high uint32)
+TEXT ·bytesOfBF16NEON(SB), NOSPLIT, $0-68
+	MOVD dst_base+0(FP), R0
+	MOVD src_base+24(FP), R1
+	MOVD n+48(FP), R2
+	MOVD p+56(FP), R3
+	MOVWU 0(R3), R9
+	WORD $0x4E040D30 // dup.4s 16 9
+	MOVWU 4(R3), R9
+	WORD $0x4E040D31 // dup.4s 17 9
+	MOVWU 8(R3), R9
+	WORD $0x4E040D32 // dup.4s 18 9
+	MOVWU 12(R3), R9
+	WORD $0x4E040D33 // dup.4s 19 9
+	MOVWU 16(R3), R9
+	WORD $0x4E040D34 // dup.4s 20 9
+	MOVWU 20(R3), R9
+	WORD $0x4E040D35 // dup.4s 21 9
+	MOVWU 24(R3), R9
+	WORD $0x4E040D36 // dup.4s 22 9
+	MOVWU 28(R3), R9
+	WORD $0x4E040D37 // dup.4s 23 9
+	MOVWU 32(R3), R9
+	WORD $0x4E040D38 // dup.4s 24 9
+	MOVW $0x0, R9
+	WORD $0x4E040D3F // dup.4s 31 9
+	WORD $0x6EB087F0 // sub.4s 16 31 16
+	WORD $0x6EB187F1 // sub.4s 17 31 17
+	MOVW $0x7FFFFFFF, R9
+	WORD $0x4E040D39 // dup.4s 25 9
+	MOVW $0x1, R9
+	WORD $0x4E040D3A // dup.4s 26 9
+	MOVW $0x7F800000, R9
+	WORD $0x4E040D3B // dup.4s 27 9
+	LSR $4, R2, R2
+	CBZ R2, done
+loop:
+	VLD1.P 32(R1), [V4.B16, V5.B16]
+	WORD $0x2E613880 // shll.4s 0 4
+	WORD $0x6E613881 // shll2.4s 1 4
+	WORD $0x2E6138A2 // shll.4s 2 5
+	WORD $0x6E6138A3 // shll2.4s 3 5
+	WORD $0x4E391C06 // and.16b 6 0 25
+	WORD $0x6EA667FF // umax.4s 31 31 6
+	WORD $0x6EB044C7 // ushl.4s 7 6 16
+	WORD $0x4E3A1CE7 // and.16b 7 7 26
+	WORD $0x4EA684E7 // add.4s 7 7 6
+	WORD $0x4EB284E7 // add.4s 7 7 18
+	WORD $0x6EB044E7 // ushl.4s 7 7 16
+	WORD $0x4E34D4C8 // fadd.4s 8 6 20
+	WORD $0x6EB48508 // sub.4s 8 8 20
+	WORD $0x6EA63669 // cmhi.4s 9 19 6
+	WORD $0x6EA91D07 // bit.16b 7 8 9
+	WORD $0x6EB56CE7 // umin.4s 7 7 21
+	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
+	WORD $0x6EA91EC7 // bit.16b 7 22 9
+	WORD $0x6EB14400 // ushl.4s 0 0 17
+	WORD $0x4E371C00 // and.16b 0 0 23
+	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
+	WORD $0x4E291C00 // and.16b 0 0 9
+	WORD $0x4EA71C00 // orr.16b 0 0 7
+	WORD $0x4E391C26 // and.16b 6 1 25
+	WORD $0x6EA667FF // umax.4s 31 31 6
+	WORD $0x6EB044C7 // ushl.4s 7 6 16
+	WORD $0x4E3A1CE7 // and.16b 7 7 26
+	WORD $0x4EA684E7 // add.4s 7 7 6
+	WORD $0x4EB284E7 // add.4s 7 7 18
+	WORD $0x6EB044E7 // ushl.4s 7 7 16
+	WORD $0x4E34D4C8 // fadd.4s 8 6 20
+	WORD $0x6EB48508 // sub.4s 8 8 20
+	WORD $0x6EA63669 // cmhi.4s 9 19 6
+	WORD $0x6EA91D07 // bit.16b 7 8 9
+	WORD $0x6EB56CE7 // umin.4s 7 7 21
+	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
+	WORD $0x6EA91EC7 // bit.16b 7 22 9
+	WORD $0x6EB14421 // ushl.4s 1 1 17
+	WORD $0x4E371C21 // and.16b 1 1 23
+	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
+	WORD $0x4E291C21 // and.16b 1 1 9
+	WORD $0x4EA71C21 // orr.16b 1 1 7
+	WORD $0x4E391C46 // and.16b 6 2 25
+	WORD $0x6EA667FF // umax.4s 31 31 6
+	WORD $0x6EB044C7 // ushl.4s 7 6 16
+	WORD $0x4E3A1CE7 // and.16b 7 7 26
+	WORD $0x4EA684E7 // add.4s 7 7 6
+	WORD $0x4EB284E7 // add.4s 7 7 18
+	WORD $0x6EB044E7 // ushl.4s 7 7 16
+	WORD $0x4E34D4C8 // fadd.4s 8 6 20
+	WORD $0x6EB48508 // sub.4s 8 8 20
+	WORD $0x6EA63669 // cmhi.4s 9 19 6
+	WORD $0x6EA91D07 // bit.16b 7 8 9
+	WORD $0x6EB56CE7 // umin.4s 7 7 21
+	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
+	WORD $0x6EA91EC7 // bit.16b 7 22 9
+	WORD $0x6EB14442 // ushl.4s 2 2 17
+	WORD $0x4E371C42 // and.16b 2 2 23
+	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
+	WORD $0x4E291C42 // and.16b 2 2 9
+	WORD $0x4EA71C42 // orr.16b 2 2 7
+	WORD $0x4E391C66 // and.16b 6 3 25
+	WORD $0x6EA667FF // umax.4s 31 31 6
+	WORD $0x6EB044C7 // ushl.4s 7 6 16
+	WORD $0x4E3A1CE7 // and.16b 7 7 26
+	WORD $0x4EA684E7 // add.4s 7 7 6
+	WORD $0x4EB284E7 // add.4s 7 7 18
+	WORD $0x6EB044E7 // ushl.4s 7 7 16
+	WORD $0x4E34D4C8 // fadd.4s 8 6 20
+	WORD $0x6EB48508 // sub.4s 8 8 20
+	WORD $0x6EA63669 // cmhi.4s 9 19 6
+	WORD $0x6EA91D07 // bit.16b 7 8 9
+	WORD $0x6EB56CE7 // umin.4s 7 7 21
+	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
+	WORD $0x6EA91EC7 // bit.16b 7 22 9
+	WORD $0x6EB14463 // ushl.4s 3 3 17
+	WORD $0x4E371C63 // and.16b 3 3 23
+	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
+	WORD $0x4E291C63 // and.16b 3 3 9
+	WORD $0x4EA71C63 // orr.16b 3 3 7
+	WORD $0x0E612804 // xtn.4h 4 0
+	WORD $0x4E612824 // xtn2.8h 4 1
+	WORD $0x0E612845 // xtn.4h 5 2
+	WORD $0x4E612865 // xtn2.8h 5 3
+	WORD $0x0E212886 // xtn.8b 6 4
+	WORD $0x4E2128A6 // xtn2.16b 6 5
+	VST1.P [V6.B16], 16(R0)
+	SUB $1, R2, R2
+	CBNZ R2, loop
+done:
+	WORD $0x6EB0ABFF // umaxv.4s 31 31
+	WORD $0x1E2603E9 // fmov.s 9 31
+	MOVW R9, high+64(FP)
+	RET
+
+// func(p *pairs, a []byte, b []byte, n int)
+TEXT ·lossBF16NEON(SB), NOSPLIT, $0-64
+	MOVD p+0(FP), R0
+	MOVD a_base+8(FP), R1
+	MOVD b_base+32(FP), R3
+	MOVD n+56(FP), R2
+	LSR $4, R2, R2
+	CBZ R2, done
+	ADD $256, R0, R4
+	VLD1.P 64(R4), [V16.B16, V17.B16, V18.B16, V19.B16]
+	VLD1.P 64(R4), [V20.B16, V21.B16, V22.B16, V23.B16]
+	ADD $0, R0, R4
+	VLD1.P 64(R4), [V24.B16, V25.B16, V26.B16, V27.B16]
+	VLD1.P 64(R4), [V28.B16, V29.B16, V30.B16, V31.B16]
+	MOVW $0x7FFFFFFF, R9
+	WORD $0x4E040D2A // dup.4s 10 9
+	MOVW $0x0, R9
+	WORD $0x4E040D2B // dup.4s 11 9
+loop:
+	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
+	VLD1.P 32(R3), [V8.B16, V9.B16]
+	WORD $0x2E613904 // shll.4s 4 8
+	WORD $0x6E613905 // shll2.4s 5 8
+	WORD $0x2E613926 // shll.4s 6 9
+	WORD $0x6E613927 // shll2.4s 7 9
+	WORD $0x4EA4D404 // fsub.4s 4 0 4
+	WORD $0x0E617808 // fcvtl.2d 8 0
+	WORD $0x4E617809 // fcvtl2.2d 9 0
+	WORD $0x4E68CD10 // fmla.2d 16 8 8
+	WORD $0x4E69CD31 // fmla.2d 17 9 9
+	WORD $0x0E617888 // fcvtl.2d 8 4
+	WORD $0x4E617889 // fcvtl2.2d 9 4
+	WORD $0x4E68CD18 // fmla.2d 24 8 8
+	WORD $0x4E69CD39 // fmla.2d 25 9 9
+	WORD $0x4E2A1C84 // and.16b 4 4 10
+	WORD $0x6EA4656B // umax.4s 11 11 4
+	WORD $0x4EA5D425 // fsub.4s 5 1 5
+	WORD $0x0E617828 // fcvtl.2d 8 1
+	WORD $0x4E617829 // fcvtl2.2d 9 1
+	WORD $0x4E68CD12 // fmla.2d 18 8 8
+	WORD $0x4E69CD33 // fmla.2d 19 9 9
+	WORD $0x0E6178A8 // fcvtl.2d 8 5
+	WORD $0x4E6178A9 // fcvtl2.2d 9 5
+	WORD $0x4E68CD1A // fmla.2d 26 8 8
+	WORD $0x4E69CD3B // fmla.2d 27 9 9
+	WORD $0x4E2A1CA5 // and.16b 5 5 10
+	WORD $0x6EA5656B // umax.4s 11 11 5
+	WORD $0x4EA6D446 // fsub.4s 6 2 6
+	WORD $0x0E617848 // fcvtl.2d 8 2
+	WORD $0x4E617849 // fcvtl2.2d 9 2
+	WORD $0x4E68CD14 // fmla.2d 20 8 8
+	WORD $0x4E69CD35 // fmla.2d 21 9 9
+	WORD $0x0E6178C8 // fcvtl.2d 8 6
+	WORD $0x4E6178C9 // fcvtl2.2d 9 6
+	WORD $0x4E68CD1C // fmla.2d 28 8 8
+	WORD $0x4E69CD3D // fmla.2d 29 9 9
+	WORD $0x4E2A1CC6 // and.16b 6 6 10
+	WORD $0x6EA6656B // umax.4s 11 11 6
+	WORD $0x4EA7D467 // fsub.4s 7 3 7
+	WORD $0x0E617868 // fcvtl.2d 8 3
+	WORD $0x4E617869 // fcvtl2.2d 9 3
+	WORD $0x4E68CD16 // fmla.2d 22 8 8
+	WORD $0x4E69CD37 // fmla.2d 23 9 9
+	WORD $0x0E6178E8 // fcvtl.2d 8 7
+	WORD $0x4E6178E9 // fcvtl2.2d 9 7
+	WORD $0x4E68CD1E // fmla.2d 30 8 8
+	WORD $0x4E69CD3F // fmla.2d 31 9 9
+	WORD $0x4E2A1CE7 // and.16b 7 7 10
+	WORD $0x6EA7656B // umax.4s 11 11 7
+	SUB $1, R2, R2
+	CBNZ R2, loop
+done:
+	ADD $256, R0, R4
+	VST1.P [V16.B16, V17.B16, V18.B16, V19.B16], 64(R4)
+	VST1.P [V20.B16, V21.B16, V22.B16, V23.B16], 64(R4)
+	ADD $0, R0, R4
+	VST1.P [V24.B16, V25.B16, V26.B16, V27.B16], 64(R4)
+	VST1.P [V28.B16, V29.B16, V30.B16, V31.B16], 64(R4)
+	WORD $0x0E617968 // fcvtl.2d 8 11
+	WORD $0x4E617969 // fcvtl2.2d 9 11
+	FMOVQ 512(R0), F0
+	WORD $0x4E60F508 // fmax.2d 8 8 0
+	FMOVQ F8, 512(R0)
+	FMOVQ 528(R0), F0
+	WORD $0x4E60F529 // fmax.2d 9 9 0
+	FMOVQ F9, 528(R0)
+	RET
+
+// func(dst, src []byte, n int, p *narrowing) (high uint32)
+TEXT ·bytesOfF16NEON(SB), NOSPLIT, $0-68
+	MOVD dst_base+0(FP), R0
+	MOVD src_base+24(FP), R1
+	MOVD n+48(FP), R2
+	MOVD p+56(FP), R3
+	MOVWU 0(R3), R9
+	WORD $0x4E040D30 // dup.4s 16 9
+	MOVWU 4(R3), R9
+	WORD $0x4E040D31 // dup.4s 17 9
+	MOVWU 8(R3), R9
+	WORD $0x4E040D32 // dup.4s 18 9
+	MOVWU 12(R3), R9
+	WORD $0x4E040D33 // dup.4s 19 9
+	MOVWU 16(R3), R9
+	WORD $0x4E040D34 // dup.4s 20 9
+	MOVWU 20(R3), R9
+	WORD $0x4E040D35 // dup.4s 21 9
+	MOVWU 24(R3), R9
+	WORD $0x4E040D36 // dup.4s 22 9
+	MOVWU 28(R3), R9
+	WORD $0x4E040D37 // dup.4s 23 9
+	MOVWU 32(R3), R9
+	WORD $0x4E040D38 // dup.4s 24 9
+	MOVW $0x0, R9
+	WORD $0x4E040D3F // dup.4s 31 9
+	WORD $0x6EB087F0 // sub.4s 16 31 16
+	WORD $0x6EB187F1 // sub.4s 17 31 17
+	MOVW $0x7FFFFFFF, R9
+	WORD $0x4E040D39 // dup.4s 25 9
+	MOVW $0x1, R9
+	WORD $0x4E040D3A // dup.4s 26 9
+	MOVW $0x7F800000, R9
+	WORD $0x4E040D3B // dup.4s 27 9
+	LSR $4, R2, R2
+	CBZ R2, done
+loop:
+	VLD1.P 32(R1), [V4.B16, V5.B16]
+	WORD $0x0E217880 // fcvtl.4s 0 4
+	WORD $0x4E217881 // fcvtl2.4s 1 4
+	WORD $0x0E2178A2 // fcvtl.4s 2 5
+	WORD $0x4E2178A3 // fcvtl2.4s 3 5
+	WORD $0x4E391C06 // and.16b 6 0 25
+	WORD $0x6EA667FF // umax.4s 31 31 6
+	WORD $0x6EB044C7 // ushl.4s 7 6 16
+	WORD $0x4E3A1CE7 // and.16b 7 7 26
+	WORD $0x4EA684E7 // add.4s 7 7 6
+	WORD $0x4EB284E7 // add.4s 7 7 18
+	WORD $0x6EB044E7 // ushl.4s 7 7 16
+	WORD $0x4E34D4C8 // fadd.4s 8 6 20
+	WORD $0x6EB48508 // sub.4s 8 8 20
+	WORD $0x6EA63669 // cmhi.4s 9 19 6
+	WORD $0x6EA91D07 // bit.16b 7 8 9
+	WORD $0x6EB56CE7 // umin.4s 7 7 21
+	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
+	WORD $0x6EA91EC7 // bit.16b 7 22 9
+	WORD $0x6EB14400 // ushl.4s 0 0 17
+	WORD $0x4E371C00 // and.16b 0 0 23
+	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
+	WORD $0x4E291C00 // and.16b 0 0 9
+	WORD $0x4EA71C00 // orr.16b 0 0 7
+	WORD $0x4E391C26 // and.16b 6 1 25
+	WORD $0x6EA667FF // umax.4s 31 31 6
+	WORD $0x6EB044C7 // ushl.4s 7 6 16
+	WORD $0x4E3A1CE7 // and.16b 7 7 26
+	WORD $0x4EA684E7 // add.4s 7 7 6
+	WORD $0x4EB284E7 // add.4s 7 7 18
+	WORD $0x6EB044E7 // ushl.4s 7 7 16
+	WORD $0x4E34D4C8 // fadd.4s 8 6 20
+	WORD $0x6EB48508 // sub.4s 8 8 20
+	WORD $0x6EA63669 // cmhi.4s 9 19 6
+	WORD $0x6EA91D07 // bit.16b 7 8 9
+	WORD $0x6EB56CE7 // umin.4s 7 7 21
+	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
+	WORD $0x6EA91EC7 // bit.16b 7 22 9
+	WORD $0x6EB14421 // ushl.4s 1 1 17
+	WORD $0x4E371C21 // and.16b 1 1 23
+	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
+	WORD $0x4E291C21 // and.16b 1 1 9
+	WORD $0x4EA71C21 // orr.16b 1 1 7
+	WORD $0x4E391C46 // and.16b 6 2 25
+	WORD $0x6EA667FF // umax.4s 31 31 6
+	WORD $0x6EB044C7 // ushl.4s 7 6 16
+	WORD $0x4E3A1CE7 // and.16b 7 7 26
+	WORD $0x4EA684E7 // add.4s 7 7 6
+	WORD $0x4EB284E7 // add.4s 7 7 18
+	WORD $0x6EB044E7 // ushl.4s 7 7 16
+	WORD $0x4E34D4C8 // fadd.4s 8 6 20
+	WORD $0x6EB48508 // sub.4s 8 8 20
+	WORD $0x6EA63669 // cmhi.4s 9 19 6
+	WORD $0x6EA91D07 // bit.16b 7 8 9
+	WORD $0x6EB56CE7 // umin.4s 7 7 21
+	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
+	WORD $0x6EA91EC7 // bit.16b 7 22 9
+	WORD $0x6EB14442 // ushl.4s 2 2 17
+	WORD $0x4E371C42 // and.16b 2 2 23
+	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
+	WORD $0x4E291C42 // and.16b 2 2 9
+	WORD $0x4EA71C42 // orr.16b 2 2 7
+	WORD $0x4E391C66 // and.16b 6 3 25
+	WORD $0x6EA667FF // umax.4s 31 31 6
+	WORD $0x6EB044C7 // ushl.4s 7 6 16
+	WORD $0x4E3A1CE7 // and.16b 7 7 26
+	WORD $0x4EA684E7 // add.4s 7 7 6
+	WORD $0x4EB284E7 // add.4s 7 7 18
+	WORD $0x6EB044E7 // ushl.4s 7 7 16
+	WORD $0x4E34D4C8 // fadd.4s 8 6 20
+	WORD $0x6EB48508 // sub.4s 8 8 20
+	WORD $0x6EA63669 // cmhi.4s 9 19 6
+	WORD $0x6EA91D07 // bit.16b 7 8 9
+	WORD $0x6EB56CE7 // umin.4s 7 7 21
+	WORD $0x6EBB34C9 // cmhi.4s 9 6 27
+	WORD $0x6EA91EC7 // bit.16b 7 22 9
+	WORD $0x6EB14463 // ushl.4s 3 3 17
+	WORD $0x4E371C63 // and.16b 3 3 23
+	WORD $0x6EB83CE9 // cmhs.4s 9 7 24
+	WORD $0x4E291C63 // and.16b 3 3 9
+	WORD $0x4EA71C63 // orr.16b 3 3 7
+	WORD $0x0E612804 // xtn.4h 4 0
+	WORD $0x4E612824 // xtn2.8h 4 1
+	WORD $0x0E612845 // xtn.4h 5 2
+	WORD $0x4E612865 // xtn2.8h 5 3
+	WORD $0x0E212886 // xtn.8b 6 4
+	WORD $0x4E2128A6 // xtn2.16b 6 5
+	VST1.P [V6.B16], 16(R0)
+	SUB $1, R2, R2
+	CBNZ R2, loop
+done:
+	WORD $0x6EB0ABFF // umaxv.4s 31 31
+	WORD $0x1E2603E9 // fmov.s 9 31
+	MOVW R9, high+64(FP)
+	RET
+
+// func(p *pairs, a []byte, b []byte, n int)
+TEXT ·lossF16NEON(SB), NOSPLIT, $0-64
+	MOVD p+0(FP), R0
+	MOVD a_base+8(FP), R1
+	MOVD b_base+32(FP), R3
+	MOVD n+56(FP), R2
+	LSR $4, R2, R2
+	CBZ R2, done
+	ADD $256, R0, R4
+	VLD1.P 64(R4), [V16.B16, V17.B16, V18.B16, V19.B16]
+	VLD1.P 64(R4), [V20.B16, V21.B16, V22.B16, V23.B16]
+	ADD $0, R0, R4
+	VLD1.P 64(R4), [V24.B16, V25.B16, V26.B16, V27.B16]
+	VLD1.P 64(R4), [V28.B16, V29.B16, V30.B16, V31.B16]
+	MOVW $0x7FFFFFFF, R9
+	WORD $0x4E040D2A // dup.4s 10 9
+	MOVW $0x0, R9
+	WORD $0x4E040D2B // dup.4s 11 9
+loop:
+	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
+	VLD1.P 32(R3), [V8.B16, V9.B16]
+	WORD $0x0E217904 // fcvtl.4s 4 8
+	WORD $0x4E217905 // fcvtl2.4s 5 8
+	WORD $0x0E217926 // fcvtl.4s 6 9
+	WORD $0x4E217927 // fcvtl2.4s 7 9
+	WORD $0x4EA4D404 // fsub.4s 4 0 4
+	WORD $0x0E617808 // fcvtl.2d 8 0
+	WORD $0x4E617809 // fcvtl2.2d 9 0
+	WORD $0x4E68CD10 // fmla.2d 16 8 8
+	WORD $0x4E69CD31 // fmla.2d 17 9 9
+	WORD $0x0E617888 // fcvtl.2d 8 4
+	WORD $0x4E617889 // fcvtl2.2d 9 4
+	WORD $0x4E68CD18 // fmla.2d 24 8 8
+	WORD $0x4E69CD39 // fmla.2d 25 9 9
+	WORD $0x4E2A1C84 // and.16b 4 4 10
+	WORD $0x6EA4656B // umax.4s 11 11 4
+	WORD $0x4EA5D425 // fsub.4s 5 1 5
+	WORD $0x0E617828 // fcvtl.2d 8 1
+	WORD $0x4E617829 // fcvtl2.2d 9 1
+	WORD $0x4E68CD12 // fmla.2d 18 8 8
+	WORD $0x4E69CD33 // fmla.2d 19 9 9
+	WORD $0x0E6178A8 // fcvtl.2d 8 5
+	WORD $0x4E6178A9 // fcvtl2.2d 9 5
+	WORD $0x4E68CD1A // fmla.2d 26 8 8
+	WORD $0x4E69CD3B // fmla.2d 27 9 9
+	WORD $0x4E2A1CA5 // and.16b 5 5 10
+	WORD $0x6EA5656B // umax.4s 11 11 5
+	WORD $0x4EA6D446 // fsub.4s 6 2 6
+	WORD $0x0E617848 // fcvtl.2d 8 2
+	WORD $0x4E617849 // fcvtl2.2d 9 2
+	WORD $0x4E68CD14 // fmla.2d 20 8 8
+	WORD $0x4E69CD35 // fmla.2d 21 9 9
+	WORD $0x0E6178C8 // fcvtl.2d 8 6
+	WORD $0x4E6178C9 // fcvtl2.2d 9 6
+	WORD $0x4E68CD1C // fmla.2d 28 8 8
+	WORD $0x4E69CD3D // fmla.2d 29 9 9
+	WORD $0x4E2A1CC6 // and.16b 6 6 10
+	WORD $0x6EA6656B // umax.4s 11 11 6
+	WORD $0x4EA7D467 // fsub.4s 7 3 7
+	WORD $0x0E617868 // fcvtl.2d 8 3
+	WORD $0x4E617869 // fcvtl2.2d 9 3
+	WORD $0x4E68CD16 // fmla.2d 22 8 8
+	WORD $0x4E69CD37 // fmla.2d 23 9 9
+	WORD $0x0E6178E8 // fcvtl.2d 8 7
+	WORD $0x4E6178E9 // fcvtl2.2d 9 7
+	WORD $0x4E68CD1E // fmla.2d 30 8 8
+	WORD $0x4E69CD3F // fmla.2d 31 9 9
+	WORD $0x4E2A1CE7 // and.16b 7 7 10
+	WORD $0x6EA7656B // umax.4s 11 11 7
+	SUB $1, R2, R2
+	CBNZ R2, loop
+done:
+	ADD $256, R0, R4
+	VST1.P [V16.B16, V17.B16, V18.B16, V19.B16], 64(R4)
+	VST1.P [V20.B16, V21.B16, V22.B16, V23.B16], 64(R4)
+	ADD $0, R0, R4
+	VST1.P [V24.B16, V25.B16, V26.B16, V27.B16], 64(R4)
+	VST1.P [V28.B16, V29.B16, V30.B16, V31.B16], 64(R4)
+	WORD $0x0E617968 // fcvtl.2d 8 11
+	WORD $0x4E617969 // fcvtl2.2d 9 11
+	FMOVQ 512(R0), F0
+	WORD $0x4E60F508 // fmax.2d 8 8 0
+	FMOVQ F8, 512(R0)
+	FMOVQ 528(R0), F0
+	WORD $0x4E60F529 // fmax.2d 9 9 0
+	FMOVQ F9, 528(R0)
+	RET
+
+// func(p *pairs, a []byte, b []byte, n int)
+TEXT ·lossNEON(SB), NOSPLIT, $0-64
+	MOVD p+0(FP), R0
+	MOVD a_base+8(FP), R1
+	MOVD b_base+32(FP), R3
+	MOVD n+56(FP), R2
+	LSR $4, R2, R2
+	CBZ R2, done
+	ADD $256, R0, R4
+	VLD1.P 64(R4), [V16.B16, V17.B16, V18.B16, V19.B16]
+	VLD1.P 64(R4), [V20.B16, V21.B16, V22.B16, V23.B16]
+	ADD $0, R0, R4
+	VLD1.P 64(R4), [V24.B16, V25.B16, V26.B16, V27.B16]
+	VLD1.P 64(R4), [V28.B16, V29.B16, V30.B16, V31.B16]
+	MOVW $0x7FFFFFFF, R9
+	WORD $0x4E040D2A // dup.4s 10 9
+	MOVW $0x0, R9
+	WORD $0x4E040D2B // dup.4s 11 9
+loop:
+	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
+	VLD1.P 64(R3), [V4.B16, V5.B16, V6.B16, V7.B16]
+	WORD $0x4EA4D404 // fsub.4s 4 0 4
+	WORD $0x0E617808 // fcvtl.2d 8 0
+	WORD $0x4E617809 // fcvtl2.2d 9 0
+	WORD $0x4E68CD10 // fmla.2d 16 8 8
+	WORD $0x4E69CD31 // fmla.2d 17 9 9
+	WORD $0x0E617888 // fcvtl.2d 8 4
+	WORD $0x4E617889 // fcvtl2.2d 9 4
+	WORD $0x4E68CD18 // fmla.2d 24 8 8
+	WORD $0x4E69CD39 // fmla.2d 25 9 9
+	WORD $0x4E2A1C84 // and.16b 4 4 10
+	WORD $0x6EA4656B // umax.4s 11 11 4
+	WORD $0x4EA5D425 // fsub.4s 5 1 5
+	WORD $0x0E617828 // fcvtl.2d 8 1
+	WORD $0x4E617829 // fcvtl2.2d 9 1
+	WORD $0x4E68CD12 // fmla.2d 18 8 8
+	WORD $0x4E69CD33 // fmla.2d 19 9 9
+	WORD $0x0E6178A8 // fcvtl.2d 8 5
+	WORD $0x4E6178A9 // fcvtl2.2d 9 5
+	WORD $0x4E68CD1A // fmla.2d 26 8 8
+	WORD $0x4E69CD3B // fmla.2d 27 9 9
+	WORD $0x4E2A1CA5 // and.16b 5 5 10
+	WORD $0x6EA5656B // umax.4s 11 11 5
+	WORD $0x4EA6D446 // fsub.4s 6 2 6
+	WORD $0x0E617848 // fcvtl.2d 8 2
+	WORD $0x4E617849 // fcvtl2.2d 9 2
+	WORD $0x4E68CD14 // fmla.2d 20 8 8
+	WORD $0x4E69CD35 // fmla.2d 21 9 9
+	WORD $0x0E6178C8 // fcvtl.2d 8 6
+	WORD $0x4E6178C9 // fcvtl2.2d 9 6
+	WORD $0x4E68CD1C // fmla.2d 28 8 8
+	WORD $0x4E69CD3D // fmla.2d 29 9 9
+	WORD $0x4E2A1CC6 // and.16b 6 6 10
+	WORD $0x6EA6656B // umax.4s 11 11 6
+	WORD $0x4EA7D467 // fsub.4s 7 3 7
+	WORD $0x0E617868 // fcvtl.2d 8 3
+	WORD $0x4E617869 // fcvtl2.2d 9 3
+	WORD $0x4E68CD16 // fmla.2d 22 8 8
+	WORD $0x4E69CD37 // fmla.2d 23 9 9
+	WORD $0x0E6178E8 // fcvtl.2d 8 7
+	WORD $0x4E6178E9 // fcvtl2.2d 9 7
+	WORD $0x4E68CD1E // fmla.2d 30 8 8
+	WORD $0x4E69CD3F // fmla.2d 31 9 9
+	WORD $0x4E2A1CE7 // and.16b 7 7 10
+	WORD $0x6EA7656B // umax.4s 11 11 7
+	SUB $1, R2, R2
+	CBNZ R2, loop
+done:
+	ADD $256, R0, R4
+	VST1.P [V16.B16, V17.B16, V18.B16, V19.B16], 64(R4)
+	VST1.P [V20.B16, V21.B16, V22.B16, V23.B16], 64(R4)
+	ADD $0, R0, R4
+	VST1.P [V24.B16, V25.B16, V26.B16, V27.B16], 64(R4)
+	VST1.P [V28.B16, V29.B16, V30.B16, V31.B16], 64(R4)
+	WORD $0x0E617968 // fcvtl.2d 8 11
+	WORD $0x4E617969 // fcvtl2.2d 9 11
+	FMOVQ 512(R0), F0
+	WORD $0x4E60F508 // fmax.2d 8 8 0
+	FMOVQ F8, 512(R0)
+	FMOVQ 528(R0), F0
+	WORD $0x4E60F529 // fmax.2d 9 9 0
+	FMOVQ F9, 528(R0)
+	RET
+
+// func(p *pairs, a []byte, b []float32, n int)
+TEXT ·lossFloatsNEON(SB), NOSPLIT, $0-64
+	MOVD p+0(FP), R0
+	MOVD a_base+8(FP), R1
+	MOVD b_base+32(FP), R3
+	MOVD n+56(FP), R2
+	LSR $4, R2, R2
+	CBZ R2, done
+	ADD $256, R0, R4
+	VLD1.P 64(R4), [V16.B16, V17.B16, V18.B16, V19.B16]
+	VLD1.P 64(R4), [V20.B16, V21.B16, V22.B16, V23.B16]
+	ADD $0, R0, R4
+	VLD1.P 64(R4), [V24.B16, V25.B16, V26.B16, V27.B16]
+	VLD1.P 64(R4), [V28.B16, V29.B16, V30.B16, V31.B16]
+	MOVW $0x7FFFFFFF, R9
+	WORD $0x4E040D2A // dup.4s 10 9
+	MOVW $0x0, R9
+	WORD $0x4E040D2B // dup.4s 11 9
+loop:
+	VLD1.P 64(R1), [V0.B16, V1.B16, V2.B16, V3.B16]
+	VLD1.P 64(R3), [V4.B16, V5.B16, V6.B16, V7.B16]
+	WORD $0x4EA4D404 // fsub.4s 4 0 4
+	WORD $0x0E617808 // fcvtl.2d 8 0
+	WORD $0x4E617809 // fcvtl2.2d 9 0
+	WORD $0x4E68CD10 // fmla.2d 16 8 8
+	WORD $0x4E69CD31 // fmla.2d 17 9 9
+	WORD $0x0E617888 // fcvtl.2d 8 4
+	WORD $0x4E617889 // fcvtl2.2d 9 4
+	WORD $0x4E68CD18 // fmla.2d 24 8 8
+	WORD $0x4E69CD39 // fmla.2d 25 9 9
+	WORD $0x4E2A1C84 // and.16b 4 4 10
+	WORD $0x6EA4656B // umax.4s 11 11 4
+	WORD $0x4EA5D425 // fsub.4s 5 1 5
+	WORD $0x0E617828 // fcvtl.2d 8 1
+	WORD $0x4E617829 // fcvtl2.2d 9 1
+	WORD $0x4E68CD12 // fmla.2d 18 8 8
+	WORD $0x4E69CD33 // fmla.2d 19 9 9
+	WORD $0x0E6178A8 // fcvtl.2d 8 5
+	WORD $0x4E6178A9 // fcvtl2.2d 9 5
+	WORD $0x4E68CD1A // fmla.2d 26 8 8
+	WORD $0x4E69CD3B // fmla.2d 27 9 9
+	WORD $0x4E2A1CA5 // and.16b 5 5 10
+	WORD $0x6EA5656B // umax.4s 11 11 5
+	WORD $0x4EA6D446 // fsub.4s 6 2 6
+	WORD $0x0E617848 // fcvtl.2d 8 2
+	WORD $0x4E617849 // fcvtl2.2d 9 2
+	WORD $0x4E68CD14 // fmla.2d 20 8 8
+	WORD $0x4E69CD35 // fmla.2d 21 9 9
+	WORD $0x0E6178C8 // fcvtl.2d 8 6
+	WORD $0x4E6178C9 // fcvtl2.2d 9 6
+	WORD $0x4E68CD1C // fmla.2d 28 8 8
+	WORD $0x4E69CD3D // fmla.2d 29 9 9
+	WORD $0x4E2A1CC6 // and.16b 6 6 10
+	WORD $0x6EA6656B // umax.4s 11 11 6
+	WORD $0x4EA7D467 // fsub.4s 7 3 7
+	WORD $0x0E617868 // fcvtl.2d 8 3
+	WORD $0x4E617869 // fcvtl2.2d 9 3
+	WORD $0x4E68CD16 // fmla.2d 22 8 8
+	WORD $0x4E69CD37 // fmla.2d 23 9 9
+	WORD $0x0E6178E8 // fcvtl.2d 8 7
+	WORD $0x4E6178E9 // fcvtl2.2d 9 7
+	WORD $0x4E68CD1E // fmla.2d 30 8 8
+	WORD $0x4E69CD3F // fmla.2d 31 9 9
+	WORD $0x4E2A1CE7 // and.16b 7 7 10
+	WORD $0x6EA7656B // umax.4s 11 11 7
+	SUB $1, R2, R2
+	CBNZ R2, loop
+done:
+	ADD $256, R0, R4
+	VST1.P [V16.B16, V17.B16, V18.B16, V19.B16], 64(R4)
+	VST1.P [V20.B16, V21.B16, V22.B16, V23.B16], 64(R4)
+	ADD $0, R0, R4
+	VST1.P [V24.B16, V25.B16, V26.B16, V27.B16], 64(R4)
+	VST1.P [V28.B16, V29.B16, V30.B16, V31.B16], 64(R4)
+	WORD $0x0E617968 // fcvtl.2d 8 11
+	WORD $0x4E617969 // fcvtl2.2d 9 11
+	FMOVQ 512(R0), F0
+	WORD $0x4E60F508 // fmax.2d 8 8 0
+	FMOVQ F8, 512(R0)
+	FMOVQ 528(R0), F0
+	WORD $0x4E60F529 // fmax.2d 9 9 0
+	FMOVQ F9, 528(R0)
 	RET
 
 // func(l *lanes, src []byte, n int)

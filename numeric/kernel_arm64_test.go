@@ -9,6 +9,7 @@ func checkAll(t *testing.T, v level, src []byte) {
 	t.Helper()
 	checkSums(t, v, src)
 	checkPairs(t, v, floatsIn(src))
+	checkLoss(t, v, src[:len(src)/4*4])
 	checkWide(t, v, src)
 	checkCodes(t, v, src)
 }

@@ -285,6 +285,46 @@ func comparePairs[T float32 | float64](t *testing.T, v level, a, b []T, words *[
 	}
 }
 
+// checkLoss rounds numbers, and holds what is summed up of those that fit to what
+// any numbers are compared by.
+func checkLoss(t *testing.T, v level, src []byte) {
+	t.Helper()
+	for _, d := range encoded {
+		for _, mode := range []Overflow{ToSpecial, Saturate} {
+			cast := make([]byte, len(src))
+			done, over := v.encodeBytes(cast, d, src, mode, false)
+			if over || done < len(src)/4&^63 {
+				continue // too large, or NaN
+			}
+			a, b := floatsIn(src)[:done], make([]float32, done)
+			if err := Decode(b, d, cast[:bytesOf(d, int64(done))]); err != nil {
+				t.Fatal(err)
+			}
+			start := pairs{maxAbs: [width]float64{3: 0x1p-20}, a: [width]float64{0.5, 15: 2}, errors: [width]float64{7: 1}}
+			want, plain := start, start
+			addPairs(&want, a, b)
+			addLoss(&plain, a, b)
+			kernels := map[string]func(p *pairs) int{
+				"plain":  func(p *pairs) int { *p = plain; return done },
+				"floats": func(p *pairs) int { return v.lossFloats(p, src, b) },
+			}
+			if d.Bits() == 16 {
+				kernels["bytes"] = func(p *pairs) int { return v.lossBytes(p, d, src[:4*done], cast) }
+			}
+			for name, kernel := range kernels {
+				got := start
+				if n := kernel(&got); n != done {
+					t.Fatalf("%s level %d %s: did %d of %d", d, v, name, n, done)
+				}
+				w, g := want.diff(done), got.diff(done)
+				if g.MaxAbs != w.MaxAbs || got.errors != want.errors || got.a != want.a {
+					t.Fatalf("%s level %d %s of %v:\ngot  %v %v %v\nwant %v %v %v", d, v, name, a, g.MaxAbs, got.errors, got.a, w.MaxAbs, want.errors, want.a)
+				}
+			}
+		}
+	}
+}
+
 // checkEncodeHalves holds the kernels that round BF16 and F16 to widening them and
 // rounding.
 func checkEncodeHalves(t *testing.T, v level, src []byte) {

@@ -41,6 +41,7 @@ var words = map[string]struct {
 	"bit.16b":   {0x6EA01C00, three, 0}, // Vd where Vm is not, Vn where it is
 	"fadd.4s":   {0x4E20D400, three, 0},
 	"fadd.2d":   {0x4E60D400, three, 0},
+	"fsub.4s":   {0x4EA0D400, three, 0},
 	"fmul.4s":   {0x6E20DC00, three, 0},
 	"fmla.2d":   {0x4E60CC00, three, 0},
 	"fsub.2d":   {0x4EE0D400, three, 0},

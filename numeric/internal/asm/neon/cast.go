@@ -90,15 +90,11 @@ func (a *assembler) roundF16(constants bool, v uint32) {
 
 // narrowByte rounds to codes of a byte. The parameters are numeric's struct
 // narrowing.
-func (a *assembler) narrowByte(floats bool) {
+func (a *assembler) narrowByte(name, element string, size int, slices string) {
 	const shift, toSign, half, normal, magic, over, nan, sign, least = 16, 17, 18, 19, 20, 21, 22, 23, 24
 	const magnitude, one, top = 25, 26, 27
-	of, slice := "", "dst, src []byte"
-	if floats {
-		of, slice = "Floats", "dst []byte, src []float32"
-	}
-	a.line("\n// func(%s, n int, p *narrowing) (high uint32)", slice)
-	a.line("TEXT ·toByte%sNEON(SB), NOSPLIT, $0-68", of)
+	a.line("\n// func(%s, n int, p *narrowing) (high uint32)", slices)
+	a.line("TEXT ·%sNEON(SB), NOSPLIT, $0-68", name)
 	a.line("\tMOVD dst_base+0(FP), R0")
 	a.line("\tMOVD src_base+24(FP), R1")
 	a.line("\tMOVD n+48(FP), R2")
@@ -115,7 +111,7 @@ func (a *assembler) narrowByte(floats bool) {
 	a.line("\tLSR $4, R2, R2")
 	a.line("\tCBZ R2, done")
 	a.loop(func() {
-		a.load("R1", 0, 1, 2, 3)
+		a.loadFloats("R1", element, size, 0, 4)
 		for v := range uint32(4) {
 			const m, t, small, is = 6, 7, 8, 9
 			a.op("and.16b", m, v, magnitude)

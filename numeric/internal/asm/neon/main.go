@@ -35,12 +35,19 @@ func kernels() []byte {
 	for _, floats := range []bool{false, true} {
 		a.narrowHalf("toBF16", floats, (*assembler).roundBF16)
 		a.narrowHalf("toF16", floats, (*assembler).roundF16)
-		a.narrowByte(floats)
 		a.widenHalf("fromBF16", floats, (*assembler).widenBF16)
 		a.widenHalf("fromF16", floats, (*assembler).widenF16)
 		a.widenByte(floats)
 		a.beyond(floats)
 	}
+	a.narrowByte("toByte", "", 4, "dst, src []byte")
+	a.narrowByte("toByteFloats", "", 4, "dst []byte, src []float32")
+	for _, element := range []string{"BF16", "F16"} {
+		a.narrowByte("bytesOf"+element, element, 2, "dst, src []byte")
+		a.loss(element, 2, "[]byte")
+	}
+	a.loss("", 4, "[]byte")
+	a.loss("Floats", 4, "[]float32")
 	a.lanes("", 4)
 	a.lanes("BF16", 2)
 	a.lanes("F16", 2)

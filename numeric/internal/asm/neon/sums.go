@@ -28,20 +28,7 @@ func (a *assembler) lanes(element string, size int) {
 	a.fill(magnitude, 0x7FFFFFFF)
 	a.field(normal, "R0", laneNormal)
 	a.loop(func() {
-		switch {
-		case size == 4:
-			a.load("R1", 0, 1, 2, 3)
-		default:
-			a.load("R1", 4, 5)
-			for i := range uint32(2) {
-				low, high := "shll.4s", "shll2.4s"
-				if element == "F16" {
-					low, high = "fcvtl.4s", "fcvtl2.4s"
-				}
-				a.op(low, 2*i, 4+i)
-				a.op(high, 2*i+1, 4+i)
-			}
-		}
+		a.loadFloats("R1", element, size, 0, 4)
 		for v := range uint32(4) {
 			const m, low, high = 4, 6, 7
 			a.op("fmin.4s", least, least, v)
