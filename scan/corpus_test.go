@@ -81,6 +81,7 @@ var classes = map[string]string{
 	"xml":        "ST38",
 	"skops":      "ST385 ST386",
 	"template":   "ST503",
+	"arrow":      "ST388",
 	"manifest":   "ST507",
 	"key":        "ST610",
 }

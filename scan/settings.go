@@ -34,7 +34,7 @@ var (
 // targetLibraries are those whose classes settings name, and that are
 // installed by whoever loads such models.
 var targetLibraries = []string{"nemo.", "torch.", "torchvision.", "torchaudio.", "torchmetrics.", "pytorch_lightning.", "lightning.", "transformers.", "diffusers.",
-	"megatron.", "omegaconf.", "speechbrain.", "hyperpyyaml.", "sentence_transformers.", "mlflow."}
+	"megatron.", "omegaconf.", "speechbrain.", "hyperpyyaml.", "sentence_transformers."}
 
 // settings looks for names in a text that is known by its own name.
 func (t *trace) settings(text []byte, at place) {
@@ -68,7 +68,11 @@ func (t *trace) settings(text []byte, at place) {
 		each(pythonParam(), func(offset int64, name string) { t.imported(at, offset, name) })
 	}
 	if lower == "mlmodel" {
-		each(loaderModule(), func(offset int64, name string) { t.imported(at, offset, name) })
+		each(loaderModule(), func(offset int64, name string) {
+			if !strings.HasPrefix(name, "mlflow.") { // its own, which pickles must not name
+				t.imported(at, offset, name)
+			}
+		})
 	}
 }
 
