@@ -5,7 +5,7 @@ func (d *Decoder) object() error {
 	o := &d.o
 	switch o.op {
 	case opGlobal:
-		sym, err := d.symbol(string(o.first), string(o.data))
+		sym, err := d.written(o.first, o.data)
 		if err != nil {
 			return err
 		}
@@ -38,7 +38,7 @@ func (d *Decoder) object() error {
 		if err != nil {
 			return err
 		}
-		sym, err := d.symbol(string(o.first), string(o.data))
+		sym, err := d.written(o.first, o.data)
 		if err != nil {
 			return err
 		}
@@ -57,16 +57,28 @@ func (d *Decoder) object() error {
 	return d.extension()
 }
 
+// A writtenName is a name as it was met last: a pickle may have one a million times.
+type writtenName struct{ module, name, newModule, newName string }
+
+// written is symbol for the lines of an opcode.
+func (d *Decoder) written(module, name []byte) (*Symbol, error) {
+	at := &d.names[(7*len(module)+len(name)+3*int(module[0])+int(name[0]))%len(d.names)]
+	if at.module != string(module) || at.name != string(name) {
+		*at = writtenName{module: string(module), name: string(name)}
+		at.newModule, at.newName = renamed(at.module, at.name)
+	}
+	return d.symbol(at)
+}
+
 // symbol makes the node of an imported name. It is reported before anything
 // else can fail: to import is to run.
-func (d *Decoder) symbol(module, name string) (*Symbol, error) {
-	if err := d.mem.take(costSymbol + rounded(len(module)) + rounded(len(name))); err != nil {
+func (d *Decoder) symbol(w *writtenName) (*Symbol, error) {
+	if err := d.mem.take(costSymbol + rounded(len(w.module)) + rounded(len(w.name))); err != nil {
 		return nil, err
 	}
-	s := &Symbol{WrittenModule: module, WrittenName: name, Offset: d.o.off, Op: d.o.op, Protocol: d.proto}
-	s.Module, s.Name = module, name
+	s := &Symbol{Module: w.module, Name: w.name, WrittenModule: w.module, WrittenName: w.name, Offset: d.o.off, Op: d.o.op, Protocol: d.proto}
 	if d.proto < 3 {
-		s.Module, s.Name = renamed(module, name)
+		s.Module, s.Name = w.newModule, w.newName
 	}
 	d.emit(KindGlobal, s, nil)
 	return s, nil
@@ -90,7 +102,11 @@ func (d *Decoder) stackGlobal() error {
 		return err
 	}
 	if mKnown && nKnown {
-		sym, err := d.symbol(m, n)
+		w := writtenName{module: m, name: n}
+		if d.proto < 3 {
+			w.newModule, w.newName = renamed(m, n)
+		}
+		sym, err := d.symbol(&w)
 		if err != nil {
 			return err
 		}

@@ -60,7 +60,7 @@ func (d *Decoder) survey() {
 	}
 	mem := budget{max: maxSurveyed}
 	// What was read is not read again, for most pickles of large files are short.
-	s := skimScanner{r: d.s.r, base: d.s.offset(), buf: bytes.Clone(d.s.buf[d.s.pos:]), end: d.s.end}
+	s := skimScanner{r: d.s.r, base: d.s.offset(), buf: d.s.buf[d.s.pos:], end: d.s.end, lent: true}
 	var o skimmed
 	var wanted bitset
 	puts, gets := int64(0), int64(0)
@@ -68,6 +68,7 @@ func (d *Decoder) survey() {
 		if s.next(&o) != nil {
 			return
 		}
+		d.read++
 		switch o.op {
 		case opBinput, opLongBinput, opPut, opMemoize:
 			puts++

@@ -59,13 +59,16 @@ type Decoder struct {
 	lim     Limits
 	started bool
 	err     error
+	broken  error // that Break was given
 	opcodes int64
+	read    int64 // opcodes that were read before they were executed, or not
 
 	stack []Value
 	marks []int
 	memo  memo
 	empty *Tuple    // the one () of Python
 	ints  [64]Value // boxed integers to use again
+	names [8]writtenName
 
 	tuples  slab[Tuple]
 	values  slab[Value]
@@ -97,6 +100,14 @@ func NewDecoder(r io.ReaderAt, offset, end int64) *Decoder {
 // Offset returns where the next pickle, or whatever else, begins: after the
 // STOP of the last.
 func (d *Decoder) Offset() int64 { return d.s.offset() }
+
+// Break ends Decode with an error, in an [*Error], behind the opcode that is
+// executed. It is for the functions that Decode calls.
+func (d *Decoder) Break(err error) { d.broken = err }
+
+// Opcodes returns how many were executed, in all pickles; of those that were only
+// read, for Drop, an eighth counts.
+func (d *Decoder) Opcodes() int64 { return d.opcodes + d.read/8 }
 
 // Decode reads the next pickle. At the end of the input it returns io.EOF
 // itself, and any other error as an [*Error]; after an error it returns the
@@ -150,6 +161,9 @@ func (d *Decoder) run() (Value, error) {
 		}
 		if err := d.step(); err != nil {
 			return nil, err
+		}
+		if d.broken != nil {
+			return nil, d.broken
 		}
 		if d.lean() && !d.counted && d.mem.used > d.lim.Memory/4*3 {
 			d.census()

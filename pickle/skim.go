@@ -8,27 +8,48 @@ import (
 	"sync"
 )
 
-// Skim reads the opcodes from offset on to STOP as [Decoder] does, but builds no
+// Skim reads pickles that stand back to back as [Decoder] does, but builds no
 // values, and calls visit for every name that is imported and every code of an
 // extension. It takes some MiB at any length of the input, and a tenth of the
 // time, and so can go on where a [LimitError] ends a Decoder: to find what is
 // [Dangerous], it is exact. A name that cannot be, with the module that it is of,
 // stands with a question mark in the place of what no dangerous name has. A name
-// that was told lately is not told again. Ranges that raw has, in their order, are skipped, as
-// [Decoder.RawAfterBuild] has them.
+// that was told lately is not told again. Ranges that raw has, in their order, are
+// skipped, as [Decoder.RawAfterBuild] has them.
 //
-// The offset it returns is behind the last opcode that was read: of STOP, of the
-// end, or of what is no pickle. Where most opcodes were read, it is there, and the
-// error an [ErrLimit].
+// The offset it returns is behind the last STOP. If there was none, or most opcodes
+// were read, it is where reading ended, and the error tells why.
 func Skim(r io.ReaderAt, offset, end, most int64, raw []Range, visit func(*Symbol)) (next, opcodes int64, err error) {
 	k := skimmer{skimScanner: skimScanner{r: r, base: offset, end: max(end, offset)}, raw: raw, visit: visit}
+	whole := int64(-1)
 	for ; opcodes < most; opcodes++ {
 		more, err := k.step()
-		if err != nil || !more {
+		switch {
+		case err != nil && whole >= 0:
+			return whole, opcodes, nil
+		case err != nil:
 			return k.offset(), opcodes, err
+		case !more:
+			whole = k.offset()
+			k.restart()
 		}
 	}
 	return k.offset(), opcodes, &LimitError{"Opcodes", most}
+}
+
+// restart is for the next pickle, which finds the stack and the memo empty.
+func (k *skimmer) restart() {
+	k.stack, k.bottom, k.marks, k.gone = k.stack[:0], 0, k.marks[:0], false
+	k.lost, k.size, k.proto = false, 0, 0
+	clear(k.memo)
+	clear(k.known)
+	clear(k.objects)
+	if len(k.known) > 1<<10 { // or a million short ones would clear that of a long one
+		k.known, k.objects, k.memo = nil, nil, nil
+	}
+	if k.renames {
+		k.last, k.renames = [64][2]string{}, false
+	}
 }
 
 // What a skimmer holds of the stack: a text that can be a part of what is
@@ -67,6 +88,8 @@ type skimmer struct {
 	texts   []string
 	numbers map[string]uint16
 	last    [64][2]string // names that were told
+	unknown Op            // that told of a name last
+	renames bool          // those are of protocols that rename none
 	raw     []Range
 	visit   func(*Symbol)
 	o       skimmed
@@ -272,6 +295,10 @@ func (k *skimmer) name(module, name []byte) {
 
 // computed tells of a name that nobody knows without calling.
 func (k *skimmer) computed() {
+	if k.unknown == k.o.op {
+		return
+	}
+	k.unknown = k.o.op
 	k.visit(&Symbol{Offset: k.o.off, Op: k.o.op, Protocol: k.proto, Computed: true})
 }
 
@@ -320,7 +347,11 @@ func (k *skimmer) step() (more bool, err error) {
 		k.push(k.top(0))
 		return true, nil
 	case opProto:
-		k.proto, k.last = uint8(o.n), [64][2]string{} // names are other ones
+		if k.proto = uint8(o.n); k.proto >= 3 && !k.renames {
+			k.last, k.renames = [64][2]string{}, true // names are other ones
+		} else if k.proto < 3 && k.renames {
+			k.last, k.renames = [64][2]string{}, false
+		}
 		return true, nil
 	case opFrame, opReadonlyBuffer:
 		return true, nil
@@ -407,6 +438,7 @@ type skimScanner struct {
 	end   int64
 	pos   int
 	buf   []byte
+	lent  bool // buf is a scanner's
 	first []byte
 }
 
@@ -423,8 +455,8 @@ func (s *skimScanner) need(n int) error {
 	}
 	rest := s.buf[s.pos:]
 	s.base, s.pos = s.offset(), 0
-	if size := int(min(left, window)); cap(s.buf) < size {
-		s.buf = make([]byte, 0, size)
+	if size := int(min(left, window)); s.lent || cap(s.buf) < size {
+		s.buf, s.lent = make([]byte, 0, size), false
 	}
 	have := copy(s.buf[:cap(s.buf)], rest)
 	s.buf = s.buf[:min(int64(cap(s.buf)), left)]

@@ -238,6 +238,18 @@ func (w *watcher) inside(data blob, offset int64, how string) {
 	if err != nil || !plausible(head) {
 		return
 	}
+	if head[0] == 'c' || head[0] == '(' {
+		// Words begin so, too. What imports nothing is of no interest.
+		start, _ := data.at(0, maxText)
+		if data.size <= maxText && !bytes.ContainsAny(start, "\n\x93\x82\x83\x84") {
+			return
+		}
+	}
+	if w.t.spent.opcodes -= pickleCost; w.t.spent.opcodes <= 0 {
+		w.t.note("ST404", w.at, -1, "", "more strings that look like files than a scan reads")
+		w.t.skimNames(data, 0, w.at, nil)
+		return
+	}
 	at := w.at.in(how)
 	if offset >= 0 {
 		at = w.at.in(fmt.Sprintf("%s@%d", how, offset))

@@ -13,6 +13,10 @@ import (
 // file, and are looked into there.
 const maxText = 8 << 10
 
+// pickleCost is what it takes to begin with a pickle, or with what may be a file
+// within a string, in opcodes.
+const pickleCost = 384
+
 // A reading is what came of the pickles of a blob.
 type reading struct {
 	count   int    // pickles read to their STOP
@@ -43,6 +47,12 @@ func (r *reading) format() string {
 func (t *trace) pickles(b blob, at place) reading {
 	var r reading
 	for off := int64(0); off < b.size && t.ctx.Err() == nil; off = r.end {
+		if t.spent.opcodes <= 0 {
+			t.note("ST404", at, off, "", "more pickles, or longer ones, than a scan reads")
+			t.skim(b, off, at, nil)
+			r.err = errBudget
+			break
+		}
 		into := t
 		if r.count > 0 {
 			into = t.apart() // what follows a pickle need be none
@@ -92,7 +102,7 @@ func (t *trace) pickle(b blob, off int64, at place, r *reading) (pickle.Value, i
 	}
 	v, err := d.Decode()
 	w.finish(v)
-	t.spent.opcodes -= w.opcodes(d.Offset() - off)
+	t.spent.opcodes -= d.Opcodes() + pickleCost
 	if err == nil {
 		t.memo(b, off, d.Offset(), at)
 		return v, d.Offset(), nil
@@ -168,11 +178,19 @@ const maxRaw = 1 << 16
 // skim looks for dangerous names in a pickle that was not read to its end for a
 // bound: whoever puts ten million numbers before a call hides nothing.
 func (t *trace) skim(b blob, off int64, at place, raw []pickle.Range) {
-	next, n, err := pickle.Skim(b, off, b.size, t.spent.skims, raw, func(sym *pickle.Symbol) { t.skimmed(sym, at) })
-	t.spent.skims -= n
-	if err != nil { // the end of a row of arrays, or what another reader reads
-		t.sweep(b, next, at)
+	if next, err := t.skimNames(b, off, at, raw); err != nil {
+		t.sweep(b, next, at) // the end of a row of arrays, or what another reader reads
 	}
+}
+
+// skimNames is skim up to what is no pickle.
+func (t *trace) skimNames(b blob, off int64, at place, raw []pickle.Range) (next int64, err error) {
+	if t.spent.skims <= 0 {
+		return b.size, nil
+	}
+	next, n, err := pickle.Skim(b, off, b.size, t.spent.skims, raw, func(sym *pickle.Symbol) { t.skimmed(sym, at) })
+	t.spent.skims -= n + pickleCost
+	return next, err
 }
 
 func (t *trace) skimmed(sym *pickle.Symbol, at place) {
@@ -203,7 +221,9 @@ const (
 // before STACK_GLOBAL for its operands.
 func (t *trace) sweep(b blob, off int64, at place) {
 	var texts [2]string
-	left := int64(maxSwept)
+	left := min(maxSwept, t.spent.skims)
+	before := left
+	defer func() { t.spent.skims -= before - left + pickleCost }()
 	for range maxResumed {
 		next := off + 1
 		for in, err := range pickle.Disassemble(b, off, b.size, pickle.Limits{String: maxText}) {

@@ -42,6 +42,7 @@ type findingKey struct{ id, file, name, op, tensor string }
 type spending struct {
 	unpack  int64 // bytes that may still be unpacked
 	opcodes int64 // of pickles, that may still be executed
+	strange int64 // things in pickles that may still be told
 	skims   int64 // of pickles over a bound, that may still be read for names alone
 	memory  int64 // bytes of the values of a pickle, at the depth that was reached
 	search  int64 // bytes of texts that may hold secrets, and may still be searched
@@ -133,6 +134,7 @@ func newTrace(ctx context.Context, opts *Options, size int64) *trace {
 		unpack:  opts.unpack(),
 		opcodes: maxOpcodes,
 		skims:   maxSkimmed,
+		strange: maxStrange,
 		memory:  maxMemory,
 		search:  maxSearch,
 		tokens:  tokens,

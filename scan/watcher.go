@@ -30,14 +30,10 @@ type watcher struct {
 	sources  int            // that were searched for programs
 	raw      []pickle.Range // arrays between the opcodes
 	hashes   hashes
-	events   int64
 }
 
 // maxWatched bounds the values that a watcher keeps besides the final one.
 const maxWatched = 4096
-
-// opcodes is about how many opcodes n bytes of a pickle were.
-func (w *watcher) opcodes(n int64) int64 { return max(w.events, n/8) }
 
 func (w *watcher) add(id string, e pickle.Event, name, message string) {
 	w.t.add(Finding{ID: id, File: w.at.file, Offset: e.Offset, Op: opName(e.Op), Name: name, Message: message})
@@ -56,7 +52,6 @@ func (w *watcher) keep(v pickle.Value) {
 }
 
 func (w *watcher) event(e pickle.Event) {
-	w.events++
 	switch e.Kind {
 	case pickle.KindGlobal:
 		w.global(e)
@@ -67,6 +62,7 @@ func (w *watcher) event(e pickle.Event) {
 	case pickle.KindPersistent:
 		w.persistent(e, e.Value.(*pickle.Persistent))
 	case pickle.KindExtension:
+		w.strange()
 		name := "code " + strconv.FormatInt(e.Value.(*pickle.Extension).Code, 10)
 		if !w.told("ST306", e, name) {
 			w.add("ST306", e, name, "extension "+name+", which stands for any name")
@@ -75,6 +71,7 @@ func (w *watcher) event(e pickle.Event) {
 	case pickle.KindComputed:
 		w.add("ST305", e, "", "imports a name that is the result of a call")
 	case pickle.KindChange:
+		w.strange()
 		if sym, ok := e.Value.(*pickle.Symbol); ok {
 			if name := w.known(sym).name; !w.told("ST307", e, name) {
 				w.add("ST307", e, name, "changes "+name+" itself")
@@ -83,15 +80,19 @@ func (w *watcher) event(e pickle.Event) {
 		}
 		w.add("ST321", e, "", "puts state or items where no type of data has them")
 	case pickle.KindDiscard:
+		w.strange()
 		w.keep(e.Value)
 		name := ""
-		switch v := e.Value.(type) {
-		case *pickle.Symbol:
-			name = w.known(v).name
-		case *pickle.Object:
-			if sym := v.Symbol(); sym != nil {
-				name = w.known(sym).name
+		sym, _ := e.Value.(*pickle.Symbol)
+		if o, ok := e.Value.(*pickle.Object); ok {
+			sym = o.Symbol()
+		}
+		if sym != nil {
+			n := w.known(sym)
+			if name = n.name; n.dropped && opName(e.Op) == "POP" {
+				return
 			}
+			n.dropped = n.dropped || opName(e.Op) == "POP"
 		}
 		if w.told("ST322", e, name) {
 			return
@@ -99,6 +100,7 @@ func (w *watcher) event(e pickle.Event) {
 		w.add("ST322", e, name, strings.TrimSpace("imports or calls something and drops it: "+name))
 	default:
 		if id, ok := irregular[e.Kind]; ok {
+			w.strange()
 			if array, ok := e.Value.(*pickle.Object); ok && e.Kind == pickle.KindFrame {
 				// joblib reads the array behind the frame, and then what is left in it.
 				left, _ := array.Raw()
@@ -148,6 +150,7 @@ func (w *watcher) callSymbol(e pickle.Event, o *pickle.Object, fn *pickle.Symbol
 		w.use(e, o, fn)
 	} else {
 		w.r.calls++
+		w.strange()
 		w.keep(o)
 	}
 	switch {
@@ -196,6 +199,11 @@ func (w *watcher) nestedLoad(e pickle.Event, o *pickle.Object, fn *pickle.Symbol
 			case *pickle.Object, *pickle.ByteArray, pickle.Range, pickle.ByteString:
 				w.loaded[v] = true
 			}
+			if w.t.spent.opcodes <= 0 {
+				w.t.note("ST404", w.at, e.Offset, "", "more checkpoints within the pickle than a scan reads")
+				w.t.skimNames(data, 0, w.at, nil)
+				return
+			}
 			at := w.at.in(fmt.Sprintf("bytes@%d", e.Offset))
 			if at.depth > maxDepth || data.size > w.t.spent.nested {
 				w.t.note("ST404", w.at, e.Offset, "", "checkpoints within the pickle are nested too deep, or too many")
@@ -232,6 +240,7 @@ func (w *watcher) persistent(e pickle.Event, p *pickle.Persistent) {
 			return
 		}
 	}
+	w.strange()
 	w.add("ST310", e, "", "asks its loader for something that is no storage of torch")
 }
 
