@@ -93,7 +93,7 @@ func BenchmarkQuantize(b *testing.B) {
 			if err := q.Prepare(b.Context(), 1); err != nil {
 				b.Fatal(err)
 			}
-			data := q.Entries[0].Data.(interface {
+			data := q.Entries()[0].Data.(interface {
 				ReadAt(p []byte, off int64) (int, error)
 				Size() int64
 			})

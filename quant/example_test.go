@@ -62,7 +62,7 @@ func ExampleQuantize() {
 		fmt.Println(err)
 		return
 	}
-	for _, e := range q.Entries {
+	for _, e := range q.Entries() {
 		fmt.Println(e.Name, e.DType, e.Shape)
 	}
 	loss, err := q.Loss(context.Background(), numeric.Scan{})

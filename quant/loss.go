@@ -21,29 +21,28 @@ type losses struct {
 func (q *scaled) lost() *numeric.Loss {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.loss == nil {
+	if !q.told {
 		return nil
 	}
-	l := *q.loss
-	return &l
+	return &numeric.Loss{Count: uint64(countOf(q.from)), MaxAbs: q.maxAbs, SQNR: q.sqnr, Overflow: q.over}
 }
 
 // lacks tells whether a block is still to be measured.
 func (q *scaled) lacks(block int64) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.loss == nil && (q.losses == nil || q.losses.seen[block/64]>>(block%64)&1 == 0)
+	return !q.told && (q.large == nil || q.large.losses == nil || q.large.losses.seen[block/64]>>(block%64)&1 == 0)
 }
 
 // measure compares a block that quantise has just read with what it stands for
 // now, as a Scan of all would: the block is one of its sums, too.
-func (q *scaled) measure(b *buffers, first, n int64, over uint64) error {
+func (q *scaled) measure(b *buffers, f *frame, first, n int64, over uint64) error {
 	back := grow(&b.scratch, 4*n)
 	if err := numeric.Encode(back, safetensors.F32, b.values[:n], numeric.ToSpecial); err != nil {
 		return err
 	}
-	raw := b.raw[:n*int64(q.DType.Bits())/8]
-	was := numeric.Data{DType: q.DType, Source: numeric.Memory(raw), Size: int64(len(raw))}
+	raw := b.raw[:n*int64(q.from.DType.Bits())/8]
+	was := numeric.Data{DType: q.from.DType, Source: numeric.Memory(raw), Size: int64(len(raw))}
 	is := numeric.Data{DType: safetensors.F32, Source: numeric.Memory(back), Size: 4 * n}
 	diff, err := numeric.Scan{Workers: 1}.Compare(context.Background(), was, is, numeric.Tolerance{})
 	if err != nil {
@@ -51,18 +50,21 @@ func (q *scaled) measure(b *buffers, first, n int64, over uint64) error {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.loss != nil {
+	if q.told {
 		return nil
 	}
-	blocks := ceil(q.count, quantStep)
+	blocks := ceil(f.count, quantStep)
 	if blocks == 1 { // as of most tensors where there are many
-		q.loss = lossOf(diff, over)
+		q.lose(diff, over)
 		return nil
 	}
-	if q.losses == nil {
-		q.losses = &losses{seen: make([]uint64, ceil(blocks, 64)), left: blocks}
+	if q.large == nil {
+		q.large = new(large)
 	}
-	l, block := q.losses, first/quantStep
+	if q.large.losses == nil {
+		q.large.losses = &losses{seen: make([]uint64, ceil(blocks, 64)), left: blocks}
+	}
+	l, block := q.large.losses, first/quantStep
 	if l.seen[block/64]>>(block%64)&1 != 0 {
 		return nil // another goroutine has been faster
 	}
@@ -70,10 +72,15 @@ func (q *scaled) measure(b *buffers, first, n int64, over uint64) error {
 	l.diff.Merge(diff)
 	l.over += over
 	if l.left--; l.left == 0 {
-		q.loss = lossOf(&l.diff, l.over)
-		q.losses = nil
+		q.lose(&l.diff, l.over)
+		q.large.losses = nil
 	}
 	return nil
+}
+
+// lose takes note of the loss. All numbers have been counted by then.
+func (q *scaled) lose(diff *numeric.Diff, over uint64) {
+	q.told, q.maxAbs, q.sqnr, q.over = true, diff.MaxAbs, diff.SQNR(), over
 }
 
 func lossOf(diff *numeric.Diff, over uint64) *numeric.Loss {

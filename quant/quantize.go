@@ -73,11 +73,7 @@ const mxBlock, block128 = 32, 128
 // A Quantized is a tensor of floats as it is in another type, with its scales
 // if it has some. Its methods are safe for concurrent use.
 type Quantized struct {
-	// Entries are the tensors to store: the weight, and then its scales. They
-	// are computed as they are read.
-	Entries []safetensors.Entry
-
-	name string
+	from *safetensors.Info
 	cast *numeric.Cast // Unscaled
 	q    *scaled       // else
 }
@@ -100,15 +96,10 @@ func Quantize(e safetensors.Entry, to safetensors.DType, scaling Scaling, mode n
 	if err != nil {
 		return nil, fault(e.Name, ErrShape, "%v", err)
 	}
-	src := numeric.Data{DType: e.DType, Source: p.at, Size: size}
-	z := &Quantized{name: e.Name}
+	z := &Quantized{from: infoOf(e)}
 	if scaling == Unscaled {
-		if z.cast, err = numeric.NewCast(src, to, mode); err != nil {
+		if z.cast, err = numeric.NewCast(numeric.Data{DType: e.DType, Source: p.at, Size: size}, to, mode); err != nil {
 			return nil, fault(e.Name, err, "")
-		}
-		z.Entries = []safetensors.Entry{{Info: safetensors.Info{Name: e.Name, DType: to, Shape: e.Shape}, Data: z.cast}}
-		if limits, _ := numeric.LimitsOf(to); !limits.NaN {
-			z.Entries[0].Data = refusing{z}
 		}
 		return z, nil
 	}
@@ -121,21 +112,51 @@ func Quantize(e safetensors.Entry, to safetensors.DType, scaling Scaling, mode n
 	if !isFloat(e.DType) {
 		return nil, fault(e.Name, ErrDType, "%s is not scaled", e.DType)
 	}
-	list, _, ok := dims(e.Shape)
-	if !ok {
+	if _, _, ok := dims(e.Shape); !ok {
 		return nil, fault(e.Name, ErrShape, "%d", e.Shape)
 	}
-	m := newMatrix(list)
-	z.q = &scaled{part: *p, rows: m.rows, cols: m.cols, to: to, kind: scaling, mode: mode}
-	if scaling == MX {
-		z.q.mode = numeric.Saturate
+	z.q = &scaled{from: z.from, at: p.at, to: to, mode: mode}
+	switch scaling {
+	case PerTensor:
+		z.q.laid = byTensor
+	case Block128:
+		z.q.laid = byBlock
+	case MX:
+		z.q.laid, z.q.mode = by32, numeric.Saturate
 	}
-	z.Entries = z.q.entries(e)
 	return z, nil
 }
 
+// infoOf returns an entry's Info: that of its tensor if they are the same, for
+// there may be a hundred thousand of them.
+func infoOf(e safetensors.Entry) *safetensors.Info {
+	if t, ok := e.Data.(*safetensors.Tensor); ok && t.Name == e.Name && t.DType == e.DType && slices.Equal(t.Shape, e.Shape) {
+		return &t.Info
+	}
+	return &e.Info
+}
+
+// Entries returns the tensors to store: the weight, and then its scales. They
+// are computed as they are read.
+//
+// Scales of PerTensor and Block128 are had from numbers that are read anyway if
+// codes are read first, as an Encoder does.
+func (z *Quantized) Entries() []safetensors.Entry {
+	if z.q != nil {
+		return z.q.entries()
+	}
+	e := safetensors.Entry{Info: *z.from, Data: z.cast}
+	e.DType = z.cast.Data().DType
+	if limits, _ := numeric.LimitsOf(e.DType); !limits.NaN {
+		e.Data = refusing{z}
+	}
+	return []safetensors.Entry{e}
+}
+
 // Prepare looks for the largest magnitudes, which PerTensor and Block128 need
-// to know before a number can be read. Reading does it otherwise.
+// to know before a number can be read: of all that is not known yet, by several
+// workers, ended by the context. Reading does it otherwise, of as much as it
+// takes: of the whole tensor, or of 128 rows.
 func (z *Quantized) Prepare(ctx context.Context, workers int) error {
 	if z.q == nil {
 		return nil
@@ -152,7 +173,7 @@ func (z *Quantized) Data() numeric.Data {
 	if z.q == nil {
 		return z.cast.Data()
 	}
-	return numeric.Data{DType: safetensors.F32, Source: &view{q: z.q}, Size: 4 * z.q.count}
+	return numeric.Data{DType: safetensors.F32, Source: &view{q: z.q}, Size: 4 * countOf(z.from)}
 }
 
 // Measure has Loss known from what is read of the entries from now on, which
@@ -182,7 +203,7 @@ func (z *Quantized) Loss(ctx context.Context, scan numeric.Scan) (*numeric.Loss,
 		return nil, err
 	}
 	v := &view{q: z.q}
-	after := numeric.Data{DType: safetensors.F32, Source: v, Size: 4 * z.q.count}
+	after := numeric.Data{DType: safetensors.F32, Source: v, Size: 4 * countOf(z.from)}
 	diff, err := scan.Compare(ctx, z.q.source(), after, numeric.Tolerance{})
 	if err != nil {
 		return nil, z.explain(err)
@@ -199,7 +220,7 @@ func (z *Quantized) explain(err error) error {
 	if v, ok := errors.AsType[*numeric.ValueError](err); ok {
 		err = v
 	}
-	return &Error{Tensor: z.name, Err: err}
+	return &Error{Tensor: z.from.Name, Err: err}
 }
 
 // A refusing is a cast to a type without NaN, whose error for one names the
@@ -241,65 +262,95 @@ func (b bound) beyond(x float64) bool {
 // scaled is a tensor that is divided by scales, and rounded. There may be a
 // hundred thousand of them, so that it keeps nothing that can be worked out.
 type scaled struct {
-	part
-	rows, cols int64 // of one matrix
-	kind       Scaling
-	to         safetensors.DType
-	mode       numeric.Overflow
+	from *safetensors.Info
+	at   io.ReaderAt
+	laid laying
+	to   safetensors.DType
+	mode numeric.Overflow
+	told bool // loss is known
 
 	measures atomic.Bool
+	one      atomic.Uint32 // the scale if there is one, as bits; 0 before it is known
 	mu       sync.Mutex
-	known    bool
-	all      []float32 // scales of PerTensor and Block128, once known
-	losses   *losses   // nil before there are any, and when loss is known
-	loss     *numeric.Loss
+	large    *large // nil if the tensor is small
+
+	// As of numeric.Loss.
+	maxAbs, sqnr float64
+	over         uint64
 }
 
+// A laying is a Scaling but Unscaled.
+type laying uint8
+
+const (
+	byTensor laying = iota
+	byBlock
+	by32
+)
+
+// A large is what only a large tensor has.
+type large struct {
+	scales []atomic.Uint32 // of blocks, where there are several; 0 of what is not known
+	losses *losses         // nil before there are any, and when all are known
+}
+
+// countOf returns how many numbers there are.
+func countOf(i *safetensors.Info) int64 {
+	n := int64(1)
+	for _, d := range i.Shape {
+		n *= int64(d) // which dims has allowed
+	}
+	return n
+}
+
+// part is the tensor as it is read.
+func (q *scaled) part() part { return part{*q.from, q.at, countOf(q.from)} }
+
 func (q *scaled) source() numeric.Data {
-	return numeric.Data{DType: q.DType, Source: q.at, Size: q.count * int64(q.DType.Bits()) / 8}
+	return numeric.Data{DType: q.from.DType, Source: q.at, Size: countOf(q.from) * int64(q.from.DType.Bits()) / 8}
 }
 
 // entries names the weight and its scales.
-func (q *scaled) entries(e safetensors.Entry) []safetensors.Entry {
-	base, named := strings.CutSuffix(e.Name, ".weight")
-	weight := safetensors.Info{Name: e.Name, DType: q.to, Shape: e.Shape}
+func (q *scaled) entries() []safetensors.Entry {
+	name := q.from.Name
+	base, named := strings.CutSuffix(name, ".weight")
+	weight := safetensors.Entry{Info: safetensors.Info{Name: name, DType: q.to, Shape: q.from.Shape}, Data: (*codesOf)(q)}
 	// What is not called weight is taken for a stack of experts.
-	scale := safetensors.Info{Name: e.Name + "_scale", DType: safetensors.F32, Shape: []uint64{1}}
-	n := len(e.Shape)
-	switch q.kind {
-	case Block128:
-		scale.Name += "_inv"
-		scale.Shape = slices.Clone(e.Shape)
+	scale := safetensors.Entry{Info: safetensors.Info{Name: name + "_scale", DType: safetensors.F32, Shape: []uint64{1}}, Data: (*scalesOf)(q)}
+	n := len(q.from.Shape)
+	switch q.laid {
+	case byBlock:
+		scale.Name = name + "_scale_inv"
+		scale.Shape = slices.Clone(q.from.Shape)
 		for d := n - 2; d < n; d++ {
-			scale.Shape[d] = uint64(ceil(int64(e.Shape[d]), block128))
+			scale.Shape[d] = uint64(ceil(int64(scale.Shape[d]), block128))
 		}
-	case MX:
-		scale.DType = safetensors.U8
-		scale.Shape = slices.Clone(e.Shape)
+	case by32:
+		scale.DType, scale.Data = safetensors.U8, (*powersOf)(q)
+		scale.Shape = slices.Clone(q.from.Shape)
 		scale.Shape[n-1] /= mxBlock
 		if q.to == safetensors.F4 {
 			weight.DType = safetensors.U8
-			weight.Shape = slices.Clone(e.Shape)
+			weight.Shape = slices.Clone(q.from.Shape)
 			weight.Shape[n-1] /= 2
 			if named {
 				weight.Name = base + ".weight_packed"
 			}
 		}
 	}
-	return []safetensors.Entry{
-		{Info: weight, Data: (*codesOf)(q)},
-		{Info: scale, Data: (*scalesOf)(q)},
-	}
+	return []safetensors.Entry{weight, scale}
 }
 
-// codesOf is the stored weight of what is scaled, and scalesOf its scales.
+// codesOf is the stored weight of what is scaled, scalesOf its scales, and
+// powersOf those of MX.
 type (
 	codesOf  scaled
 	scalesOf scaled
+	powersOf scaled
 )
 
 // Size returns the size in bytes.
-func (c *codesOf) Size() int64 { return c.count * int64(c.to.Bits()) / 8 }
+func (c *codesOf) Size() int64 { return countOf(c.from) * int64(c.to.Bits()) / 8 }
 
 // ReadAt implements [io.ReaderAt].
 func (c *codesOf) ReadAt(p []byte, off int64) (int, error) {
@@ -311,14 +362,8 @@ func (c *codesOf) WriteTo(w io.Writer) (int64, error) { return writeTo(w, c, c.S
 
 // Size returns the size in bytes.
 func (c *scalesOf) Size() int64 {
-	switch c.kind {
-	case MX:
-		return c.count / mxBlock
-	case Block128:
-		q := (*scaled)(c)
-		return 4 * q.count / (q.rows * q.cols) * ceil(q.rows, block128) * ceil(q.cols, block128)
-	}
-	return 4
+	f := (*scaled)(c).frame()
+	return 4 * f.scales()
 }
 
 // ReadAt implements [io.ReaderAt].
@@ -328,6 +373,20 @@ func (c *scalesOf) ReadAt(p []byte, off int64) (int, error) {
 
 // WriteTo implements [io.WriterTo].
 func (c *scalesOf) WriteTo(w io.Writer) (int64, error) { return writeTo(w, c, c.Size()) }
+
+// Later has an Encoder write codes first, of which scales are known then.
+func (c *scalesOf) Later() {}
+
+// Size returns the size in bytes.
+func (c *powersOf) Size() int64 { return countOf(c.from) / mxBlock }
+
+// ReadAt implements [io.ReaderAt].
+func (c *powersOf) ReadAt(p []byte, off int64) (int, error) {
+	return readAt(p, off, c.Size(), (*scaled)(c).powers)
+}
+
+// WriteTo implements [io.WriterTo].
+func (c *powersOf) WriteTo(w io.Writer) (int64, error) { return writeTo(w, c, c.Size()) }
 
 // readAt is ReadAt of data of a size that a function computes at offsets.
 func readAt(p []byte, off, size int64, read func(p []byte, off int64) error) (int, error) {

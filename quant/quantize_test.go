@@ -53,8 +53,8 @@ func TestQuantizers(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				all = append(all, q.Entries...)
-				for _, got := range q.Entries {
+				all = append(all, q.Entries()...)
+				for _, got := range q.Entries() {
 					want, err := f.Tensor(got.Name)
 					if err != nil {
 						t.Error(err)
@@ -167,7 +167,7 @@ func TestMeasure(t *testing.T) {
 			}
 			q := make()
 			q.Measure()
-			data := q.Entries[0].Data.(interface {
+			data := q.Entries()[0].Data.(interface {
 				io.ReaderAt
 				Size() int64
 			})
@@ -192,5 +192,65 @@ func TestMeasure(t *testing.T) {
 				t.Errorf("(-read again +measured):\n%s", diff)
 			}
 		})
+	}
+}
+
+// What codes have been read of is not read again for its scales, and the other way
+// round the scales are those of codes that are read in any pieces.
+func TestScalesFromCodes(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	for _, scaling := range []quant.Scaling{quant.PerTensor, quant.Block128} {
+		for _, test := range []struct {
+			dtype safetensors.DType
+			shape []uint64
+		}{
+			{safetensors.F32, []uint64{3, 5}},             // one scale
+			{safetensors.F32, []uint64{1, 300}},           // small, and three blocks
+			{safetensors.F64, []uint64{3, 5}},             // small
+			{safetensors.BF16, []uint64{2, 300, 131}},     // of which no band is a whole number of what is read at a time
+			{safetensors.F64, []uint64{130, 200}},         // likewise
+			{safetensors.F16, []uint64{1000, 40, 3}},      // bands of few numbers
+			{safetensors.F32, []uint64{129, 3 * 1 << 14}}, // rows longer than what is read at a time
+		} {
+			t.Run(fmt.Sprintf("%s %s %d", scaling, test.dtype, test.shape), func(t *testing.T) {
+				n := uint64(1)
+				for _, d := range test.shape {
+					n *= d
+				}
+				values := make([]float32, n)
+				for i := range values {
+					values[i] = float32(random.NormFloat64() * math.Exp(float64(i%7)))
+				}
+				raw := make([]byte, int(n)*test.dtype.Bits()/8)
+				if err := numeric.Encode(raw, test.dtype, values, numeric.ToSpecial); err != nil {
+					t.Fatal(err)
+				}
+				e := safetensors.Entry{Info: safetensors.Info{Name: "a.weight", DType: test.dtype, Shape: test.shape}, Data: bytes.NewReader(raw)}
+				read := func(order ...int) [2][]byte {
+					q, err := quant.Quantize(e, safetensors.F8E4M3, scaling, numeric.Saturate)
+					if err != nil {
+						t.Fatal(err)
+					}
+					var all [2][]byte
+					for i, which := range order {
+						var b bytes.Buffer
+						if _, err := q.Entries()[which].Data.WriteTo(&b); err != nil {
+							t.Fatal(err)
+						}
+						if all[which] = b.Bytes(); i == 0 && which == 0 {
+							defer copy(raw, bytes.Clone(raw))
+							clear(raw)
+						}
+					}
+					return all
+				}
+				want, got := read(1, 0), read(0, 1)
+				for i, name := range []string{"codes", "scales"} {
+					if !bytes.Equal(want[i], got[i]) {
+						t.Errorf("%s: %d of %d bytes differ", name, differ(want[i], got[i]), len(want[i]))
+					}
+				}
+			})
+		}
 	}
 }

@@ -16,30 +16,174 @@ import (
 // quantStep is how many numbers are quantised at a time.
 const quantStep = 1 << 14
 
-// prepare finds the scales that cannot be had from a piece alone.
-func (q *scaled) prepare(ctx context.Context, workers int) error {
-	if q.kind == MX {
-		return nil
+// A frame is what a weight is and how it is cut into blocks with a scale each.
+type frame struct {
+	part
+	laid         laying
+	rows, cols   int64 // of one matrix
+	down, across int64 // blocks of one matrix, of 128 by 128
+}
+
+func (q *scaled) frame() *frame {
+	f := &frame{part: q.part(), laid: q.laid}
+	n := len(f.Shape)
+	f.rows, f.cols = int64(f.Shape[n-2]), int64(f.Shape[n-1])
+	f.down, f.across = ceil(f.rows, block128), ceil(f.cols, block128)
+	return f
+}
+
+// bands returns how many bands of 128 rows there are.
+func (f *frame) bands() int64 { return f.count / (f.rows * f.cols) * f.down }
+
+// band returns the band that a number is in.
+func (f *frame) band(i int64) int64 {
+	row := i / f.cols
+	return row/f.rows*f.down + row%f.rows/block128
+}
+
+// scales returns how many scales there are, but with MX.
+func (f *frame) scales() int64 {
+	if f.laid == byTensor {
+		return 1
 	}
+	return f.bands() * f.across
+}
+
+// small tells whether all numbers are quantised at once, and their scales found
+// on the way. The magnitudes of F64 are those that a Scan finds.
+func (f *frame) small() bool {
+	return f.count <= quantStep && f.laid != by32 && (f.laid != byTensor || f.DType != safetensors.F64)
+}
+
+// known tells whether the scales of a small tensor are known.
+func (q *scaled) known(f *frame) bool {
+	if f.scales() == 1 {
+		return q.one.Load() != 0
+	}
+	all := q.list(nil)
+	return all != nil && all[len(all)-1].Load() != 0 // the last to be stored
+}
+
+// list returns the scales if there are several. It makes room for those of a
+// frame, if that is not nil.
+func (q *scaled) list(f *frame) []atomic.Uint32 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.known {
+	if f != nil && q.large == nil {
+		q.large = new(large)
+	}
+	if f != nil && q.large.scales == nil {
+		q.large.scales = make([]atomic.Uint32, f.scales())
+	}
+	if q.large == nil {
 		return nil
 	}
-	var err error
-	if q.kind == PerTensor {
-		var stats *numeric.Stats
-		if stats, err = (numeric.Scan{Workers: workers}).Stats(ctx, q.source()); err == nil {
-			q.all = []float32{q.scaleFor(float32(stats.AbsMax()))}
+	return q.large.scales
+}
+
+// prepare finds the scales that cannot be had from a piece alone.
+func (q *scaled) prepare(ctx context.Context, workers int) error {
+	f := q.frame()
+	switch {
+	case q.laid == by32:
+		return nil
+	case q.laid == byTensor || f.small():
+		b := freeBuffers.Get().(*buffers)
+		defer freeBuffers.Put(b)
+		return q.find(ctx, b, f, 0, f.count, workers)
+	}
+	if workers <= 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	bands := f.bands()
+	var next atomic.Int64
+	var group sync.WaitGroup
+	var mu sync.Mutex
+	var failure error
+	for range min(int64(workers), bands) {
+		group.Go(func() {
+			b := freeBuffers.Get().(*buffers)
+			defer freeBuffers.Put(b)
+			for {
+				band := next.Add(1) - 1
+				if band >= bands {
+					return
+				}
+				err := context.Cause(ctx)
+				if err == nil {
+					err = q.findBand(b, f, band)
+				}
+				if err != nil {
+					mu.Lock()
+					failure = errors.Join(failure, err)
+					mu.Unlock()
+					next.Store(bands)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	return failure
+}
+
+// find finds the scales of some numbers, unless they are known.
+func (q *scaled) find(ctx context.Context, b *buffers, f *frame, first, end int64, workers int) error {
+	switch {
+	case q.laid == by32:
+	case f.small():
+		if q.known(f) {
+			return nil
 		}
-	} else {
-		q.all, err = q.blocks(ctx, workers)
+		values := grow(&b.values, f.count)
+		if err := f.numbers(&b.raw, values, 0); err != nil {
+			return err
+		}
+		q.learn(b, f, values)
+	case q.laid == byTensor:
+		q.mu.Lock() // others wait for what would be the same
+		defer q.mu.Unlock()
+		if q.one.Load() != 0 {
+			return nil
+		}
+		stats, err := numeric.Scan{Workers: workers}.Stats(ctx, q.source())
+		if err != nil {
+			return err
+		}
+		q.one.Store(math.Float32bits(q.scaleFor(float32(stats.AbsMax()))))
+	default:
+		for band := f.band(first); band <= f.band(end-1); band++ {
+			if err := q.findBand(b, f, band); err != nil {
+				return err
+			}
+		}
 	}
-	if err != nil {
-		return err
-	}
-	q.known = true
 	return nil
+}
+
+// learn finds the scales of a small tensor, all numbers of which are at hand.
+func (q *scaled) learn(b *buffers, f *frame, values []float32) {
+	n := f.scales()
+	if n == 1 {
+		q.one.Store(math.Float32bits(q.scaleFor(largest(values))))
+		return
+	}
+	most := grow(&b.scale, n)
+	clear(most)
+	for at := int64(0); at < f.count; {
+		size, i := f.run(at)
+		size = min(size, f.count-at)
+		most[i] = max(most[i], largest(values[at:at+size]))
+		at += size
+	}
+	q.store(q.list(f), most)
+}
+
+// store takes note of the scales for the largest magnitudes of blocks.
+func (q *scaled) store(scales []atomic.Uint32, most []float32) {
+	for i, m := range most {
+		scales[i].Store(math.Float32bits(q.scaleFor(m)))
+	}
 }
 
 // scaleFor makes a scale of the largest magnitude, which is NaN or 0 if there
@@ -52,144 +196,162 @@ func (q *scaled) scaleFor(most float32) float32 {
 	return max(most/float32(limits.Max), 0x1p-126)
 }
 
-// blocks finds the largest magnitude of each block of 128 by 128. A band of
-// them, 128 rows, is one worker's work.
-func (q *scaled) blocks(ctx context.Context, workers int) ([]float32, error) {
-	down, across := ceil(q.rows, block128), ceil(q.cols, block128)
-	matrices := q.count / (q.rows * q.cols)
-	all := make([]float32, matrices*down*across)
-	if workers <= 0 {
-		workers = runtime.GOMAXPROCS(0)
+// findBand finds the scales of the blocks of a band, unless they are known.
+func (q *scaled) findBand(b *buffers, f *frame, band int64) error {
+	scales := q.list(f)[band*f.across : (band+1)*f.across]
+	if scales[f.across-1].Load() != 0 { // the last to be stored
+		return nil
 	}
-	var next atomic.Int64
-	var group sync.WaitGroup
-	var mu sync.Mutex
-	var failure error
-	for range min(int64(workers), matrices*down) {
-		group.Go(func() {
-			b := new(buffers)
-			for {
-				band := next.Add(1) - 1
-				if band >= matrices*down {
-					return
-				}
-				err := context.Cause(ctx)
-				if err == nil {
-					err = q.band(b, all[band*across:(band+1)*across], band/down, band%down*block128)
-				}
-				if err != nil {
-					mu.Lock()
-					failure = errors.Join(failure, err)
-					mu.Unlock()
-					next.Store(matrices * down)
-					return
-				}
-			}
-		})
-	}
-	group.Wait()
-	if failure != nil {
-		return nil, failure
-	}
-	for i, most := range all {
-		all[i] = q.scaleFor(most)
-	}
-	return all, nil
-}
-
-// band finds the largest magnitudes of the blocks that begin with a row.
-func (q *scaled) band(b *buffers, most []float32, matrix, row int64) error {
-	first := (matrix*q.rows + row) * q.cols
-	end := (matrix*q.rows + min(q.rows, row+block128)) * q.cols
+	most := grow(&b.scale, f.across)
+	clear(most)
+	matrix, row := band/f.down, band%f.down*block128
+	first := (matrix*f.rows + row) * f.cols
+	end := (matrix*f.rows + min(f.rows, row+block128)) * f.cols
 	for first < end {
-		col := first % q.cols
+		col := first % f.cols
 		n := min(quantStep, end-first)
-		if q.cols > quantStep {
-			n = min(n, q.cols-col)
+		if f.cols > quantStep {
+			n = min(n, f.cols-col)
 		} else {
-			n = min(n, n/q.cols*q.cols)
+			n = min(n, n/f.cols*f.cols)
 		}
 		values := grow(&b.values, n)
-		if err := q.numbers(&b.raw, values, first); err != nil {
+		if err := f.numbers(&b.raw, values, first); err != nil {
 			return err
 		}
 		for len(values) > 0 {
-			run := values[:min(int64(len(values)), block128-col%block128, q.cols-col)]
+			run := values[:min(int64(len(values)), block128-col%block128, f.cols-col)]
 			most[col/block128] = max(most[col/block128], largest(run))
 			values = values[len(run):]
-			col = (col + int64(len(run))) % q.cols
+			col = (col + int64(len(run))) % f.cols
 		}
 		first += n
 	}
+	q.store(scales, most)
 	return nil
 }
 
 // run returns how many numbers from one on share a scale, and which scale that
 // is.
-func (q *scaled) run(first int64) (n, scale int64) {
-	switch q.kind {
-	case PerTensor:
-		return q.count - first, 0
-	case MX:
+func (f *frame) run(first int64) (n, scale int64) {
+	switch f.laid {
+	case byTensor:
+		return f.count - first, 0
+	case by32:
 		return mxBlock - first%mxBlock, first / mxBlock
 	}
-	col, row := first%q.cols, first/q.cols
-	down, across := ceil(q.rows, block128), ceil(q.cols, block128)
-	n = min(block128-col%block128, q.cols-col)
-	return n, (row/q.rows*down+row%q.rows/block128)*across + col/block128
+	col := first % f.cols
+	return min(block128-col%block128, f.cols-col), f.band(first)*f.across + col/block128
 }
 
-// largest returns the largest finite magnitude. Those of positive floats are in
-// the order of their bits.
-func largest(values []float32) float32 {
-	const infinity = 0x7F800000
-	most := uint32(0)
+const infinity = 0x7F800000 // as bits of a float32
+
+// magnitude returns the largest magnitude as bits, those of NaNs and infinities
+// included. Those of positive floats are in the order of their bits. Four at a
+// time do not wait for each other.
+func magnitude(values []float32) uint32 {
+	const mask = 1<<31 - 1
+	var a, b, c, d uint32
+	for ; len(values) >= 4; values = values[4:] {
+		a = max(a, math.Float32bits(values[0])&mask)
+		b = max(b, math.Float32bits(values[1])&mask)
+		c = max(c, math.Float32bits(values[2])&mask)
+		d = max(d, math.Float32bits(values[3])&mask)
+	}
 	for _, v := range values {
-		if bits := math.Float32bits(v) &^ (1 << 31); bits > most && bits < infinity {
-			most = bits
+		a = max(a, math.Float32bits(v)&mask)
+	}
+	return max(a, b, c, d)
+}
+
+// largest returns the largest finite magnitude.
+func largest(values []float32) float32 {
+	most := magnitude(values)
+	if most >= infinity {
+		most = 0
+		for _, v := range values {
+			if bits := math.Float32bits(v) &^ (1 << 31); bits > most && bits < infinity {
+				most = bits
+			}
 		}
 	}
 	return math.Float32frombits(most)
 }
 
+// divide divides by a scale, which is normal. A product in float64 with what is
+// within 2^-52 of the inverse is within 2^-51 of a quotient that is 2^-49 or more
+// off from where float32 would round another way: so both round to the same, but
+// for quotients below 2^-126, which are nothing in any type of eight bits.
+func divide(values []float32, scale float32) {
+	inverse := 1 / float64(scale)
+	for i, v := range values {
+		values[i] = float32(float64(v) * inverse)
+	}
+}
+
 // exponent is the power of two for a block of 32, by section 6.3 of the
-// specification: that of the largest magnitude less that of the type's largest.
-func (q *scaled) exponent(block []float32) int {
+// specification: that of the largest magnitude less emax, that of the type's
+// largest.
+func exponent(block []float32, emax int) int {
 	most := largest(block)
 	if most == 0 {
 		return -127
 	}
-	limits, _ := numeric.LimitsOf(q.to)
-	return min(127, max(-127, math.Ilogb(float64(most))-math.Ilogb(limits.Max)))
+	e := int(math.Float32bits(most)>>23) - 127
+	if e == -127 {
+		e = math.Ilogb(float64(most)) // subnormal
+	}
+	return min(127, max(-127, e-emax))
+}
+
+// power returns 2^e, of -127 to 127.
+func power(e int) float32 {
+	if e == -127 {
+		return 0x1p-127
+	}
+	return math.Float32frombits(uint32(e+127) << 23)
 }
 
 // quantise reads numbers of the source from first on, which begins a block of
 // 32 with MX, and stores their codes. What they stand for is in b.values then.
-func (q *scaled) quantise(b *buffers, codes []byte, first, n int64, back bool) (over uint64, err error) {
+func (q *scaled) quantise(b *buffers, f *frame, codes []byte, first, n int64, back bool) (over uint64, err error) {
+	whole := n == f.count && f.small()
+	if !whole {
+		if err := q.find(context.Background(), b, f, first, first+n, 0); err != nil {
+			return 0, err
+		}
+	}
 	values := grow(&b.values, n)
-	if err := q.numbers(&b.raw, values, first); err != nil {
+	if err := f.numbers(&b.raw, values, first); err != nil {
 		return 0, err
 	}
+	if whole && !q.known(f) {
+		q.learn(b, f, values)
+	}
 	limits, _ := numeric.LimitsOf(q.to)
+	emax := math.Ilogb(limits.Max)
 	bound := boundOf(q.to, limits, q.mode)
+	below := math.Float32bits(float32(limits.Max))
+	all, one := q.list(nil), math.Float32frombits(q.one.Load())
 	scales := b.scale[:0]
 	for at := int64(0); at < n; {
-		size, i := q.run(first + at)
+		size, i := f.run(first + at)
 		run := values[at:min(n, at+size)]
 		at += int64(len(run))
-		var s float32
-		if q.kind == MX {
-			e := q.exponent(run)
-			s = float32(math.Ldexp(1, e))
-			multiply(run, float32(math.Ldexp(1, -e))) // exact, like the division
-		} else {
-			s = q.all[i]
-			for i, v := range run {
-				run[i] = v / s
-			}
+		s := one
+		switch {
+		case q.laid == by32:
+			e := exponent(run, emax)
+			s = power(e)
+			multiply(run, power(-e)) // exact, like the division
+		case all != nil:
+			s = math.Float32frombits(all[i].Load())
+			fallthrough
+		default:
+			divide(run, s)
 		}
 		scales = append(scales, s)
-		if back {
+		if back && magnitude(run) > below { // hardly ever
 			for _, v := range run {
 				if bound.beyond(float64(v)) {
 					over++
@@ -204,7 +366,7 @@ func (q *scaled) quantise(b *buffers, codes []byte, first, n int64, back bool) (
 			whole.Index += int(first)
 			err = &whole
 		}
-		return 0, &Error{Tensor: q.Name, Err: err}
+		return 0, &Error{Tensor: q.from.Name, Err: err}
 	}
 	if !back {
 		return 0, nil
@@ -213,7 +375,7 @@ func (q *scaled) quantise(b *buffers, codes []byte, first, n int64, back bool) (
 		return 0, err
 	}
 	for at, r := int64(0), 0; at < n; r++ {
-		size, _ := q.run(first + at)
+		size, _ := f.run(first + at)
 		run := values[at:min(n, at+size)]
 		multiply(run, scales[r])
 		at += int64(len(run))
@@ -227,26 +389,27 @@ var freeBuffers = sync.Pool{New: func() any { return new(buffers) }}
 
 // codes computes the stored weight at an offset.
 func (q *scaled) codes(p []byte, off int64) error {
-	if err := q.prepare(context.Background(), 0); err != nil {
-		return err
-	}
+	f := q.frame()
 	b := freeBuffers.Get().(*buffers)
 	defer freeBuffers.Put(b)
 	per := int64(8 / q.to.Bits()) // numbers in a byte
 	for len(p) > 0 {
 		first := off * per &^ (mxBlock - 1)
-		end := min(q.count, (first/quantStep+1)*quantStep, ((off+int64(len(p)))*per+mxBlock-1)&^(mxBlock-1))
+		end := min(f.count, (first/quantStep+1)*quantStep, ((off+int64(len(p)))*per+mxBlock-1)&^(mxBlock-1))
+		if f.small() && !q.known(f) {
+			first, end = 0, f.count // of which p may hold less
+		}
 		measured := first%quantStep == 0 && q.measures.Load() && q.lacks(first/quantStep)
 		if measured {
-			end = min(q.count, first+quantStep) // of which p may hold less
+			end = min(f.count, first+quantStep) // likewise
 		}
 		raw := grow(&b.band, (end-first)/per)
-		over, err := q.quantise(b, raw, first, end-first, measured)
+		over, err := q.quantise(b, f, raw, first, end-first, measured)
 		if err != nil {
 			return err
 		}
 		if measured {
-			if err := q.measure(b, first, end-first, over); err != nil {
+			if err := q.measure(b, f, first, end-first, over); err != nil {
 				return err
 			}
 		}
@@ -258,28 +421,38 @@ func (q *scaled) codes(p []byte, off int64) error {
 
 // scales computes the stored scales at an offset.
 func (q *scaled) scales(p []byte, off int64) error {
-	if q.kind != MX {
-		if err := q.prepare(context.Background(), 0); err != nil {
-			return err
-		}
-		for len(p) > 0 {
-			var raw [4]byte
-			binary.LittleEndian.PutUint32(raw[:], math.Float32bits(q.all[off/4]))
-			n := copy(p, raw[off%4:])
-			p, off = p[n:], off+int64(n)
-		}
-		return nil
+	if err := q.prepare(context.Background(), 0); err != nil {
+		return err
 	}
+	all := q.list(nil)
+	for len(p) > 0 {
+		bits := q.one.Load()
+		if all != nil {
+			bits = all[off/4].Load()
+		}
+		var raw [4]byte
+		binary.LittleEndian.PutUint32(raw[:], bits)
+		n := copy(p, raw[off%4:])
+		p, off = p[n:], off+int64(n)
+	}
+	return nil
+}
+
+// powers computes the stored scales of MX at an offset.
+func (q *scaled) powers(p []byte, off int64) error {
+	f := q.frame()
 	b := freeBuffers.Get().(*buffers)
 	defer freeBuffers.Put(b)
+	limits, _ := numeric.LimitsOf(q.to)
+	emax := math.Ilogb(limits.Max)
 	for len(p) > 0 {
 		n := min(int64(len(p)), quantStep/mxBlock)
 		values := grow(&b.values, n*mxBlock)
-		if err := q.numbers(&b.raw, values, off*mxBlock); err != nil {
+		if err := f.numbers(&b.raw, values, off*mxBlock); err != nil {
 			return err
 		}
 		for i := range n {
-			p[i] = byte(q.exponent(values[i*mxBlock:(i+1)*mxBlock]) + 127)
+			p[i] = byte(exponent(values[i*mxBlock:(i+1)*mxBlock], emax) + 127)
 		}
 		p, off = p[n:], off+n
 	}
@@ -297,6 +470,7 @@ type view struct {
 func (v *view) ReadAt(p []byte, off int64) (int, error) {
 	b := freeBuffers.Get().(*buffers)
 	defer freeBuffers.Put(b)
+	f := v.q.frame()
 	if off%4 != 0 || len(p)%4 != 0 {
 		return 0, numeric.ErrSize
 	}
@@ -304,7 +478,7 @@ func (v *view) ReadAt(p []byte, off int64) (int, error) {
 		first := (off + done) / 4
 		n := min((int64(len(p))-done)/4, quantStep)
 		codes := grow(&b.band, ceil(n*int64(v.q.to.Bits()), 8))
-		over, err := v.q.quantise(b, codes, first, n, true)
+		over, err := v.q.quantise(b, f, codes, first, n, true)
 		v.over.Add(over)
 		if err != nil {
 			return 0, err

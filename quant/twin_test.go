@@ -211,7 +211,7 @@ func TestQuantizedPieces(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, e := range q.Entries {
+			for _, e := range q.Entries() {
 				var whole bytes.Buffer
 				if _, err := e.Data.WriteTo(&whole); err != nil {
 					t.Fatal(err)
@@ -326,7 +326,7 @@ func FuzzQuantize(f *testing.F) {
 			t.Fatal(err)
 		}
 		read := func(q *quant.Quantized) []byte {
-			m := quant.Open(q.Entries, nil, nil)
+			m := quant.Open(q.Entries(), nil, nil)
 			packed := m.Packed()
 			if len(packed) != 1 {
 				t.Fatalf("%d packed tensors", len(packed))

@@ -25,6 +25,11 @@ import (
 // piece. What goes to a file and can be read at offsets is read back from the
 // file for that. Written may return early. It is not called again until it has
 // called done, in whatever goroutine; until then p does not change.
+//
+// Data that has a method Later(), and can be read at offsets, is asked for when
+// the other data of a file is being written or has been, wherever it stands: it
+// may be known by then without more reading. A block of the file that it has a
+// part in is written as late.
 type Entry struct {
 	Info
 	Data io.WriterTo

@@ -54,17 +54,18 @@ func (s *source) held(from, to int64) []byte {
 // little else, and in parts large enough that blocks of heldSize can be
 // written from there.
 func mostlyHeld(pieces []source) bool {
-	if int64(len(pieces)) > (pieces[len(pieces)-1].end-pieces[0].begin)/heldSize*maxParts {
-		return false
-	}
 	others := int64(0)
 	for i := range pieces {
 		if _, ok := pieces[i].data.(*bytes.Reader); !ok {
 			others += pieces[i].end - pieces[i].begin
 		}
 	}
-	return others <= blockSize
+	return fewHeld(int64(len(pieces)), others, pieces[len(pieces)-1].end-pieces[0].begin)
 }
+
+// fewHeld is mostlyHeld for n pieces of a size, of which others bytes do not lie
+// in memory.
+func fewHeld(n, others, size int64) bool { return n <= size/heldSize*maxParts && others <= blockSize }
 
 // borrowed is the bytes that were last written to it, not a copy of them.
 type borrowed []byte

@@ -3,6 +3,7 @@ package safetensors
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -81,6 +82,76 @@ func TestWriteParts(t *testing.T) {
 	defer full.Close()
 	if n, err := writeParts(full, parts, 0); n != 0 || !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("%d bytes into a full disk, %v", n, err)
+	}
+}
+
+// TestPiecesBetween states that the pieces that are made of a plan for a part of
+// the file hold what the whole has there, wherever it is cut, and that tensors
+// that lie one behind the other in a file are one piece.
+func TestPiecesBetween(t *testing.T) {
+	rng := rand.New(rand.NewPCG(31, 32))
+	var stored []Entry
+	for i := range 500 {
+		data := make([]byte, rng.IntN(40))
+		for n := range data {
+			data[n] = byte(rng.Uint32())
+		}
+		stored = append(stored, u8(fmt.Sprintf("stored.%03d", i), bytes.NewReader(data), uint64(len(data))))
+	}
+	var file bytes.Buffer
+	if err := new(Encoder).Encode(&file, stored); err != nil {
+		t.Fatal(err)
+	}
+	f, err := NewFile(bytes.NewReader(file.Bytes()), int64(file.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tensors, mixed []Entry
+	for tensor := range f.All() {
+		tensors = append(tensors, Entry{Info: tensor.Info, Data: tensor})
+		e := tensors[len(tensors)-1]
+		if rng.IntN(3) == 0 {
+			e.Name = fmt.Sprintf("moved.%d", rng.Uint64()) // to another place
+		}
+		mixed = append(mixed, e)
+		if rng.IntN(3) == 0 {
+			mixed = append(mixed, stored[rng.IntN(len(stored))])
+			mixed[len(mixed)-1].Name = fmt.Sprintf("computed.%d", rng.Uint64())
+		}
+	}
+	for name, entries := range map[string][]Entry{"in order": tensors, "mixed": mixed, "none": nil} {
+		t.Run(name, func(t *testing.T) {
+			var want bytes.Buffer
+			if err := new(Encoder).Encode(&want, entries); err != nil {
+				t.Fatal(err)
+			}
+			p, err := new(Encoder).plan(entries)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if all := p.sources(); name == "in order" && len(all) != 2 {
+				t.Errorf("a file and its header are %d pieces", len(all))
+			}
+			var pieces []source
+			for range 2000 {
+				from := rng.Int64N(int64(want.Len()))
+				to := from + 1 + rng.Int64N(int64(want.Len())-from)
+				if rng.IntN(2) == 0 {
+					to = min(to, from+1+rng.Int64N(100))
+				}
+				pieces = p.between(pieces[:0], from, to)
+				got := make([]byte, to-from)
+				if err := fill(got, from, pieces); err != nil {
+					t.Fatal(err)
+				}
+				if !bytes.Equal(got, want.Bytes()[from:to]) {
+					t.Fatalf("other bytes between %d and %d", from, to)
+				}
+				if last := pieces[len(pieces)-1]; pieces[0].end <= from || last.begin >= to {
+					t.Fatalf("%d to %d, and pieces from %d to %d that have nothing of it", from, to, pieces[0].end, last.begin)
+				}
+			}
+		})
 	}
 }
 

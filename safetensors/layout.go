@@ -16,11 +16,11 @@ import (
 // is kept, what one entry takes is computed again when it is written: memory
 // that need not be touched is time.
 type plan struct {
-	prefix text       // the header and its length
-	all    []Entry    // as they came
-	items  []sortItem // in the order of the file; nil if they came in that order
-	groups []group    // of the file, and one more for the end
-	size   int64      // of the data
+	prefix text    // the header and its length
+	all    []Entry // as they came
+	order  []int32 // of the file; nil if they came in that order
+	groups []group // of the file, and one more for the end
+	size   int64   // of the data
 }
 
 // A text is bytes that are made when they are asked for.
@@ -50,8 +50,8 @@ func (p *plan) bounds(g int) (from, to int) {
 
 // entry returns the i-th entry of the file.
 func (p *plan) entry(i int) *Entry {
-	if p.items != nil {
-		i = int(p.items[i].index)
+	if p.order != nil {
+		i = int(p.order[i])
 	}
 	return &p.all[i]
 }
@@ -60,19 +60,27 @@ func (p *plan) entry(i int) *Entry {
 // where it begins, and its size.
 func (p *plan) each(f func(e *Entry, begin, size int64) error) error {
 	for g := range p.groups[:len(p.groups)-1] {
-		begin := p.groups[g].begin
-		if begin == p.groups[g+1].begin && !p.groups[g].unsized {
-			continue
+		if err := p.eachOf(g, f); err != nil {
+			return err
 		}
-		from, to := p.bounds(g)
-		for i := from; i < to; i++ {
-			e := p.entry(i)
-			size := e.size()
-			if err := f(e, begin, size); err != nil {
-				return err
-			}
-			begin += size
+	}
+	return nil
+}
+
+// eachOf is each for the entries of group g.
+func (p *plan) eachOf(g int, f func(e *Entry, begin, size int64) error) error {
+	begin := p.groups[g].begin
+	if begin == p.groups[g+1].begin && !p.groups[g].unsized {
+		return nil
+	}
+	from, to := p.bounds(g)
+	for i := from; i < to; i++ {
+		e := p.entry(i)
+		size := e.size()
+		if err := f(e, begin, size); err != nil {
+			return err
 		}
+		begin += size
 	}
 	return nil
 }
@@ -252,13 +260,14 @@ func (p *plan) sort(align int) (one bool, err error) {
 	if one = s.sort(); one && s.twice >= 0 {
 		return one, entryError(p.all[s.twice].Name, ErrDuplicate)
 	}
-	p.items = s.items
+	p.order = make([]int32, len(s.items))
 	parallel(parts, func(w int) {
 		first, last := share(groupsOf(len(p.all)), parts, w)
 		for g := first; g < last; g++ {
 			sum := group{}
 			from, to := p.bounds(g)
-			for _, item := range p.items[from:to] {
+			for i, item := range s.items[from:to] {
+				p.order[from+i] = item.index
 				sum.add(&measures[item.index])
 			}
 			p.groups[g] = sum

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"testing"
 )
 
@@ -494,5 +496,90 @@ func TestWriteFromMemory(t *testing.T) {
 	}
 	if at, _ := r.Seek(0, io.SeekCurrent); at != 77 {
 		t.Errorf("the reader stands at %d", at)
+	}
+}
+
+// A lateData is data that is known best when other data has been read: it takes
+// note of how much of that had been asked for when it was asked itself.
+type lateData struct {
+	*bytes.Reader
+	others *atomic.Int64
+	seen   *atomic.Int64 // the least
+}
+
+func (d lateData) ReadAt(p []byte, off int64) (int, error) {
+	for n := d.others.Load(); ; {
+		if seen := d.seen.Load(); n >= seen || d.seen.CompareAndSwap(seen, n) {
+			break
+		}
+	}
+	return d.Reader.ReadAt(p, off)
+}
+
+func (d lateData) Later() {}
+
+// A countedData counts the bytes that it is asked for.
+type countedData struct {
+	*bytes.Reader
+	n *atomic.Int64
+}
+
+func (d countedData) ReadAt(p []byte, off int64) (int, error) {
+	d.n.Add(int64(len(p)))
+	return d.Reader.ReadAt(p, off)
+}
+
+// TestLater states that data which asks for it is read after the rest, but for
+// what workers are busy with, wherever it stands in the file.
+func TestLater(t *testing.T) {
+	const blocks = 24
+	var others, seen atomic.Int64
+	seen.Store(math.MaxInt64)
+	var entries []Entry
+	random := make([]byte, blocks*blockSize)
+	for i := range random {
+		random[i] = byte(i * i >> 8)
+	}
+	add := func(name string, d DType, from, size int, late bool) {
+		data := bytes.NewReader(random[from : from+size])
+		e := Entry{Info: Info{Name: name, DType: d, Shape: []uint64{uint64(size) / 4}}, Data: countedData{data, &others}}
+		if late {
+			e.Data = lateData{data, &others, &seen}
+		}
+		if d == U8 {
+			e.Shape[0] *= 4
+		}
+		entries = append(entries, e)
+	}
+	add("a", F32, 8, 400, true)                            // at the beginning
+	add("b", F32, 0, 3*blockSize, false)                   // shares its first block with it
+	add("c", U8, 0, blocks/2*blockSize, false)             //
+	add("d", U8, 4, 3*blockSize, true)                     // in the middle
+	add("e", U8, blockSize, (blocks/2-1)*blockSize, false) //
+	add("f", U8, 12, 100, true)                            // at the end
+	var want bytes.Buffer
+	if err := new(Encoder).Encode(&want, entries); err != nil {
+		t.Fatal(err)
+	}
+	others.Store(0)
+	seen.Store(math.MaxInt64)
+	name := filepath.Join(t.TempDir(), "a.safetensors")
+	last := int64(-1)
+	e := &Encoder{NoSync: true, Progress: func(n int64) { last = n }}
+	if err := e.WriteFile(t.Context(), name, entries); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(name); err != nil || !bytes.Equal(got, want.Bytes()) {
+		t.Fatalf("other bytes than those of Encode (%v)", err)
+	}
+	prefix := int64(want.Len()) - int64(3*blockSize+400+(blocks-1)*blockSize+3*blockSize+100)
+	if size := int64(want.Len()) - prefix; last != size {
+		t.Errorf("progress ends at %d of %d", last, size)
+	}
+	// A block is written later if late data has a part in it: at most two for each
+	// of the three, and two more for the one in the middle. Up to three other
+	// workers may be about to read one.
+	if least := int64(blocks+2-8-3) * blockSize; seen.Load() < least {
+		t.Errorf("asked for when %d bytes of the others had been, want at least %d", seen.Load(), least)
 	}
 }

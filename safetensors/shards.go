@@ -1,11 +1,14 @@
 package safetensors
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 )
@@ -43,15 +46,11 @@ func (e *Encoder) WriteShards(ctx context.Context, name string, size int64, entr
 
 	plans := make([]*plan, len(shards))
 	names := make([]string, len(shards))
-	weights := make(map[string]string, len(entries))
 	for i, shard := range shards {
 		if plans[i], err = e.plan(shard); err != nil {
 			return nil, err
 		}
 		names[i] = fmt.Sprintf("%s-%05d-of-%05d%s", base, i+1, len(shards), suffix)
-		for _, entry := range shard {
-			weights[entry.Name] = filepath.Base(names[i])
-		}
 	}
 	var files []*atomicFile
 	defer func() {
@@ -83,7 +82,7 @@ func (e *Encoder) WriteShards(ctx context.Context, name string, size int64, entr
 		return nil, err
 	}
 	files = append(files, index)
-	if _, err := index.Write(indexText(total, weights)); err != nil {
+	if err := writeIndex(index, total, entries, shards, names); err != nil {
 		return nil, err
 	}
 	if err := index.finish(); err != nil {
@@ -143,25 +142,34 @@ func split(entries []Entry, limit int64) (shards [][]Entry, total int64, err err
 	return append(shards, entries[first:]), total, nil
 }
 
-// indexText returns an index as the libraries of the Hub write it: sorted,
-// indented by two.
-func indexText(total int64, weights map[string]string) []byte {
+// writeIndex writes an index as the libraries of the Hub do: sorted, indented by
+// two. The shards are the entries, cut, and have their names.
+func writeIndex(w io.Writer, total int64, entries []Entry, shards [][]Entry, names []string) error {
+	order, from := make([]int32, len(entries)), make([]int, len(shards)+1)
+	for i := range entries {
+		order[i] = int32(i)
+	}
+	for i, shard := range shards {
+		from[i+1] = from[i] + len(shard)
+	}
+	slices.SortFunc(order, func(a, b int32) int { return strings.Compare(entries[a].Name, entries[b].Name) })
+	out := bufio.NewWriter(w) // which keeps its first error
 	b := append([]byte(nil), "{\n  \"metadata\": {\n    \"total_size\": "...)
 	b = strconv.AppendInt(b, total, 10)
 	b = append(b, "\n  },\n  \"weight_map\": {"...)
-	names := make([]string, 0, len(weights))
-	for name := range weights {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for i, name := range names {
-		if i > 0 {
+	for n, i := range order {
+		if n > 0 {
 			b = append(b, ',')
 		}
 		b = append(b, "\n    "...)
-		b = appendString(b, name)
+		b = appendString(b, entries[i].Name)
 		b = append(b, ": "...)
-		b = appendString(b, weights[name])
+		shard := sort.SearchInts(from, int(i)+1) - 1
+		b = appendString(b, filepath.Base(names[shard]))
+		out.Write(b)
+		b = b[:0]
 	}
-	return append(b, "\n  }\n}\n"...)
+	b = append(b, "\n  }\n}\n"...)
+	out.Write(b)
+	return out.Flush()
 }

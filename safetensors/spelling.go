@@ -211,7 +211,7 @@ func (p *plan) spell(b []byte, first, last int) {
 		for i := from; i < to; i++ {
 			infos[i-from] = &p.entry(i).Info
 		}
-		if p.items != nil {
+		if p.order != nil {
 			touch(infos[:to-from])
 		}
 		for _, info := range infos[:to-from] {

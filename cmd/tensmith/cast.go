@@ -173,10 +173,15 @@ type castReport struct {
 	rows []castRow `json:"-"` // what was cast
 }
 
-// A castRow is what is kept of a tensor that is cast, and of what it has lost.
+// A castJob is a tensor that is cast.
+type castJob struct {
+	t *safetensors.Tensor
+	q *quant.Quantized
+}
+
+// A castRow is what is kept of it, and of what it has lost, when it is written.
 type castRow struct {
-	t            *safetensors.Tensor
-	q            *quant.Quantized
+	castJob
 	told         bool
 	maxAbs, sqnr float64
 	overflow     uint64
@@ -184,7 +189,7 @@ type castRow struct {
 
 // bytes is the size of what is stored.
 func (r *castRow) bytes() (n int64) {
-	for _, e := range r.q.Entries {
+	for _, e := range r.q.Entries() {
 		n += dataSize(e)
 	}
 	return n
@@ -192,9 +197,10 @@ func (r *castRow) bytes() (n int64) {
 
 // tensor is what is printed of it.
 func (r *castRow) tensor() *castTensor {
-	t := &castTensor{Name: r.t.Name, From: r.t.DType.String(), Shape: orScalar(r.t.Shape), Before: r.t.Size(), Bytes: r.bytes()}
-	for _, e := range r.q.Entries {
+	t := &castTensor{Name: r.t.Name, From: r.t.DType.String(), Shape: orScalar(r.t.Shape), Before: r.t.Size()}
+	for _, e := range r.q.Entries() {
 		t.Stored = append(t.Stored, e.Name)
+		t.Bytes += dataSize(e)
 	}
 	if r.told {
 		most, sqnr := scalar(r.maxAbs), scalar(r.sqnr)
@@ -283,9 +289,9 @@ func (a *app) cast(ctx context.Context, c *casting, address string) error {
 		return err
 	}
 	config := configOf(p)
-	each, names := int64(900), int64(0)
+	each, names := int64(750), int64(0)
 	if c.scaling != quant.Unscaled {
-		each, names = 1100, 3
+		each, names = 650, 2
 	}
 	defer sparing(each, names, in.Checkpoint)()
 	w := &writing{verb: "cast", metadata: in.Metadata(), from: address, paths: in.paths}
@@ -296,15 +302,12 @@ func (a *app) cast(ctx context.Context, c *casting, address string) error {
 	parts := rolesOf(in.Checkpoint, p)
 	tensors, _ := matching(in.Checkpoint, nil)
 	slices.SortFunc(tensors, func(x, y *safetensors.Tensor) int { return strings.Compare(x.Name, y.Name) })
-	limit, err := c.out.limit()
-	if err != nil {
-		return err
-	}
 	stored := 1 // entries of a tensor
 	if c.scaling != quant.Unscaled {
 		stored = 2
 	}
-	w.entries, r.rows = make([]safetensors.Entry, 0, stored*len(tensors)), make([]castRow, 0, len(tensors))
+	w.entries = make([]safetensors.Entry, 0, stored*len(tensors))
+	jobs := make([]castJob, 0, len(tensors))
 	for _, source := range tensors {
 		e := safetensors.Entry{Info: source.Info, Data: source}
 		t := parts[source.Name] // the zero value if it is plain
@@ -317,15 +320,11 @@ func (a *app) cast(ctx context.Context, c *casting, address string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", address, err)
 		}
-		r.rows = append(r.rows, castRow{t: source, q: q})
-		at := len(w.entries)
-		w.entries = append(w.entries, q.Entries...)
-		if limit == 0 { // shards put them into another order
-			q.Entries = slices.Clip(w.entries[at:]) // the same: once is enough
-		}
+		jobs = append(jobs, castJob{source, q})
+		w.entries = append(w.entries, q.Entries()...)
 	}
 	tensors = nil
-	if len(r.rows) == 0 {
+	if len(jobs) == 0 {
 		r.writeReport = nothing("cast")
 		if a.format == "human" {
 			a.printKept(r)
@@ -343,19 +342,19 @@ func (a *app) cast(ctx context.Context, c *casting, address string) error {
 	if err := c.out.guardBefore(w, c.config, address); err != nil {
 		return err
 	}
-	if err := a.measure(ctx, c, address, r.rows); err != nil {
+	if err := a.measure(ctx, c, address, jobs); err != nil {
 		return castHint(err)
 	}
 	if err := a.produce(ctx, &c.out, w); err != nil {
 		return castHint(c.explain(address, err))
 	}
-	if c.errors && !c.out.dryRun {
-		// All has been read: this only asks for what is known.
-		for i := range r.rows {
-			if err := r.rows[i].tell(ctx, 1); err != nil {
-				return fmt.Errorf("%s: %w", address, err)
-			}
-		}
+	w.entries = nil
+	r.rows = make([]castRow, len(jobs))
+	for i, j := range jobs {
+		r.rows[i].castJob = j
+	}
+	if err := a.tell(ctx, c, address, r.rows); err != nil {
+		return castHint(err)
 	}
 	if c.config != "" && !c.out.dryRun {
 		if err := writeConfig(c.config, config, r.Quant, c.out.force); err != nil {
@@ -394,34 +393,73 @@ func orScalar(shape []uint64) []uint64 {
 	return shape
 }
 
-// measure finds the scales that depend on more than what they are for, and has
-// what is lost measured while it is written; or, if nothing is, reads all.
-func (a *app) measure(ctx context.Context, c *casting, address string, rows []castRow) error {
+// farBytes is from how much on a tensor has its scales found by all workers, in
+// a way that ends when the user wants it to. What is smaller stays in the page cache, or
+// nearer, until its codes are made.
+const farBytes = 64 << 20
+
+// measure has what is lost measured while it is written, and finds the scales
+// that depend on much more than what they are for.
+func (a *app) measure(ctx context.Context, c *casting, address string, jobs []castJob) error {
+	if c.out.dryRun {
+		return nil
+	}
+	var far []castJob
+	total := int64(0)
+	for _, j := range jobs {
+		if c.errors {
+			j.q.Measure()
+		}
+		size := j.t.Size()
+		if n := len(j.t.Shape); c.scaling == quant.Block128 && j.t.Shape[n-2] > 128 {
+			size = size / int64(j.t.Shape[n-2]) * 128
+		}
+		if size > farBytes && (c.scaling == quant.PerTensor || c.scaling == quant.Block128) {
+			far = append(far, j)
+			total += j.t.Size()
+		}
+	}
+	if len(far) == 0 {
+		return nil
+	}
+	return a.meanwhile(ctx, address, total, len(far), func(i int) *safetensors.Tensor { return far[i].t }, func(ctx context.Context, i, workers int) error {
+		return far[i].q.Prepare(ctx, workers)
+	})
+}
+
+// tell puts into the rows what the tensors have lost. If nothing has been
+// written it reads all; else all is known.
+func (a *app) tell(ctx context.Context, c *casting, address string, rows []castRow) error {
 	total := int64(0)
 	for i := range rows {
 		total += rows[i].t.Size()
-		if c.errors && !c.out.dryRun {
-			rows[i].q.Measure()
-		}
 	}
-	scales := !c.out.dryRun && (c.scaling == quant.PerTensor || c.scaling == quant.Block128)
-	losses := c.errors && c.out.dryRun
-	if !scales && !losses {
+	if !c.errors {
 		return nil
 	}
+	if !c.out.dryRun {
+		for i := range rows {
+			if err := rows[i].tell(ctx, 1); err != nil {
+				return fmt.Errorf("%s: %w", address, err)
+			}
+		}
+		return nil
+	}
+	return a.meanwhile(ctx, address, total, len(rows), func(i int) *safetensors.Tensor { return rows[i].t }, func(ctx context.Context, i, workers int) error {
+		return rows[i].tell(ctx, workers)
+	})
+}
+
+// meanwhile does n pieces of work, each with a tensor of all that total bytes are,
+// and shows how far it is.
+func (a *app) meanwhile(ctx context.Context, address string, total int64, n int, tensor func(int) *safetensors.Tensor, do func(ctx context.Context, i, workers int) error) error {
 	m := a.meter("measuring", total)
 	defer m.end()
-	return a.work(ctx, len(rows), func(i int) int64 { return rows[i].t.Size() }, func(ctx context.Context, i, workers int) error {
-		var err error
-		if losses {
-			err = rows[i].tell(ctx, workers)
-		} else {
-			err = rows[i].q.Prepare(ctx, workers)
-		}
-		if err != nil {
+	return a.work(ctx, n, func(i int) int64 { return tensor(i).Size() }, func(ctx context.Context, i, workers int) error {
+		if err := do(ctx, i, workers); err != nil {
 			return fmt.Errorf("%s: %w", address, err)
 		}
-		m.add(rows[i].t.Size())
+		m.add(tensor(i).Size())
 		return nil
 	})
 }

@@ -9,7 +9,7 @@ import (
 
 // sparingMemory is how much Go may use of 128 MiB: the rest is the program
 // itself, of which some 24 MB are resident.
-const sparingMemory = 100 << 20
+const sparingMemory = 96 << 20
 
 // sparing has what lies around collected sooner when memory comes near to
 // 128 MiB, until back is called. Each tensor is known to take so many bytes and

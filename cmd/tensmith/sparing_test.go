@@ -20,6 +20,7 @@ func TestKept(t *testing.T) {
 		{binned{}, 96},
 		{compared{}, 112},
 		{castRow{}, 48},
+		{castJob{}, 16},
 	} {
 		if of := reflect.TypeOf(test.kept); of.Size() > test.most {
 			t.Errorf("%s takes %d bytes, more than %d", of, of.Size(), test.most)
