@@ -157,8 +157,12 @@ func (v level) inWords(p *widening) bool { return v >= avx512 && p.sign != 0 }
 // wordsOfBytes returns false if there is no kernel.
 func (v level) wordsOfBytes(dst, src []byte, n int, p *widening, stream bool) bool {
 	switch {
-	case !v.inWords(p):
+	case v == plain || p.sign == 0:
 		return false
+	case v == avx2 && stream:
+		wordsOfCodeStreamAVX2(dst, src, n, p)
+	case v == avx2:
+		wordsOfCodeAVX2(dst, src, n, p)
 	case stream:
 		wordsOfCodeStreamAVX512(dst, src, n, p)
 	default:

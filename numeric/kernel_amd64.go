@@ -327,6 +327,12 @@ func fromCodeFloatsAVX512(dst []float32, src []byte, n int, p *widening)
 func fromCodeStreamAVX512(dst, src []byte, n int, p *widening)
 
 //go:noescape
+func wordsOfCodeAVX2(dst, src []byte, n int, p *widening)
+
+//go:noescape
+func wordsOfCodeStreamAVX2(dst, src []byte, n int, p *widening)
+
+//go:noescape
 func wordsOfCodeAVX512(dst, src []byte, n int, p *widening)
 
 //go:noescape

@@ -121,6 +121,24 @@ func TestKernelPairs(t *testing.T) {
 	}
 }
 
+// TestKernelWords holds that there is a kernel for each of these, whose results others
+// hold to be right.
+func TestKernelWords(t *testing.T) {
+	for _, v := range levels(t) {
+		for _, from := range closeTypes {
+			for _, to := range []safetensors.DType{safetensors.BF16, safetensors.F16} {
+				want := 128
+				if from == safetensors.F8E5M2FNUZ && to == safetensors.F16 {
+					want = 0 // not every number of one is one of the other
+				}
+				if got := v.halvesOfBytes(make([]byte, 2*150), to, from, make([]byte, 150), false); got != want {
+					t.Errorf("level %d, %s as %s: did %d, want %d", v, from, to, got, want)
+				}
+			}
+		}
+	}
+}
+
 // BenchmarkKernels measures every level by itself, on what the second cache
 // holds. Bytes are those read.
 func BenchmarkKernels(b *testing.B) {

@@ -53,6 +53,7 @@ func main() {
 		narrowWords(stream)
 		widenWords("fromCode", "func(dst, src []byte, n int, p *uint32)", true, stream)
 		widenWords("wordsOfCode", "func(dst, src []byte, n int, p *uint32)", false, stream)
+		widenWords2(stream)
 	}
 	classes("codesHalves", true)
 	classes("codesQuarters", false)

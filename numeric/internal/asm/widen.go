@@ -245,6 +245,84 @@ func widenWords(name, signature string, floats, stream bool) {
 	}
 }
 
+// widenWords2 does what widenWords does with AVX2, for words that stay words: 32 codes
+// at a time are asked for what is special. The table of subnormal codes is looked up by
+// bytes, two of a word.
+func widenWords2(stream bool) {
+	k, name := avx2, "wordsOfCode"
+	if stream {
+		name += "Stream"
+	}
+	name += k.name
+	TEXT(name, NOSPLIT, "func(dst, src []byte, n int, p *uint32)")
+	dst, src := Load(Param("dst").Base(), GP64()), Load(Param("src").Base(), GP64())
+	n, p := Load(Param("n"), GP64()).(GPVirtual), Load(Param("p"), GP64())
+	word := func(offset int) VecVirtual {
+		v := YMM()
+		VPBROADCASTW(at(p, offset), v)
+		return v
+	}
+	shift, signs := k.count(p, widenShift16), k.count(p, widenSigns16)
+	rebias, normal, sign, small := word(widenRebias16), word(widenNormal), word(widenSign), YMM()
+	VBROADCASTI128(at(p, widenSmall), small)
+	magnitude, first, lone := k.filled8(p, widenMagnitude), k.filled8(p, widenFirst), k.filled8(p, widenLone8)
+	both, upper := k.splat("bothBytes", 0x02020202), k.splat("upperByte", 0x01000100)
+	step := func(from int, specials bool) {
+		for i := range 2 {
+			x, a, v, is := YMM(), YMM(), YMM(), YMM()
+			VPMOVZXBW(at(src, from+16*i), x)
+			VPAND(magnitude, x, a)
+			VPSLLW(shift, a, v)
+			VPADDW(rebias, v, v)
+			VPMULLW(both, a, is)
+			VPADDW(upper, is, is)
+			subnormal := YMM()
+			VPSHUFB(is, small, subnormal)
+			VPCMPGTW(a, normal, is)
+			VPBLENDVB(is, subnormal, v, v)
+			if specials {
+				VPCMPEQW(word(widenInf), a, is)
+				VPBLENDVB(is, word(widenInfinite16), v, v)
+				VPCMPGTW(word(widenTop), a, is)
+				VPBLENDVB(is, word(widenNaN16), v, v)
+				VPCMPEQW(word(widenLone), x, is)
+				VPBLENDVB(is, word(widenNaN16), v, v)
+			}
+			VPAND(sign, x, x)
+			VPSLLW(signs, x, x)
+			VPOR(x, v, v)
+			store(stream, v, at(dst, 2*from+32*i))
+		}
+	}
+	loop(name, n, castStep, func() {
+		if stream {
+			PREFETCHT0(at(src, ahead))
+		}
+		for from := 0; from < castStep; from += 32 {
+			label := name + "_" + string(rune('a'+from/32))
+			x, a, some := YMM(), YMM(), GP32()
+			VMOVDQU(at(src, from), x)
+			VPAND(magnitude, x, a)
+			is := YMM()
+			VPMAXUB(first, a, is)
+			VPCMPEQB(is, a, is)
+			VPCMPEQB(lone, x, x)
+			VPOR(x, is, is)
+			VPMOVMSKB(is, some)
+			TESTL(some, some)
+			JNZ(LabelRef(label + "_specials"))
+			step(from, false)
+			JMP(LabelRef(label + "_next"))
+			Label(label + "_specials")
+			step(from, true)
+			Label(label + "_next")
+		}
+		ADDQ(Imm(castStep), src)
+		ADDQ(U32(2*castStep), dst)
+	})
+	k.end(stream)
+}
+
 // copyF32 is what is left of a conversion where there is nothing to convert.
 func (k *kind) copyF32() {
 	name := "fromF32Floats" + k.name
