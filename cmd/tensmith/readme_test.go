@@ -26,13 +26,18 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// TestConvertPage runs what docs/convert.md shows.
-func TestConvertPage(t *testing.T) {
-	text, err := os.ReadFile("../../docs/convert.md")
-	if err != nil {
-		t.Fatal(err)
+// TestPages runs what these pages show.
+func TestPages(t *testing.T) {
+	t.Setenv("LC_ALL", "C.UTF-8") // numbers are drawn in blocks, not in plain ASCII
+	for _, page := range []string{"convert", "numbers"} {
+		t.Run(page, func(t *testing.T) {
+			text, err := os.ReadFile("../../docs/" + page + ".md")
+			if err != nil {
+				t.Fatal(err)
+			}
+			runShown(t, text)
+		})
 	}
-	runShown(t, text)
 }
 
 // runShown runs the commands of a page and compares what they print: a picture
@@ -46,7 +51,7 @@ func runShown(t *testing.T, text []byte) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	for _, folder := range []string{"safetensors", "convert"} {
+	for _, folder := range []string{"safetensors", "convert", "scan"} {
 		if err := os.Symlink(filepath.Join(root, folder), filepath.Join(dir, folder)); err != nil {
 			t.Skip(err)
 		}
@@ -75,7 +80,11 @@ func runShown(t *testing.T, text []byte) {
 			}
 			line, status := strings.CutSuffix(line, "; echo $?")
 			var out bytes.Buffer
-			code := run(t.Context(), strings.Fields(line), nil, &out, &out)
+			args := strings.Fields(line)
+			for i := range args {
+				args[i] = strings.Trim(args[i], "'") // none of them has a space
+			}
+			code := run(t.Context(), args, nil, &out, &out)
 			if status {
 				fmt.Fprintln(&out, code)
 			}

@@ -216,6 +216,8 @@ in which a tab is \t and a line end \n.
 Exit status: 0 yes, done or the same, 1 a negative answer, 2 trouble
 (unreadable, refused), 64 a mistake of the command line, 130 interrupted.
 Trouble has no document; standard error says what it was.
+
+Pages called docs/… are at https://github.com/tensmith/tensmith/tree/main/docs.
 `
 
 func (a *app) root() *cobra.Command {
@@ -237,15 +239,14 @@ func (a *app) root() *cobra.Command {
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	root.SuggestionsMinimumDistance = 2
-	if release, revision := version(); revision != "" {
-		root.Version = release + " (" + revision + ")"
-	} else {
-		root.Version = release
-	}
+	root.Version = versionLine()
 	root.Flags().Bool("version", false, "print the version")
 	root.SetVersionTemplate("tensmith {{.Version}}\n")
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
+	if len(a.args) > 0 && a.args[0] == cobra.ShellCompRequestCmd {
+		root.SetOut(unquoting{a.stdout})
+	}
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(flagError)
 	flags := root.PersistentFlags()
@@ -273,6 +274,7 @@ func (a *app) root() *cobra.Command {
 			cmd.DisableFlagsInUseLine = true
 			cmd.Flags().SortFlags = false
 			leaveOutKeyless(cmd)
+			a.completed(cmd)
 			root.AddCommand(cmd)
 			if group.group == "Look" || group.group == "Judge" && cmd.Name() != "conformance" {
 				a.reading(cmd)

@@ -42,17 +42,23 @@ func versionCommand(a *app) *cobra.Command {
 				s.row(version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH, strings.Join(tags, " "))
 				return s.flush()
 			}
-			if revision != "" {
-				version += " (" + revision + ")"
-			}
-			with := ""
-			if len(tags) > 0 {
-				with = ", -tags " + strings.Join(tags, ",")
-			}
-			_, err := fmt.Fprintf(a.stdout, "tensmith %s, %s, %s/%s%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH, with)
+			_, err := fmt.Fprintf(a.stdout, "tensmith %s\n", versionLine())
 			return err
 		},
 	}
+}
+
+// versionLine is all of it in a line, for people and reports of faults.
+func versionLine() string {
+	version, revision := version()
+	if revision != "" {
+		version += " (" + revision + ")"
+	}
+	line := fmt.Sprintf("%s, %s, %s/%s", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	if tags := buildTags(); len(tags) > 0 {
+		line += ", -tags " + strings.Join(tags, ",")
+	}
+	return line
 }
 
 // version returns what the Go command recorded when it built the program.
