@@ -227,6 +227,9 @@ func (t *trace) unmarked(b blob, at place, head []byte) string {
 	case convert.HTML, convert.XML, convert.Text:
 		if claimsModel(at.name) {
 			t.join(apart)
+		} else if r.imports > 0 && apart.has(Dangerous) {
+			// Words may be so by chance, one below the other.
+			t.note("ST420", at, 0, "pickle", "the text begins as a pickle that imports what can run code, and breaks off before it calls that")
 		}
 		t.text(b, at, head, string(detected))
 		return string(detected)
