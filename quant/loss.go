@@ -38,9 +38,7 @@ func (q *scaled) lacks(block int64) bool {
 // now, as a Scan of all would: the block is one of its sums, too.
 func (q *scaled) measure(b *buffers, f *frame, first, n int64, over uint64) error {
 	back := grow(&b.scratch, 4*n)
-	if err := numeric.Encode(back, safetensors.F32, b.values[:n], numeric.ToSpecial); err != nil {
-		return err
-	}
+	putFloats(back, b.values[:n])
 	raw := b.raw[:n*int64(q.from.DType.Bits())/8]
 	was := numeric.Data{DType: q.from.DType, Source: numeric.Memory(raw), Size: int64(len(raw))}
 	is := numeric.Data{DType: safetensors.F32, Source: numeric.Memory(back), Size: 4 * n}

@@ -282,10 +282,30 @@ func largest(values []float32) float32 {
 // within 2^-52 of the inverse is within 2^-51 of a quotient that is 2^-49 or more
 // off from where float32 would round another way: so both round to the same, but
 // for quotients below 2^-126, which are nothing in any type of eight bits.
-func divide(values []float32, scale float32) {
+//
+// It returns the largest magnitude of the quotients, as magnitude does.
+func divide(values []float32, scale float32) (most uint32) {
+	const mask = 1<<31 - 1
 	inverse := 1 / float64(scale)
+	var a, b uint32
+	for ; len(values) >= 2; values = values[2:] {
+		x, y := float32(float64(values[0])*inverse), float32(float64(values[1])*inverse)
+		values[0], values[1] = x, y
+		a = max(a, math.Float32bits(x)&mask)
+		b = max(b, math.Float32bits(y)&mask)
+	}
 	for i, v := range values {
-		values[i] = float32(float64(v) * inverse)
+		x := float32(float64(v) * inverse)
+		values[i] = x
+		a = max(a, math.Float32bits(x)&mask)
+	}
+	return max(a, b)
+}
+
+// putFloats stores numbers as F32.
+func putFloats(dst []byte, values []float32) {
+	for i, v := range values {
+		binary.LittleEndian.PutUint32(dst[4*i:4*i+4], math.Float32bits(v))
 	}
 }
 
@@ -338,20 +358,21 @@ func (q *scaled) quantise(b *buffers, f *frame, codes []byte, first, n int64, ba
 		size, i := f.run(first + at)
 		run := values[at:min(n, at+size)]
 		at += int64(len(run))
-		s := one
+		s, most := one, uint32(0)
 		switch {
 		case q.laid == by32:
 			e := exponent(run, emax)
 			s = power(e)
 			multiply(run, power(-e)) // exact, like the division
+			most = magnitude(run)
 		case all != nil:
 			s = math.Float32frombits(all[i].Load())
 			fallthrough
 		default:
-			divide(run, s)
+			most = divide(run, s)
 		}
 		scales = append(scales, s)
-		if back && magnitude(run) > below { // hardly ever
+		if back && most > below { // hardly ever
 			for _, v := range run {
 				if bound.beyond(float64(v)) {
 					over++
@@ -483,9 +504,7 @@ func (v *view) ReadAt(p []byte, off int64) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if err := numeric.Encode(p[done:done+4*n], safetensors.F32, b.values[:n], numeric.ToSpecial); err != nil {
-			return 0, err
-		}
+		putFloats(p[done:done+4*n], b.values[:n])
 		done += 4 * n
 	}
 	return len(p), nil
