@@ -76,6 +76,7 @@ func (s *scanner) index(f *File, at string, byPath map[string]*File) {
 			f.add("ST506", -1, name, "names "+shown+", which is outside of its directory")
 		case there == nil:
 			f.add("ST506", -1, name, "names "+shown+", which is not there")
+		case safe && target != nil && target.Format == "": // it could not be read, which it says itself
 		case safe && target != nil && target.Format != "safetensors":
 			f.add("ST506", -1, name, fmt.Sprintf("names %s, which is no safetensors file but %s", shown, target.Format))
 		}

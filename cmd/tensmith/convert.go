@@ -284,7 +284,7 @@ func (a *app) refusal(address string, p place, err error) error {
 		e.File = cmp.Or(p.path(e.File), address)
 		err, hint = plainly(e), "`tensmith check "+quoted(address)+"` lists every problem"
 	} else {
-		err = plainly(simplify(address, err))
+		err = plainly(p.simplify(address, err))
 	}
 	if errors.Is(err, convert.ErrUnknown) {
 		if hint = advice(p.detect(""), address); hint == "" {

@@ -5,6 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -113,7 +116,7 @@ func (a *app) hashModel(ctx context.Context, h *sign.Hasher, m *meter, model str
 		err = errors.Join(err, h.Cache.Save())
 	}
 	if err != nil {
-		return nil, a.readError(ctx, err)
+		return nil, a.readError(ctx, model, err)
 	}
 	for _, w := range made.Warnings {
 		a.words("warning: %s", w)
@@ -122,8 +125,17 @@ func (a *app) hashModel(ctx context.Context, h *sign.Hasher, m *meter, model str
 	return made, nil
 }
 
-// readError says what went wrong, or that the time was over.
-func (a *app) readError(ctx context.Context, err error) error {
+// readError says what went wrong, and with which file of the model, or that the
+// time was over.
+func (a *app) readError(ctx context.Context, model string, err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok && e.Op == "openat" {
+		// Files are opened beneath the model's folder, that of a model of one
+		// file included.
+		if info, err := os.Stat(model); err == nil && !info.IsDir() {
+			model = filepath.Dir(model)
+		}
+		return simplify(filepath.Join(model, e.Path), e.Err)
+	}
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
 		return context.Cause(ctx)
 	}

@@ -378,7 +378,7 @@ func (a *app) printScan(result *scanned) error {
 		fmt.Fprintf(a.stdout, "%s: %s\n", plural(len(result.files), "file"), a.paint(styles[result.verdict], string(result.verdict)))
 	}
 	for _, f := range result.files {
-		if f.Verdict != scan.Clean {
+		if f.Verdict != scan.Clean && f.Verdict == result.verdict { // the worst
 			a.words("hint: `tensmith explain %s` tells what it means and what to do", f.Findings[0].ID)
 			break
 		}

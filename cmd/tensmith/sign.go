@@ -122,7 +122,7 @@ func (a *app) sign(ctx context.Context, model string, to signature, r *reading, 
 	}
 	bundle, err := by.Sign(ctx, sign.PayloadType, payload)
 	if err != nil {
-		return a.readError(ctx, err)
+		return a.readError(ctx, model, err)
 	}
 	if err := writeWhole(to.name, bundle, to.force); err != nil {
 		return err

@@ -93,7 +93,7 @@ func (a *app) verify(ctx context.Context, model, name, method string, r *reading
 		}
 	}
 	if err != nil && (!isNegative(err) || errors.Is(err, sign.ErrRefused)) {
-		return a.readError(ctx, err)
+		return a.readError(ctx, model, err)
 	}
 	doc.take(verdict, err)
 	doc.evidenceJSON = jsonEvidence(verifier)
