@@ -7,6 +7,7 @@ import (
 	"compress/zlib"
 	"errors"
 	"io"
+	"io/fs"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
@@ -103,6 +104,9 @@ func (r *reader) inflate(src span, head []byte, at place) (span, error) {
 		if err == nil && out.size > room {
 			return span{}, at.fail(ErrLimit, "inflate", "%s of %d bytes gives more than %d", c.name, src.size, room)
 		}
+		if isIO(err) {
+			return span{}, at.wrap(err)
+		}
 		if err != nil {
 			reason := "compressed"
 			if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
@@ -113,4 +117,11 @@ func (r *reader) inflate(src span, head []byte, at place) (span, error) {
 		return out, nil
 	}
 	return src, nil
+}
+
+// isIO tells whether an error is one of a file, such as of a disk that is full:
+// what is unpacked is not to blame.
+func isIO(err error) bool {
+	_, ok := errors.AsType[*fs.PathError](err)
+	return ok
 }

@@ -91,7 +91,9 @@ func (r *reader) keep(src io.Reader, limit int64) (span, error) {
 			return span{}, err
 		}
 		r.spill.f = f
-		r.closers = append(r.closers, &temporary{File: f})
+		// Without a name nothing is left behind, however the process ends. Not
+		// every system takes the name of a file that is open.
+		r.closers = append(r.closers, &temporary{File: f, named: os.Remove(f.Name()) != nil})
 	}
 	begin := r.spill.end
 	w := bufio.NewWriterSize(io.NewOffsetWriter(r.spill.f, begin), 1<<18)
@@ -107,12 +109,17 @@ func (r *reader) keep(src io.Reader, limit int64) (span, error) {
 // A temporary is a file that vanishes when closed.
 type temporary struct {
 	*os.File
-	once sync.Once
+	named bool
+	once  sync.Once
 }
 
 func (t *temporary) Close() error {
 	var err error
-	t.once.Do(func() { err = errors.Join(t.File.Close(), os.Remove(t.File.Name())) })
+	t.once.Do(func() {
+		if err = t.File.Close(); t.named {
+			err = errors.Join(err, os.Remove(t.File.Name()))
+		}
+	})
 	return err
 }
 

@@ -283,6 +283,9 @@ func (a *archive) open(rec *record) (span, error) {
 	}
 	in := flate.NewReader(io.NewSectionReader(s, 0, rec.size))
 	out, err := a.r.keep(in, int64(rec.full()))
+	if isIO(err) {
+		return span{}, at.wrap(err)
+	}
 	if err != nil {
 		return span{}, at.malformed("deflate", "%v", err)
 	}
