@@ -36,6 +36,13 @@ func TestCached(t *testing.T) {
 	} {
 		t.Run(way, func(t *testing.T) {
 			f := &file{File: c.Files()[0], first: c.Files()[0].DataOffset(), last: c.Files()[0].Size(), pageSize: int64(os.Getpagesize()), sys: host()}
+			if err := f.control(func(fd int) error {
+				magic, err := f.sys.fileSystem(fd)
+				f.stacked = magic == overlay // whose count is of the wrong file
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
 			change(f.sys)
 			wanted := f.last - f.first
 			n, err := f.cached()
