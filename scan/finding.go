@@ -41,6 +41,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // A Severity says what a finding means for its file.
@@ -93,11 +94,18 @@ type Rule struct {
 
 // Explain returns the rule called id, in letters of either case.
 func Explain(id string) (Rule, error) {
-	id = strings.ToUpper(id)
-	for _, r := range Rules {
-		if r.ID == id {
-			return r, nil
-		}
+	if i, ok := ruleNumbers()[strings.ToUpper(id)]; ok {
+		return Rules[i], nil
 	}
 	return Rule{}, fmt.Errorf("no rule is called %q", id)
 }
+
+// ruleNumbers has the places of rules by their ids: a file may have a million
+// findings of which a thousand are kept.
+var ruleNumbers = sync.OnceValue(func() map[string]int {
+	numbers := make(map[string]int, len(Rules))
+	for i, r := range Rules {
+		numbers[r.ID] = i
+	}
+	return numbers
+})

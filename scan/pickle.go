@@ -15,7 +15,7 @@ const maxText = 8 << 10
 
 // pickleCost is what it takes to begin with a pickle, or with what may be a file
 // within a string, in opcodes.
-const pickleCost = 384
+const pickleCost = 512
 
 // A reading is what came of the pickles of a blob.
 type reading struct {
@@ -102,7 +102,11 @@ func (t *trace) pickle(b blob, off int64, at place, r *reading) (pickle.Value, i
 	}
 	v, err := d.Decode()
 	w.finish(v)
-	t.spent.opcodes -= d.Opcodes() + pickleCost
+	cost := d.Opcodes() + pickleCost
+	if at.junk {
+		cost *= 4 // for each place where one may begin reads the rest of the file
+	}
+	t.spent.opcodes -= cost
 	if err == nil {
 		t.memo(b, off, d.Offset(), at)
 		return v, d.Offset(), nil

@@ -125,14 +125,15 @@ func (t *trace) leave() {
 }
 
 func newTrace(ctx context.Context, opts *Options, size int64) *trace {
-	members, tokens := int64(maxMembers), int64(maxTokens)
+	members, tokens, opcodes := int64(maxMembers), int64(maxTokens), int64(maxOpcodes)
 	if opts.Deep {
 		members *= 8
 		tokens *= 8
+		opcodes *= 8
 	}
 	return &trace{ctx: ctx, opts: opts, kept: map[Severity]int{}, seen: map[findingKey]struct{}{}, spent: &spending{
 		unpack:  opts.unpack(),
-		opcodes: maxOpcodes,
+		opcodes: opcodes,
 		skims:   maxSkimmed,
 		strange: maxStrange,
 		memory:  maxMemory,
