@@ -185,7 +185,7 @@ func (a *app) attestTensors(ctx context.Context, address string, s *stating, by 
 			return err
 		}
 	}
-	in, err := a.openInput(address)
+	in, err := a.openInput(ctx, address)
 	if err != nil {
 		return err
 	}
@@ -427,7 +427,7 @@ func (d *attestation) claims(s *sign.Statement) (*attest.Tensors, error) {
 
 // compareWeights compares a model with a statement that is believed.
 func (a *app) compareWeights(ctx context.Context, d *attestation, model string, s *sign.Statement, claimed *attest.Tensors, exact bool) error {
-	in, err := a.openInput(model)
+	in, err := a.openInput(ctx, model)
 	if err != nil {
 		return err
 	}

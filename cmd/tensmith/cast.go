@@ -279,7 +279,7 @@ func (a *app) cast(ctx context.Context, c *casting, address string) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	in, err := a.openInput(address)
+	in, err := a.openInput(ctx, address)
 	if err != nil {
 		return err
 	}

@@ -108,7 +108,7 @@ func (a *app) dequantize(ctx context.Context, d *dequantizing, address string) e
 	if err := d.check(); err != nil {
 		return err
 	}
-	in, err := a.openInput(address)
+	in, err := a.openInput(ctx, address)
 	if err != nil {
 		return err
 	}

@@ -153,7 +153,7 @@ func (a *app) export(ctx context.Context, r *exportRequest, address, what string
 	if err := r.check(a); err != nil {
 		return err
 	}
-	in, err := a.openInput(address)
+	in, err := a.openInput(ctx, address)
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func (a *app) merge(ctx context.Context, o *output, prefer string, addresses []s
 	u := union{place: map[string]int{}, last: prefer == "last"}
 	var keys []string
 	for _, address := range addresses {
-		in, err := a.openInput(address)
+		in, err := a.openInput(ctx, address)
 		if err != nil {
 			return err
 		}

@@ -265,7 +265,7 @@ func (a *app) editMeta(ctx context.Context, o *output, address string, e *edit) 
 	if err := o.check(); err != nil {
 		return err
 	}
-	in, err := a.openInput(address)
+	in, err := a.openInput(ctx, address)
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func (a *app) rename(ctx context.Context, o *output, address, list string, texts
 	if err != nil {
 		return err
 	}
-	in, err := a.openInput(address)
+	in, err := a.openInput(ctx, address)
 	if err != nil {
 		return err
 	}

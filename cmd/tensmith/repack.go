@@ -46,7 +46,7 @@ func (a *app) repack(ctx context.Context, o *output, address, metadata string) e
 	if metadata != "keep" && metadata != "drop" {
 		return usagef("--metadata is %q, not keep or drop", metadata)
 	}
-	in, err := a.openInput(address)
+	in, err := a.openInput(ctx, address)
 	if err != nil {
 		return err
 	}

@@ -57,12 +57,15 @@ func (a *app) choose(ctx context.Context, verb string, o *output, address string
 	if err != nil {
 		return err
 	}
-	in, err := a.openInput(address)
+	in, err := a.openInput(ctx, address)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
 	matched := in.entries(match.match)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	if len(matched) == 0 {
 		a.noMatch(patterns, in.All())
 		return a.nothing(o, verb)

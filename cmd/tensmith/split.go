@@ -47,7 +47,7 @@ func (a *app) copy(ctx context.Context, verb string, o *output, address string) 
 	if err := o.check(); err != nil {
 		return err
 	}
-	in, err := a.openInput(address)
+	in, err := a.openInput(ctx, address)
 	if err != nil {
 		return err
 	}

@@ -96,8 +96,14 @@ type input struct {
 	paths []string
 }
 
-func (a *app) openInput(address string) (*input, error) {
-	c, err := a.open(address)
+// openInput opens a model. To read the names of hundreds of thousands of tensors
+// takes a while: who interrupts does not wait for it.
+func (a *app) openInput(ctx context.Context, address string) (*input, error) {
+	var c *safetensors.Checkpoint
+	err := a.abandoning(ctx, func() (err error) {
+		c, err = a.open(address)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -207,6 +213,9 @@ func (a *app) produce(ctx context.Context, o *output, w *writing) error {
 	limit, err := o.limit()
 	if err != nil {
 		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	w.report.Schema, w.report.DryRun, w.report.Output = "tensmith."+w.verb+"/1", o.dryRun, []string{}
 	w.report.Tensors = len(w.entries)

@@ -25,7 +25,7 @@ func TestReplace(t *testing.T) {
 	if err := os.Symlink("m.safetensors", link); err != nil {
 		t.Skip(err)
 	}
-	in, err := (&app{}).openInput(link)
+	in, err := (&app{}).openInput(t.Context(), link)
 	if err != nil {
 		t.Fatal(err)
 	}
