@@ -300,7 +300,9 @@ func (w *watcher) plainAttribute(o *pickle.Object) bool {
 		return false
 	}
 	class := of.Symbol()
-	if class.Is("copyreg", "_reconstructor") && len(of.ArgList()) == 3 {
+	if id, ok := of.Callable.(*pickle.Persistent); ok && isModule(id) {
+		class = symbol(id.ID.(*pickle.Tuple).Items[1])
+	} else if class.Is("copyreg", "_reconstructor") && len(of.ArgList()) == 3 {
 		class = symbol(of.ArgList()[0])
 	}
 	if class == nil {
