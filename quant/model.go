@@ -3,6 +3,7 @@ package quant
 import (
 	"io"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/tensmith/tensmith/describe"
@@ -14,8 +15,7 @@ type Model struct {
 	// Summary is what describe says of it.
 	Summary describe.Summary
 
-	entries map[string]safetensors.Entry
-	tensors map[string]*describe.Tensor
+	entries []safetensors.Entry // by name, as Summary.Tensors
 	set     settings
 }
 
@@ -25,18 +25,34 @@ type Model struct {
 func Open(entries []safetensors.Entry, metadata map[string]string, config []byte) *Model {
 	m := &Model{
 		Summary: describe.Entries(entries, metadata, config),
-		entries: make(map[string]safetensors.Entry, len(entries)),
-		tensors: make(map[string]*describe.Tensor, len(entries)),
+		entries: entries,
 		set:     parseSettings(config),
 	}
-	for _, e := range entries {
-		m.entries[e.Name] = e
-	}
-	for i := range m.Summary.Tensors {
-		t := &m.Summary.Tensors[i]
-		m.tensors[t.Name] = t
+	byName := func(x, y safetensors.Entry) int { return strings.Compare(x.Name, y.Name) }
+	if !slices.IsSortedFunc(entries, byName) {
+		m.entries = slices.Clone(entries)
+		slices.SortStableFunc(m.entries, byName)
 	}
 	return m
+}
+
+// entry returns the entry of a name, the last if there are several, or none.
+func (m *Model) entry(name string) (e safetensors.Entry) {
+	i := sort.Search(len(m.entries), func(i int) bool { return m.entries[i].Name > name })
+	if i > 0 && m.entries[i-1].Name == name {
+		e = m.entries[i-1]
+	}
+	return e
+}
+
+// tensor returns what describe says of a tensor, or nil.
+func (m *Model) tensor(name string) *describe.Tensor {
+	all := m.Summary.Tensors
+	i := sort.Search(len(all), func(i int) bool { return all[i].Name > name })
+	if i > 0 && all[i-1].Name == name {
+		return &all[i-1]
+	}
+	return nil
 }
 
 // Packed returns the tensors in which weights are packed, by name.
@@ -54,7 +70,7 @@ func (m *Model) Packed() []describe.Tensor {
 // type to: F64, F32, F16 or BF16, or 0 for the type that its scales or its
 // settings have, BF16 if they have none of these. The errors are an [*Error].
 func (m *Model) Weight(name string, to safetensors.DType) (*Weight, error) {
-	t := m.tensors[name]
+	t := m.tensor(name)
 	if t == nil || t.Role != describe.Packed {
 		return nil, fault(name, ErrScheme, "no weights are packed in it")
 	}
@@ -75,7 +91,7 @@ func (m *Model) Weight(name string, to safetensors.DType) (*Weight, error) {
 	if to == 0 {
 		to = c.natural()
 	}
-	return newWeight(safetensors.Info{Name: t.Packing.Weight, DType: to, Shape: shape}, *t.Packing, dec)
+	return newWeight(safetensors.Info{Name: t.Packing.Weight, DType: to, Shape: shape}, c, dec)
 }
 
 // Unpacked returns the tensors of the model with every packed weight as floats
@@ -103,7 +119,7 @@ func (m *Model) Unpacked(to safetensors.DType, keep func(name string) bool) ([]s
 	}
 	for i := range m.Summary.Tensors {
 		t := &m.Summary.Tensors[i]
-		e := m.entries[t.Name]
+		e := m.entry(t.Name)
 		if like := kinds[kindOf(t)]; t.Role == describe.Plain && like != "" && !keep(t.Name) {
 			return nil, fault(t.Name, ErrMissing, "it is %s like %q, and has no scales", t.DType, like)
 		}
@@ -151,13 +167,13 @@ type companions struct {
 }
 
 // packed returns the packed tensor.
-func (c *companions) packed() (*part, error) { return newPart(c.m.entries[c.t.Name]) }
+func (c *companions) packed() (*part, error) { return newPart(c.m.entry(c.t.Name)) }
 
 // find returns the first companion of a purpose, if there is one.
 func (c *companions) find(purpose string) (*part, bool, error) {
 	for _, p := range c.t.Packing.Companions {
 		if p.Purpose == purpose {
-			found, err := newPart(c.m.entries[p.Name])
+			found, err := newPart(c.m.entry(p.Name))
 			return found, err == nil, err
 		}
 	}
@@ -176,7 +192,7 @@ func (c *companions) need(purpose string) (*part, error) {
 // natural returns the type that the weights had before, as far as can be told.
 func (c *companions) natural() safetensors.DType {
 	for _, p := range c.t.Packing.Companions {
-		e := c.m.entries[p.Name]
+		e := c.m.entry(p.Name)
 		if p.Purpose == "scale" && (e.DType == safetensors.F16 || e.DType == safetensors.BF16) {
 			return e.DType
 		}

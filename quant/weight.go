@@ -22,9 +22,15 @@ type Weight struct {
 	safetensors.Info
 	Packing describe.Packing // how it was packed
 
-	dec  decoder
+	of   *companions
+	dec  decoder // nil if the weight is small: it is made again when it is read
 	size int64
 }
+
+// smallWeight is up to how many bytes a weight keeps no decoder, which is larger than
+// all else that is known of it. Of so small ones there may be a hundred thousand,
+// and they are read at once.
+const smallWeight = 64 << 10
 
 // A decoder computes elements of a weight.
 type decoder interface {
@@ -59,7 +65,7 @@ func grow[T any](buf *[]T, n int64) []T {
 	return (*buf)[:n]
 }
 
-func newWeight(info safetensors.Info, packing describe.Packing, dec decoder) (*Weight, error) {
+func newWeight(info safetensors.Info, of *companions, dec decoder) (*Weight, error) {
 	switch info.DType {
 	case safetensors.F64, safetensors.F32, safetensors.F16, safetensors.BF16:
 	default:
@@ -69,7 +75,11 @@ func newWeight(info safetensors.Info, packing describe.Packing, dec decoder) (*W
 	if err != nil {
 		return nil, fault(info.Name, ErrShape, "%v", err)
 	}
-	return &Weight{Info: info, Packing: packing, dec: dec, size: size}, nil
+	w := &Weight{Info: info, Packing: *of.t.Packing, of: of, size: size}
+	if size > smallWeight {
+		w.dec = dec
+	}
+	return w, nil
 }
 
 // Size returns the size of the floats in bytes.
@@ -94,8 +104,14 @@ func (w *Weight) ReadAt(p []byte, off int64) (n int, err error) {
 	}
 	b := freeBuffers.Get().(*buffers)
 	defer freeBuffers.Put(b)
+	dec := w.dec
+	if dec == nil {
+		if dec, _, err = makers[w.of.t.Packing.Scheme](w.of); err != nil {
+			return 0, w.explain(err)
+		}
+	}
 	for n < len(p) {
-		m, err := w.read(b, p[n:], off+int64(n))
+		m, err := w.read(b, dec, p[n:], off+int64(n))
 		if err != nil {
 			return n, w.explain(err)
 		}
@@ -108,14 +124,14 @@ func (w *Weight) ReadAt(p []byte, off int64) (n int, err error) {
 }
 
 // read computes some of p, which lies within the data.
-func (w *Weight) read(b *buffers, p []byte, off int64) (int, error) {
+func (w *Weight) read(b *buffers, dec decoder, p []byte, off int64) (int, error) {
 	width := int64(w.DType.Bits() / 8)
 	wanted, skip := off/width, off%width
 	first := wanted &^ (align - 1)
-	end := min((off+int64(len(p))+width-1)/width, first+w.dec.step())
+	end := min((off+int64(len(p))+width-1)/width, first+dec.step())
 	whole := min(w.size/width, (end+align-1)&^(align-1))
 	values := grow(&b.values, whole-first)
-	if err := w.dec.decode(b, values, first); err != nil {
+	if err := dec.decode(b, values, first); err != nil {
 		return 0, err
 	}
 	values = values[wanted-first : end-first]

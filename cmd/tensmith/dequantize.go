@@ -118,6 +118,7 @@ func (a *app) dequantize(ctx context.Context, d *dequantizing, address string) e
 		return err
 	}
 	config := configOf(p)
+	defer sparing(700, 0, in.Checkpoint)()
 	w := &writing{verb: "dequantize", metadata: in.Metadata(), from: address, paths: in.paths}
 	m := quant.Open(in.named(), w.metadata, config)
 	r := &dequantizeReport{Packing: m.Summary.Packing, Weights: []unpackedJSON{}, Kept: []string{}}
@@ -181,24 +182,19 @@ func (in *input) named() []safetensors.Entry {
 
 // describe lists the weights, and what is left out.
 func (r *dequantizeReport) describe(w *writing, m *quant.Model) {
-	names := map[string]bool{}
+	written := make(map[string]*quant.Weight, len(w.entries)) // nil if it is as it was
 	for _, e := range w.entries {
-		names[e.Name] = true
+		written[e.Name], _ = e.Data.(*quant.Weight)
 	}
-	unpacked := map[string]*quant.Weight{}
-	for _, e := range w.entries {
-		if weight, ok := e.Data.(*quant.Weight); ok {
-			unpacked[e.Name] = weight
-		}
-	}
-	for _, t := range m.Summary.Tensors {
-		if t.Role != describe.Packed || unpacked[t.Packing.Weight] == nil {
-			if !names[t.Name] {
+	for i := range m.Summary.Tensors {
+		t := &m.Summary.Tensors[i]
+		if t.Role != describe.Packed || written[t.Packing.Weight] == nil {
+			if _, ok := written[t.Name]; !ok {
 				w.report.Dropped = append(w.report.Dropped, t.Name)
 			}
 			continue
 		}
-		e := unpacked[t.Packing.Weight]
+		e := written[t.Packing.Weight]
 		r.Weights = append(r.Weights, unpackedJSON{e.Name, t.Name, string(t.Packing.Scheme), t.Packing.Bits, e.Shape, e.DType.String(), e.Size()})
 	}
 	slices.SortFunc(r.Weights, func(x, y unpackedJSON) int { return natural(x.Name, y.Name) })
