@@ -308,13 +308,13 @@ def below(v):
         return list(v.state_dict().items())
     if isinstance(v, dict):
         return list(v.items())
-    if isinstance(v, (list, collections.deque)) or type(v) is tuple:
+    if isinstance(v, (list, tuple, collections.deque)):
         return list(enumerate(v))
     return None
 
 
 def holds(v, seen=()):
-    """Does it hold tensors? In objects, too: those make a root, though they are left out of it."""
+    """Does it hold tensors? In objects, too."""
     if is_tensor(v):
         return True
     if id(v) in seen:
@@ -343,16 +343,16 @@ def vars_of(v):
     return getattr(v, "__dict__", None)
 
 
-def flatten(v, prefix="", top=True):
+def flatten(v, prefix=""):
     """All tensors with their names, those of equal names too."""
     if is_tensor(v):
         yield prefix or "tensor", v
         return
     parts = below(v)
-    if parts is None and top and vars_of(v):
+    if parts is None and vars_of(v):
         parts = list(vars_of(v).items())
     for key, part in parts or ():
-        yield from flatten(part, f"{prefix}.{key}" if prefix else str(key), False)
+        yield from flatten(part, f"{prefix}.{key}" if prefix else str(key))
 
 
 def plain_tensor(t):
