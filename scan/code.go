@@ -193,9 +193,7 @@ func (t *trace) readText(b blob, at place, format, lower string) {
 	case isTemplateName(lower):
 		t.template(at, -1, string(text))
 	case hasEnding(".yaml"), hasEnding(".yml"):
-		for _, m := range yamlTemplate().FindAllIndex(text, 64) {
-			t.template(at, int64(m[0]), string(text[m[0]:m[1]]))
-		}
+		t.yamlTemplates(at, text)
 	case format == "xml", hasEnding(".pmml"), bytes.HasPrefix(bytes.TrimSpace(text[:min(64, len(text))]), []byte("<net ")):
 		t.xml(b, text, at)
 	case claimsModel(at.name):
@@ -214,8 +212,30 @@ func (t *trace) readText(b blob, at place, format, lower string) {
 	t.pickleInText(b, at, text)
 }
 
-// yamlTemplate is an expression or a statement of Jinja on a line.
-var yamlTemplate = regular(`\{[{%][^\n]{1,1000}?[}%]\}`)
+// yamlTemplates looks at lines that have an expression or a statement of Jinja, from
+// the first to the end of the last: as one pattern, it took seconds to find none.
+func (t *trace) yamlTemplates(at place, text []byte) {
+	const most, longest = 64, 64 << 10
+	begin, found := 0, 0
+	for line := range bytes.Lines(text) {
+		first := bytes.IndexByte(line, '{')
+		for first >= 0 && first+1 < len(line) && line[first+1] != '{' && line[first+1] != '%' {
+			next := bytes.IndexByte(line[first+1:], '{')
+			if next < 0 {
+				first = -1
+				break
+			}
+			first += 1 + next
+		}
+		if last := max(bytes.LastIndex(line, []byte("}}")), bytes.LastIndex(line, []byte("%}"))) + 2; first >= 0 && last > first+3 {
+			t.template(at, int64(begin+first), string(line[first:min(last, first+longest)]))
+			if found++; found == most {
+				return
+			}
+		}
+		begin += len(line)
+	}
+}
 
 // handlers judges the sources of a model archive of TorchServe, which the
 // server imports and calls.
