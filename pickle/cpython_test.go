@@ -26,9 +26,10 @@ type cpythonCase struct {
 	Value  *string // the machine of CPython, with nodes for imports and calls
 }
 
-func cpythonCases(t testing.TB) []cpythonCase {
+// readCases reads a file of JSON that is compressed by gzip.
+func readCases(t testing.TB, name string, cases any) {
 	t.Helper()
-	f, err := os.Open("testdata/pickles.json.gz")
+	f, err := os.Open(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,10 +38,15 @@ func cpythonCases(t testing.TB) []cpythonCase {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var cases []cpythonCase
-	if err := json.NewDecoder(z).Decode(&cases); err != nil {
+	if err := json.NewDecoder(z).Decode(cases); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func cpythonCases(t testing.TB) []cpythonCase {
+	t.Helper()
+	var cases []cpythonCase
+	readCases(t, "testdata/pickles.json.gz", &cases)
 	if len(cases) < 200 {
 		t.Fatalf("only %d cases", len(cases))
 	}

@@ -1,10 +1,7 @@
 package pickle
 
 import (
-	"compress/gzip"
 	"encoding/base64"
-	"encoding/json"
-	"os"
 	"regexp"
 	"testing"
 )
@@ -45,17 +42,6 @@ func TestMutants(t *testing.T) {
 // refuses.
 func mutants(t *testing.T) (cases [][2]*string) {
 	t.Helper()
-	f, err := os.Open("testdata/mutants.json.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.NewDecoder(z).Decode(&cases); err != nil {
-		t.Fatal(err)
-	}
+	readCases(t, "testdata/mutants.json.gz", &cases)
 	return cases
 }
