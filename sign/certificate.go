@@ -32,6 +32,9 @@ func (c Certificate) Sign(ctx context.Context, payloadType string, payload []byt
 	if len(c.Chain) > maxChain {
 		return nil, fmt.Errorf("sign: %d certificates: %w: verifiers look at %d", len(c.Chain), ErrRefused, maxChain)
 	}
+	if c.Signer == nil {
+		return nil, errNoKey()
+	}
 	leaf := c.Chain[0]
 	if same, ok := c.Signer.Public().(interface{ Equal(crypto.PublicKey) bool }); !ok || !same.Equal(leaf.PublicKey) {
 		return nil, fmt.Errorf("sign: the certificate of %s is of another key: %w", leaf.Subject, ErrRefused)
@@ -91,6 +94,9 @@ func (v CertificateVerifier) Verify(ctx context.Context, b *Bundle) (*Signer, er
 			return nil, fmt.Errorf("sign: bundle: certificate %d: %w: %v", i, ErrMalformed, err)
 		}
 		chain = append(chain, c)
+	}
+	if len(chain) == 0 {
+		return nil, fmt.Errorf("sign: bundle: there is no certificate in it: %w", ErrMalformed)
 	}
 	leaf := chain[0]
 	s := &Signer{Method: MethodCertificate, Subject: leaf.Subject.String(), Issuer: leaf.Issuer.String()}

@@ -111,6 +111,12 @@ func (m *Manifest) Compare(found *Manifest) Difference {
 // are trouble. Once the signature is good there is a verdict, beside an error,
 // too.
 func (c Check) Model(ctx context.Context, model string, b *Bundle) (*Verdict, error) {
+	switch {
+	case c.Verifier == nil:
+		return nil, fmt.Errorf("sign: nothing says whom to trust: %w: Verifier is not set", ErrRefused)
+	case b == nil:
+		return nil, fmt.Errorf("sign: there is no bundle: %w", ErrRefused)
+	}
 	signer, err := c.Verifier.Verify(ctx, b)
 	if err != nil {
 		return nil, err

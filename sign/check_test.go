@@ -14,6 +14,39 @@ import (
 	"github.com/tensmith/tensmith/sign"
 )
 
+// TestNothingSet has an error, and no panic, where a field is missing.
+func TestNothingSet(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "model")
+	write(t, dir, map[string]string{"a": "b"})
+	made, err := new(sign.Hasher).Hash(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bundle, err := sign.ParseBundle(signed(t, made.Manifest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload, chain := statement(t), certificates(t, "leaf-p256")
+	check := func(b *sign.Bundle, v sign.Verifier) error {
+		_, err := sign.Check{Verifier: v}.Model(t.Context(), dir, b)
+		return err
+	}
+	_, key := sign.Key{}.Sign(t.Context(), sign.PayloadType, payload)
+	_, certificate := sign.Certificate{Chain: chain}.Sign(t.Context(), sign.PayloadType, payload)
+	for what, test := range map[string]struct{ got, want error }{
+		"Check without Verifier":         {check(bundle, nil), sign.ErrRefused},
+		"Check without bundle":           {check(nil, sign.KeyVerifier{}), sign.ErrRefused},
+		"KeyVerifier without Key":        {check(bundle, sign.KeyVerifier{}), sign.ErrRefused},
+		"bundle without certificates":    {check(&sign.Bundle{Method: sign.MethodCertificate}, sign.CertificateVerifier{}), sign.ErrMalformed},
+		"Key without Signer":             {key, sign.ErrRefused},
+		"Certificate without its Signer": {certificate, sign.ErrRefused},
+	} {
+		if !errors.Is(test.got, test.want) {
+			t.Errorf("%s: %v", what, test.got)
+		}
+	}
+}
+
 // TestTampering changes every bit of a model, of what its bundle's envelope
 // has, and of its list of names; none is left unnoticed.
 func TestTampering(t *testing.T) {

@@ -58,12 +58,19 @@ type Key struct {
 
 // Sign returns the JSON of a bundle that signs a payload.
 func (k Key) Sign(ctx context.Context, payloadType string, payload []byte) ([]byte, error) {
+	if k.Signer == nil {
+		return nil, errNoKey()
+	}
 	hint, err := KeyHint(k.Signer.Public())
 	if err != nil {
 		return nil, err
 	}
 	material := map[string]any{"publicKey": map[string]string{"hint": hint}}
 	return seal(ctx, k.Signer, k.Nonstandard, k.Stamp, material, payloadType, payload)
+}
+
+func errNoKey() error {
+	return fmt.Errorf("sign: there is no private key: %w: Signer is not set", ErrRefused)
 }
 
 // seal signs a payload and puts it in a bundle. A key that does not what it
