@@ -204,6 +204,57 @@ func TestHostile(t *testing.T) {
 	})
 }
 
+// A reads is a file that counts how often it is read.
+type reads struct {
+	fs.FS
+	n int
+}
+
+type readsFile struct {
+	fs.File
+	io.ReaderAt
+	n *int
+}
+
+func (r *reads) Open(name string) (fs.File, error) {
+	f, err := r.FS.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return readsFile{f, f.(io.ReaderAt), &r.n}, nil
+}
+
+func (f readsFile) ReadAt(p []byte, off int64) (int, error) {
+	*f.n++
+	return f.ReaderAt.ReadAt(p, off)
+}
+
+// TestManyOfOneName states that records of one name are compared once, not
+// again for each of them, or for each tensor that is looked for.
+func TestManyOfOneName(t *testing.T) {
+	const n = 300
+	records := []string{"a/data.pkl", "\x80\x02}."}
+	for range n {
+		records = append(records, "a/extra/f", "12345678")
+	}
+	r := &reads{FS: fstest.MapFS{"x": {Data: zipOf(t, records...)}}}
+	f, err := Open(r, "x", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if r.n > 10*n {
+		t.Errorf("%d reads for %d records", r.n, n)
+	}
+	records[len(records)-1] = "12345679"
+	if f, err := Open(fstest.MapFS{"x": {Data: zipOf(t, records...)}}, "x", nil); !errors.Is(err, ErrMalformed) {
+		t.Errorf("%v, though the last differs", err)
+		if err == nil {
+			f.Close()
+		}
+	}
+}
+
 // TestEnumMember takes the member of an enumeration as Python 3.11.2 pickles
 // it.
 func TestEnumMember(t *testing.T) {

@@ -31,6 +31,7 @@ type record struct {
 	off, size int64  // of its bytes, within the archive
 	deflated  *deflated
 	next      int32 // number and 1 of the next of the same name in lower case
+	compared  bool  // with all those, and they are the same
 }
 
 // A deflated is what more is known of a record that is compressed.
@@ -234,6 +235,9 @@ func (a *archive) find(name string) (*record, error) {
 	if first == nil {
 		return nil, nil
 	}
+	if first.compared { // there may be thousands, and as many who ask
+		return first, nil
+	}
 	for next := first.next; next != 0; {
 		other := &a.records[next-1]
 		next = other.next
@@ -245,6 +249,7 @@ func (a *archive) find(name string) (*record, error) {
 			return nil, a.at.in(other.path).malformed("duplicate", "also a record %q, which differs", first.path)
 		}
 	}
+	first.compared = true
 	return first, nil
 }
 
