@@ -20,7 +20,7 @@ type Model struct {
 }
 
 // Open finds the packed weights among entries, whose Data is to be an
-// [io.ReaderAt]. The config is the text of config.json, or nil: some schemes
+// [io.ReaderAt]; the model keeps the list, which is not to change. The config is the text of config.json, or nil: some schemes
 // cannot be told apart, or read, without it.
 func Open(entries []safetensors.Entry, metadata map[string]string, config []byte) *Model {
 	m := &Model{
