@@ -14,12 +14,13 @@ import (
 // [Dangerous], it is exact. A name that cannot be, with the module that it is of,
 // stands with a question mark in the place of what no dangerous name has. A name
 // that was told lately is not told again. Ranges that raw has, in their order, are
-// skipped, as [Decoder.RawAfterBuild] has them.
+// skipped, as [Decoder.RawAfterBuild] has them. If inner is not nil, it is called for
+// bytes, and for what Python 2 has in their place: they may be pickles of their own.
 //
 // The offset it returns is behind the last STOP. If there was none, or most opcodes
 // were read, it is where reading ended, and the error tells why.
-func Skim(r io.ReaderAt, offset, end, most int64, raw []Range, visit func(*Symbol)) (next, opcodes int64, err error) {
-	k := skimmer{skimScanner: skimScanner{r: r, base: offset, end: max(end, offset)}, raw: raw, visit: visit}
+func Skim(r io.ReaderAt, offset, end, most int64, raw []Range, visit func(*Symbol), inner func(Range)) (next, opcodes int64, err error) {
+	k := skimmer{skimScanner: skimScanner{r: r, base: offset, end: max(end, offset)}, raw: raw, visit: visit, inner: inner}
 	whole := int64(-1)
 	for ; opcodes < most; opcodes++ {
 		more, err := k.step()
@@ -91,6 +92,7 @@ type skimmer struct {
 	renames bool          // those are of protocols that rename none
 	raw     []Range
 	visit   func(*Symbol)
+	inner   func(Range)
 	o       skimmed
 }
 
@@ -143,9 +145,17 @@ func (k *skimmer) popMark() bool {
 		}
 		return true
 	}
+	if k.gone {
+		k.forget()
+		return true
+	}
 	k.bottom, k.stack = 0, k.stack[:0]
-	return k.gone
+	return false
 }
+
+// forget is for a mark that is not held any more: how many values are below it is
+// not known, nor what they are.
+func (k *skimmer) forget() { k.bottom, k.stack = 1<<62, k.stack[:0] }
 
 // A skimSet has keys of the memo.
 type skimSet []uint64
@@ -318,6 +328,13 @@ func (k *skimmer) stackGlobal() {
 	}
 }
 
+// bytes tells of the operand that was read last.
+func (k *skimmer) bytes() {
+	if k.inner != nil {
+		k.inner(Range{k.o.op, k.offset() - k.o.n, k.o.n})
+	}
+}
+
 // step executes an opcode. There is no more behind STOP.
 func (k *skimmer) step() (more bool, err error) {
 	for len(k.raw) > 0 && k.offset() >= k.raw[0].Offset {
@@ -341,6 +358,9 @@ func (k *skimmer) step() (more bool, err error) {
 		if n := len(k.marks); n > 0 && k.marks[n-1] == k.height() {
 			k.marks = k.marks[:n-1]
 			return true, nil
+		} else if n == 0 && k.gone { // it takes a value or a mark
+			k.forget()
+			return true, nil
 		}
 	case opDup:
 		k.push(k.top(0))
@@ -363,7 +383,12 @@ func (k *skimmer) step() (more bool, err error) {
 	case opGet, opBinget, opLongBinget:
 		k.push(k.get(o.n))
 		return true, nil
+	case opBinbytes, opShortBinbytes, opBinbytes8, opBytearray8:
+		k.bytes()
 	case opString, opUnicode, opBinstring, opShortBinstring, opBinunicode, opShortBinunicode, opBinunicode8:
+		if o.op == opBinstring || o.op == opShortBinstring {
+			k.bytes()
+		}
 		k.push(k.text(k.decoded()))
 		return true, nil
 	case opGlobal, opInst:

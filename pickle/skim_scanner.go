@@ -3,6 +3,7 @@ package pickle
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"io"
 )
 
@@ -122,21 +123,23 @@ func (s *skimScanner) operand(o *skimmed, kind argKind) (err error) {
 
 // lines reads the operands that are lines.
 func (s *skimScanner) lines(o *skimmed, kind argKind) error {
-	line, err := s.line()
+	line, whole, err := s.line()
 	if err != nil {
 		return err
 	}
-	o.long = line == nil
+	o.long = !whole
 	switch kind {
 	case argLines:
 		s.first = append(s.first[:0], line...)
 		o.first = s.first
-		if o.data, err = s.line(); err != nil {
+		if o.data, _, err = s.line(); err != nil {
 			return err
 		}
 	case argIntLine:
 		if o.op != opInt {
-			o.n, _, err = parseMemoKey(line, 4300)
+			if o.n, _, err = parseMemoKey(line, 4300); errors.Is(err, ErrLimit) {
+				o.n, err = skimKeys, nil // a key that is not remembered
+			}
 		}
 	case argStringLine, argUnicodeLine:
 		o.data = line
@@ -144,36 +147,39 @@ func (s *skimScanner) lines(o *skimmed, kind argKind) error {
 	return err
 }
 
-// line reads a line. Of one that does not fit the window nil is returned: it is
-// no name.
-func (s *skimScanner) line() ([]byte, error) {
+// skimLine is how much is known of a line that does not fit the window. What a name
+// is, its first parts tell.
+const skimLine = 4 << 10
+
+// line reads a line, or the beginning of one that does not fit the window.
+func (s *skimScanner) line() (line []byte, whole bool, err error) {
 	for searched := 0; ; {
 		if i := bytes.IndexByte(s.buf[s.pos+searched:], '\n'); i >= 0 {
 			b := s.buf[s.pos : s.pos+searched+i : s.pos+searched+i]
 			s.pos += searched + i + 1
-			return b, nil
+			return b, true, nil
 		}
 		searched = len(s.buf) - s.pos
-		if searched == window {
-			s.skip(window)
-			return s.longLine()
+		if searched >= window {
+			b := bytes.Clone(s.buf[s.pos : s.pos+skimLine])
+			s.pos = len(s.buf)
+			return b, false, s.restOfLine()
 		}
 		if err := s.need(searched + 1); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
 }
 
-// longLine skips the rest of a line.
-func (s *skimScanner) longLine() ([]byte, error) {
+func (s *skimScanner) restOfLine() error {
 	for {
 		if i := bytes.IndexByte(s.buf[s.pos:], '\n'); i >= 0 {
 			s.pos += i + 1
-			return nil, nil
+			return nil
 		}
 		s.pos = len(s.buf)
 		if err := s.need(1); err != nil {
-			return nil, err
+			return err
 		}
 	}
 }

@@ -21,7 +21,7 @@ func skimmedNames(data []byte, most int64, raw ...Range) (names []string, end in
 			return
 		}
 		names = append(names, s.String())
-	})
+	}, nil)
 	return names, end, err
 }
 
@@ -90,11 +90,39 @@ func TestSkimBounds(t *testing.T) {
 	deep := "\x80\x04\x8c\x02os\x8c\x06system(" + strings.Repeat("N", 2*skimStack) + "1\x93."
 	many := "\x80\x04" + strings.Repeat("\x8c\x02os\x940", skimMemo+1) + "\x8c\x06system\x940j" + "\x00\x00\x00\x00" + "j\x01\x00\x02\x00\x93."
 	marks := "\x80\x04\x8c\x02os\x8c\x06system" + strings.Repeat("(", 2*skimMarks) + strings.Repeat("1", 2*skimMarks) + "\x93."
-	for i, data := range []string{deep, many, marks} {
+	popped := "\x80\x04" + strings.Repeat("N", 2*skimMarks) + "\x8c\x02os\x8c\x06system" + strings.Repeat("(", 2*skimMarks) + strings.Repeat("0", 2*skimMarks) + "\x93."
+	below := "\x80\x04NNN" + strings.Repeat("(", 2*skimMarks) + strings.Repeat("1", 2*skimMarks) + "000cos\nsystem\n."
+	key := "\x80\x04\x8c\x02osp" + strings.Repeat("0", 5000) + "1\n0g" + strings.Repeat("0", 5000) + "1\n\x8c\x06system\x93."
+	for i, data := range []string{deep, many, marks, popped, below, key} {
 		names, _, _ := skimmedNames([]byte(data), 1<<30)
 		if len(names) == 0 {
 			t.Errorf("%d: nothing is told", i)
 		}
+	}
+}
+
+// A name is told by its first parts, however long it is: all that follow are there
+// in os.system.__call__.__call__.
+func TestSkimLongNames(t *testing.T) {
+	for _, n := range []int{10, 4 << 10, window - 10, window, 5 * window} {
+		name := "system" + strings.Repeat(".__call__", n/9)
+		names, _, err := skimmedNames([]byte("\x80\x04cos\n"+name+"\n."), 10)
+		if err != nil || len(names) != 1 || !strings.HasPrefix(names[0], "os.system.__call__") {
+			t.Errorf("%d bytes: %.40q, %v", n, names, err)
+		}
+	}
+}
+
+func TestSkimInner(t *testing.T) {
+	long := strings.Repeat("x", 300)
+	data := "\x80\x05C\x02abU\x03abcX\x01\x00\x00\x00aB\x2c\x01\x00\x00" + long + "\x96\x01\x00\x00\x00\x00\x00\x00\x00b."
+	var got []string
+	_, _, err := Skim(strings.NewReader(data), 0, int64(len(data)), 100, nil, func(*Symbol) {}, func(r Range) {
+		got = append(got, r.Op.String()+" "+data[r.Offset:r.Offset+r.Size])
+	})
+	want := []string{"SHORT_BINBYTES ab", "SHORT_BINSTRING abc", "BINBYTES " + long, "BYTEARRAY8 b"}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Error(diff, err)
 	}
 }
 

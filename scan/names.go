@@ -23,8 +23,11 @@ type nameRole uint8
 const (
 	plainName nameRole = iota
 	roleGetattr
-	roleLoad // torch.storage._load_from_bytes
+	roleLoad
 )
+
+// loadFromBytes opens the checkpoint that it is handed.
+const loadFromBytes = "torch.storage._load_from_bytes"
 
 // nameKey is all that a judgement depends on.
 type nameKey struct {
@@ -49,7 +52,7 @@ func (w *watcher) known(sym *pickle.Symbol) *knownName {
 		switch {
 		case sym.Is("builtins", "getattr"):
 			n.role = roleGetattr
-		case n.name == "torch.storage._load_from_bytes": // by whatever way
+		case n.name == loadFromBytes: // by whatever way
 			n.role = roleLoad
 			n.verdict, n.why = pickle.Dangerous, "opens checkpoints, and is imported more often than any pickler does"
 		}

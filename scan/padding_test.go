@@ -60,3 +60,49 @@ func TestPaddingRaw(t *testing.T) {
 		t.Errorf("%s: %v", r.Verdict, r.Findings)
 	}
 }
+
+// Names and numbers that are too long are no less in the way: older Pythons read
+// numbers of any length, and a name may go on without an end.
+func TestPaddingLong(t *testing.T) {
+	digits := strings.Repeat("1", 5000)
+	for _, data := range []string{
+		"I" + digits + "\n0cos\nsystem\n.",
+		"L" + digits + "L\n0cos\nsystem\n.",
+		"F" + strings.Repeat("1", 20<<10) + "\n0cos\nsystem\n.",
+		"Np0" + digits + "\n0cos\nsystem\n.",
+		"P" + strings.Repeat("x", 20<<10) + "\n0cos\nsystem\n.",
+		"\x80\x04cos\nsystem" + strings.Repeat(".__call__", 20<<10) + "\n.",
+	} {
+		r, err := Reader(t.Context(), strings.NewReader(data), int64(len(data)), "model.pkl", Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Verdict != VerdictDangerous {
+			t.Errorf("%.10q: %s, %v", data, r.Verdict, r.Findings)
+		}
+	}
+}
+
+// A checkpoint within bytes is looked into behind a bound, too, and be it one that
+// no program would take for a pickle.
+func TestPaddingLoad(t *testing.T) {
+	pad := "\x80\x03(" + strings.Repeat("N", 2<<20) + "1"
+	for _, inner := range []string{"\x80\x02cos\nsystem\n.", "I1\n0cos\nsystem\n.", "\x80\x02]."} {
+		for _, data := range []string{
+			pad + "ctorch.storage\n_load_from_bytes\nC" + string(rune(len(inner))) + inner + "\x85R.",
+			pad + "C" + string(rune(len(inner))) + inner + "q\x000ctorch.storage\n_load_from_bytes\nh\x00\x85R.",
+		} {
+			want := VerdictDangerous
+			if !strings.Contains(inner, "system") {
+				want = VerdictSuspicious
+			}
+			r, err := Reader(t.Context(), strings.NewReader(data), int64(len(data)), "model.pkl", Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Verdict != want {
+				t.Errorf("%q: %s, %v", inner, r.Verdict, r.Findings)
+			}
+		}
+	}
+}

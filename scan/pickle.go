@@ -122,6 +122,7 @@ func (t *trace) pickle(b blob, off int64, at place, r *reading) (pickle.Value, i
 		t.sweep(b, d.Offset(), at) // its reader may know where it ends
 	case tooLong(err):
 		t.add(Finding{ID: "ST402", File: at.file, Offset: e.Offset, Op: opName(e.Op), Message: "a name or number longer than any pickler writes: " + e.Err.Error()})
+		t.skim(b, off, at, w.raw) // older Pythons read them
 	case errors.Is(err, pickle.ErrLimit):
 		t.note("ST404", at, e.Offset, "", "the pickle is over a bound of this scan: "+e.Err.Error())
 		t.skim(b, off, at, w.raw)
@@ -192,9 +193,38 @@ func (t *trace) skimNames(b blob, off int64, at place, raw []pickle.Range) (next
 	if t.spent.skims <= 0 {
 		return b.size, nil
 	}
-	next, n, err := pickle.Skim(b, off, b.size, t.spent.skims, raw, func(sym *pickle.Symbol) { t.skimmed(sym, at) })
+	loads := false
+	var inner []pickle.Range
+	next, n, err := pickle.Skim(b, off, b.size, t.spent.skims, raw, func(sym *pickle.Symbol) {
+		loads = loads || sym.String() == loadFromBytes
+		t.skimmed(sym, at)
+	}, func(r pickle.Range) {
+		if len(inner) < maxRaw {
+			inner = append(inner, r)
+		}
+	})
 	t.spent.skims -= n + pickleCost
+	if loads {
+		t.skimLoads(b, inner, at)
+	}
 	return next, err
+}
+
+// skimLoads looks into what torch.storage._load_from_bytes may be handed.
+func (t *trace) skimLoads(b blob, inner []pickle.Range, at place) {
+	for _, r := range inner {
+		data, ok := b.sub(r.Offset, r.Size)
+		at := at.in(fmt.Sprintf("bytes@%d", r.Offset))
+		if !ok || at.depth > maxDepth || r.Size > t.spent.nested || t.ctx.Err() != nil {
+			return // after a bound, which was told
+		}
+		t.spent.nested -= r.Size
+		if head, _ := data.at(0, 512); plausible(head) {
+			t.content(data, at)
+		} else {
+			_, _ = t.skimNames(data, 0, at, nil) // it may be a pickle all the same
+		}
+	}
 }
 
 func (t *trace) skimmed(sym *pickle.Symbol, at place) {
