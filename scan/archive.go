@@ -250,9 +250,14 @@ func (z *zipFile) open(m *member) (blob, bool) {
 		z.t.note("ST404", z.at.in(m.name), m.entry, "", fmt.Sprintf("is to become %d bytes", m.size))
 		return blob{}, false
 	}
-	data := &unpacked{src: flate.NewReader(io.NewSectionReader(raw, 0, raw.size)), budget: &z.t.spent.unpack}
 	in := z.at.in(m.name)
-	if m.size > smallText || z.t.opts.unpack()-z.t.spent.unpack > smallText {
+	if z.t.spent.unpack <= 0 {
+		z.t.note("ST404", in, m.entry, "", fmt.Sprintf("%d bytes become more than a scan unpacks", m.packed))
+		return blob{}, false
+	}
+	data := &unpacked{src: z.t.inflate(raw), budget: &z.t.spent.unpack}
+	z.t.keepLittle(data, z.at.depth, func() (io.Reader, error) { return flate.NewReader(io.NewSectionReader(raw, 0, raw.size)), nil })
+	if m.size > smallText || z.t.spent.unpacks-z.t.spent.unpack > smallText {
 		z.t.large()
 	}
 	const eager = 1 << 20
@@ -266,16 +271,31 @@ func (z *zipFile) open(m *member) (blob, bool) {
 			z.t.note("ST402", in, m.data, "", "does not unpack: "+data.err.Error())
 		case n != int64(m.size):
 			z.t.note("ST414", in, m.entry, "size", fmt.Sprintf("unpacks to %d bytes or more, announced as %d", n, m.size))
-		case data.sum32() != m.crc:
+		case data.sum != m.crc:
 			z.t.note("ST421", in, m.entry, "", "the checksum is wrong: some readers refuse the file, and torch does not")
 		}
 		if n != int64(m.size) && data.err == nil {
 			z.t.large()
 			data.grow(1 << 40)
 		}
+		if data.err != nil {
+			z.t.spent.inflater, data.src = data.src, nil
+		}
 		return blob{data, 0, data.size}, true
 	}
 	return blob{data, 0, int64(m.size)}, true
+}
+
+// inflate unpacks by a reader that is done with another member, if there is one:
+// its tables take longer to make than a small member to read.
+func (t *trace) inflate(raw blob) io.Reader {
+	section := io.NewSectionReader(raw, 0, raw.size)
+	if r, ok := t.spent.inflater.(flate.Resetter); ok && r.Reset(section, nil) == nil {
+		src := t.spent.inflater
+		t.spent.inflater = nil
+		return src
+	}
+	return flate.NewReader(section)
 }
 
 // checksum verifies small members, and all of them if that was asked for.

@@ -2,9 +2,6 @@ package scan
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
-	"hash/crc32"
 	"io"
 	"slices"
 	"strings"
@@ -100,77 +97,6 @@ func (p place) in(member string) place {
 	p.name = member[strings.LastIndexAny(member, `/\`)+1:]
 	p.depth++
 	return p
-}
-
-// errBudget is the cause of an error about a file that unpacks to more than a
-// scan may hold.
-var errBudget = errors.New("more than a scan unpacks")
-
-// An unpacked is what a decompressor gives, read as far as it was asked for.
-// It is kept in pieces, so that growing copies nothing.
-type unpacked struct {
-	src    io.Reader
-	pieces [][]byte // all of them full but the last
-	size   int64
-	err    error
-	budget *int64 // bytes that may still be unpacked
-}
-
-const pieceSize = 64 << 10
-
-// grow unpacks until n bytes are there.
-func (u *unpacked) grow(n int64) {
-	for u.size < n && u.err == nil {
-		if *u.budget <= 0 {
-			u.err = errBudget
-			return
-		}
-		last := len(u.pieces) - 1
-		if last < 0 || len(u.pieces[last]) == cap(u.pieces[last]) {
-			room := int64(pieceSize)
-			if last < 0 {
-				room = min(max(n, 512), pieceSize) // members are small, as a rule
-			}
-			u.pieces = append(u.pieces, make([]byte, 0, room))
-			if last++; last == 1 && cap(u.pieces[0]) < pieceSize {
-				first := append(make([]byte, 0, pieceSize), u.pieces[0]...)
-				u.pieces = append(u.pieces[:0], first)
-				last = 0
-			}
-		}
-		p := u.pieces[last]
-		end := min(int64(cap(p)), int64(len(p))+*u.budget)
-		m, err := u.src.Read(p[len(p):end])
-		u.pieces[last] = p[:len(p)+m]
-		u.size += int64(m)
-		*u.budget -= int64(m)
-		u.err = err
-	}
-}
-
-// ReadAt gives what lies at off.
-func (u *unpacked) ReadAt(p []byte, off int64) (n int, err error) {
-	if off < 0 {
-		return 0, fmt.Errorf("offset %d", off)
-	}
-	u.grow(off + int64(len(p)))
-	for n < len(p) && off+int64(n) < u.size {
-		at := off + int64(n)
-		n += copy(p[n:], u.pieces[at/pieceSize][at%pieceSize:])
-	}
-	if n < len(p) {
-		return n, u.err
-	}
-	return n, nil
-}
-
-// sum32 is the CRC-32 of all that was unpacked.
-func (u *unpacked) sum32() uint32 {
-	sum := uint32(0)
-	for _, p := range u.pieces {
-		sum = crc32.Update(sum, crc32.IEEETable, p)
-	}
-	return sum
 }
 
 // clip makes a name or text of a file short enough for a message.

@@ -115,6 +115,10 @@ func (t *trace) compressed(b blob, at place, k kind, format string) string {
 	}
 	left := room
 	data.src, data.budget = r, &left
+	t.keepLittle(data, at.depth, func() (io.Reader, error) {
+		return decompressor(k, b, bufio.NewReader(io.NewSectionReader(b, 0, b.size)))
+	})
+	defer data.close()
 	data.grow(smallText)
 	if data.err == nil {
 		t.large()
@@ -153,7 +157,7 @@ func (t *trace) compressed(b blob, at place, k kind, format string) string {
 		sub.forget("ST402")
 	}
 	t.join(sub)
-	if loose && inner == "" {
+	if loose && inner == "" && data.err != errBudget {
 		return ""
 	}
 	if inner == "" {

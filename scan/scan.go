@@ -16,8 +16,8 @@ import (
 // Options say how a scan is to be made. The zero Options are for a gate.
 type Options struct {
 	// Deep also reads the tensors themselves, the checksums of all members of
-	// archives, and up to 4 GiB of what is compressed, which it holds in
-	// memory.
+	// archives, and of what is compressed 256 MiB and four times the size of
+	// the file, up to 16 GiB.
 	Deep bool
 	// Jobs is how many files are read at a time; 0 is one for each processor.
 	// Files that need memory wait for each other all the same.
@@ -27,9 +27,10 @@ type Options struct {
 	Progress func(done, total int64)
 }
 
-func (o *Options) unpack() int64 {
+// unpack is how many bytes are unpacked of a file of that size.
+func (o *Options) unpack(size int64) int64 {
 	if o.Deep {
-		return 4 << 30
+		return min(leastDeep+perOfDeep*min(size, mostOfDeep), mostOfDeep)
 	}
 	return maxUnpack
 }
@@ -246,6 +247,9 @@ func (f *File) scan(ctx context.Context, r io.ReaderAt, opts *Options, shared ro
 	t.spent.room = shared
 	defer t.leave()
 	f.Format = t.content(blob{&ahead{r: r}, 0, f.Size}, place{file: f.Path, name: path.Base(f.Path)})
+	if t.spent.again < 0 {
+		t.note("ST404", place{file: f.Path}, -1, "again", "what is unpacked is read back and forth more often than a scan unpacks it")
+	}
 	f.Findings, f.Dropped = t.findings, t.dropped
 	return t.spent.needs
 }

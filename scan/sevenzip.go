@@ -145,6 +145,17 @@ var errCoder = errors.New("encrypted, or compressed in a way that is not read he
 
 // open unpacks a block as far as it is read.
 func (s *sevenArchiveReader) open(f *sevenBlock) (*unpacked, error) {
+	src, err := s.source(f)
+	if err != nil {
+		return nil, err
+	}
+	data := &unpacked{src: src, budget: &s.t.spent.unpack}
+	s.t.keepLittle(data, s.at.depth, func() (io.Reader, error) { return s.source(f) })
+	return data, nil
+}
+
+// source is what unpacks a block.
+func (s *sevenArchiveReader) source(f *sevenBlock) (io.Reader, error) {
 	if f.forked || len(f.coders) > 2 {
 		return nil, errCoder
 	}
@@ -196,7 +207,7 @@ func (s *sevenArchiveReader) open(f *sevenBlock) (*unpacked, error) {
 	if window > smallText || f.size() > smallText {
 		s.t.large()
 	}
-	return &unpacked{src: src, budget: &s.t.spent.unpack}, nil
+	return src, nil
 }
 
 // header reads the main header and then the members.

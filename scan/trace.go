@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"runtime"
 	"slices"
 	"sync"
@@ -41,6 +42,8 @@ type findingKey struct{ id, file, name, op, tensor string }
 // spending is what is left of the bounds of one file, for all that lies in it.
 type spending struct {
 	unpack  int64 // bytes that may still be unpacked
+	unpacks int64 // bytes that might be, at the beginning
+	again   int64 // bytes that may still be unpacked once more
 	opcodes int64 // of pickles, that may still be executed
 	strange int64 // things in pickles that may still be told
 	skims   int64 // of pickles over a bound, that may still be read for names alone
@@ -53,7 +56,9 @@ type spending struct {
 	inner   int64 // archives and compressed files
 	room    room
 	entered bool
-	needs   []string // files beside this one that it asks for, relative to its directory
+	// inflater is a reader of DEFLATE that nothing uses any more.
+	inflater io.Reader
+	needs    []string // files beside this one that it asks for, relative to its directory
 }
 
 // A room is for one file at a time: the bound on memory is for all files that are
@@ -132,7 +137,9 @@ func newTrace(ctx context.Context, opts *Options, size int64) *trace {
 		opcodes *= 8
 	}
 	return &trace{ctx: ctx, opts: opts, kept: map[Severity]int{}, seen: map[findingKey]struct{}{}, spent: &spending{
-		unpack:  opts.unpack(),
+		unpack:  opts.unpack(size),
+		unpacks: opts.unpack(size),
+		again:   2 * opts.unpack(size),
 		opcodes: opcodes,
 		skims:   maxSkimmed,
 		strange: maxStrange,
