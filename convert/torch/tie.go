@@ -49,12 +49,7 @@ func (r *reader) tie(pieces []piece, at place) ([]piece, map[string]string, erro
 		}
 		r.tieGroup(pieces, group, alias)
 	}
-	for name, kept := range alias {
-		if name == "format" { // the metadata key is taken
-			delete(alias, name)
-			_ = kept
-		}
-	}
+	delete(alias, "format") // the metadata key is taken
 	return slices.DeleteFunc(pieces, func(p piece) bool { _, dropped := alias[p.name]; return dropped }), alias, nil
 }
 
