@@ -24,7 +24,7 @@ func (v level) halvesOfFloats(dst []byte, d safetensors.DType, src []float32, n 
 func (v level) bytesOfFloats(dst []byte, src []float32, n int, p *narrowing) (high uint32) {
 	switch {
 	case v >= vnni && p.quick():
-		if high = toByteFloatsVNNI(dst, src, n, p); high <= 0xFF<<23 {
+		if high, ok := p.highest(toByteFloatsVNNI(dst, src, n, p)); ok {
 			return high
 		}
 		fallthrough
@@ -67,7 +67,7 @@ func (v level) halves(dst []byte, d safetensors.DType, src []byte, n int, over u
 }
 
 // bytes and others take the quick kernel for 8 bits where there is one, and the
-// other for all numbers again where there was a NaN.
+// other for all numbers again where there was a NaN, or one that is very large.
 func (v level) bytes(dst, src []byte, n int, p *narrowing, stream bool) (high uint32) {
 	if v >= vnni && p.quick() {
 		if stream {
@@ -75,7 +75,7 @@ func (v level) bytes(dst, src []byte, n int, p *narrowing, stream bool) (high ui
 		} else {
 			high = toByteVNNI(dst, src, n, p)
 		}
-		if high <= 0xFF<<23 {
+		if high, ok := p.highest(high); ok {
 			return high
 		}
 	}
@@ -88,6 +88,19 @@ func (v level) bytes(dst, src []byte, n int, p *narrowing, stream bool) (high ui
 		return toByteStreamAVX2(dst, src, n, p)
 	}
 	return toByteAVX2(dst, src, n, p)
+}
+
+// highest makes of what a quick kernel returns a magnitude that is above the largest
+// finite one if any may be, for the largest code may be of one that was rounded down
+// to it. It returns false if all is to be done again.
+func (p *narrowing) highest(code uint32) (high uint32, ok bool) {
+	switch {
+	case code > 0xFF:
+		return 0, false
+	case code >= p.top:
+		return 0xFF << 23, true
+	}
+	return 0, true
 }
 
 // quick tells whether codes have eight bits, the first of which is the sign.
@@ -119,11 +132,14 @@ func (v level) bytesOfHalves(dst []byte, from safetensors.DType, src []byte, n i
 		case from == safetensors.BF16:
 			high = bytesOfBF16VNNI(dst, src, n, p)
 		case stream:
-			high = bytesOfF16StreamVNNI(dst, src, n, p)
+			high, ok = p.highest(bytesOfF16StreamVNNI(dst, src, n, p))
 		default:
-			high = bytesOfF16VNNI(dst, src, n, p)
+			high, ok = p.highest(bytesOfF16VNNI(dst, src, n, p))
 		}
-		if high <= 0xFF<<23 {
+		if from == safetensors.BF16 {
+			ok = high <= 0xFF<<23
+		}
+		if ok {
 			return high, true
 		}
 	}

@@ -22,6 +22,12 @@ type narrowing struct {
 	drop, half16, normal16 uint32
 	over16, nan16          uint32
 	sign8, least8          uint32
+
+	// For kernels that round by adding a power of two: its last word, what the number's
+	// own is multiplied with, and by what the sum's two words are to become a code.
+	bias, scale, factors uint32
+
+	top uint32 // the largest code
 }
 
 // newNarrowing returns false for types that are not binary floats of at most
@@ -48,6 +54,9 @@ func newNarrowing(d safetensors.DType, mode Overflow) (narrowing, bool) {
 	p.half16 = (1<<(p.drop-1) - 1 - r.rebias>>15) & 0xFFFF * twice
 	p.over16, p.nan16 = p.over*twice, p.nan*twice
 	p.sign8, p.least8 = p.sign*fourTimes, p.least*fourTimes
+	first := r.normal>>23 + uint32(r.shift) // exponent of a sum that is subnormal as a code
+	p.bias, p.top = -(first<<l.man)&0xFFFF, r.top
+	p.scale, p.factors = (127+uint32(r.shift))<<23, 1<<16|1<<(7-l.man)
 	return p, true
 }
 

@@ -30,6 +30,11 @@ const (
 	narrowNaN16    = 52
 	narrowSign8    = 56
 	narrowLeast8   = 60
+
+	// For rounding by a sum.
+	narrowBias    = 64 // the last word of the power of two that is added
+	narrowScale   = 68 // its distance to the number's
+	narrowFactors = 72 // of the sum's words
 )
 
 // narrow writes the kernels that round float32, by the arithmetic of numeric's
