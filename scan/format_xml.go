@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"bufio"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -23,20 +24,25 @@ const maxXML = 8 << 20
 func (t *trace) xml(b blob, text []byte, at place) {
 	lower := strings.ToLower(at.name)
 	root, pmml := "", strings.HasSuffix(lower, ".pmml")
-	d := xml.NewDecoder(io.NewSectionReader(b, 0, min(b.size, maxXML)))
+	source := &xmlBytes{r: bufio.NewReader(io.NewSectionReader(b, 0, min(b.size, maxXML)))}
+	d := xml.NewDecoder(source)
 	d.Strict = true
 	d.CharsetReader = func(charset string, r io.Reader) (io.Reader, error) { return r, nil }
 	for t.ctx.Err() == nil {
+		source.token()
 		tok, err := d.RawToken()
 		at, offset := at, d.InputOffset()
-		if err == io.EOF {
-			break
-		}
 		if err != nil {
+			// Behind the first element nothing is declared, and of what is no
+			// model that is all that matters.
 			var syntax *xml.SyntaxError
-			if model := pmml || root == "net" || root == "PMML"; model && b.size > maxXML {
+			model := pmml || root == "net" || root == "PMML"
+			switch {
+			case errors.Is(err, errTag) && (model || root == ""):
+				t.note("ST408", at, offset, "xml", errTag.Error())
+			case b.size > maxXML && (model || root == "" && offset >= maxXML):
 				t.note("ST408", at, maxXML, "xml", fmt.Sprintf("the first %d of %d bytes were looked into", maxXML, b.size))
-			} else if model && errors.As(err, &syntax) {
+			case model && errors.As(err, &syntax):
 				t.note("ST382", at, offset, "syntax", "is no sound XML: "+syntax.Msg)
 			}
 			break
