@@ -7,6 +7,7 @@ import (
 	"compress/gzip"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"io"
 	"io/fs"
@@ -251,6 +252,26 @@ func TestManyOfOneName(t *testing.T) {
 		t.Errorf("%v, though the last differs", err)
 		if err == nil {
 			f.Close()
+		}
+	}
+}
+
+// TestManyPlaces has a list of thousands of values, beside a tensor, stand in
+// thousands of places.
+func TestManyPlaces(t *testing.T) {
+	const n = 20_000
+	tensor := "ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x01tQK\x00K\x01\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtR"
+	keys := ""
+	for i := range n {
+		keys += fmt.Sprintf("\x8c\x05%05dN", i)
+	}
+	for what, data := range map[string]string{
+		"left out": "\x80\x02](ctorch.optim.adam\nAdam\n)\x81}(X\x01\x00\x00\x00l](" + strings.Repeat("]", n) + "eX\x01\x00\x00\x00t" + tensor + "ubq\x05" + strings.Repeat("h\x05", n) + "e.",
+		"named":    "\x80\x04](}(" + keys + "X\x01\x00\x00\x00t" + tensor + "uq\x05" + strings.Repeat("h\x05", n) + "e.",
+	} {
+		_, err := Open(fstest.MapFS{"x": {Data: zipOf(t, "a/data.pkl", data, "a/data/0", "1234")}}, "x", &Options{Root: ".", ExtractOnly: true})
+		if e, ok := errors.AsType[*Error](err); !ok || e.Reason != "shared" || !errors.Is(err, ErrLimit) {
+			t.Errorf("%s: %v", what, err)
 		}
 	}
 }

@@ -27,12 +27,13 @@ type tree struct {
 	b       *builder
 	holders map[pickle.Value]bool
 	looked  int64 // how much more plain may look at
+	weighed int64 // and weigh; below 0 what it counts is too little, and names fails
 }
 
 // grow finds all that holds tensors, in one pass and without recursion. Tensors
 // themselves are not kept in it: they may be a hundred times as many.
 func (b *builder) grow(v pickle.Value) *tree {
-	t := &tree{b: b, holders: make(map[pickle.Value]bool), looked: 1<<16 + 4*b.src.size}
+	t := &tree{b: b, holders: make(map[pickle.Value]bool), looked: b.visits(), weighed: b.visits()}
 	parents := make(map[pickle.Value][]pickle.Value)
 	var todo []pickle.Value
 	hold := func(v pickle.Value) {
@@ -70,6 +71,11 @@ func (b *builder) grow(v pickle.Value) *tree {
 	}
 	return t
 }
+
+// visits is how many values are looked at one by one. What stands in several places
+// is in each, so the work is bounded by what a file of that size can hold
+// without sharing.
+func (b *builder) visits() int64 { return 1<<16 + 4*b.src.size }
 
 func (t *tree) holds(v pickle.Value) bool {
 	switch v.(type) {
@@ -202,10 +208,11 @@ func (t *tree) drop(path string, v pickle.Value) {
 
 // weigh counts the tensors of a value and their bytes, but for those taken.
 func (t *tree) weigh(v pickle.Value, taken map[pickle.Value]bool) (tensors int, bytes int64) {
-	if !t.holds(v) {
+	if !t.holds(v) || t.weighed < 0 {
 		return 0, 0
 	}
 	t.b.walk(v, func(v pickle.Value) bool {
+		t.weighed--
 		if !isTensor(v) {
 			return true
 		}
@@ -271,9 +278,8 @@ func (t *tree) flatten(v pickle.Value) ([]named, error) {
 func (t *tree) names(v pickle.Value) ([]named, error) {
 	b := t.b
 	var out []named
-	// A value that stands in several places is named in each, so the work is
-	// bounded by what a file of that size can hold without sharing.
-	left, text := 1<<16+4*b.src.size, 64<<20+16*b.src.size
+	left, text := b.visits(), 64<<20+16*b.src.size
+	shared := func() error { return b.at.fail(ErrLimit, "shared", "values that are shared too often") }
 	stack := []frame{{list: []child{{value: v}}}}
 	taken := make(map[pickle.Value]bool)
 	odd := false // there is what may have tensors that have no names, but may be the same as those that have
@@ -291,15 +297,15 @@ func (t *tree) names(v pickle.Value) ([]named, error) {
 		}
 		c := top.list[0]
 		top.list = top.list[1:]
+		if left--; left < 0 || t.weighed < 0 {
+			return nil, shared()
+		}
 		path := join(top.path, c.key)
 		if !t.holds(c.value) {
 			if len(stack) > 1 {
 				b.r.leave(LeftOut{Path: path, Kind: kindOf(c.value)})
 			}
 			continue
-		}
-		if left--; left < 0 {
-			return nil, b.at.fail(ErrLimit, "shared", "values that are shared too often")
 		}
 		if text -= int64(len(path)); text < 0 {
 			return nil, b.at.fail(ErrLimit, "names", "names of too many bytes together")
@@ -375,6 +381,9 @@ func (t *tree) names(v pickle.Value) ([]named, error) {
 		if l.Tensors, l.Bytes = t.weigh(u.value, taken); l.Tensors > 0 {
 			b.r.leave(l)
 		}
+	}
+	if t.weighed < 0 {
+		return nil, shared()
 	}
 	return out, nil
 }
