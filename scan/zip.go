@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
-	"hash/maphash"
 	"slices"
 	"strings"
 )
@@ -377,82 +376,4 @@ func (t *trace) unlisted(b blob, at place) {
 	if apart.locals(b, at); apart.has(Dangerous) {
 		t.join(apart)
 	}
-}
-
-// names tells of names that lead out of the archive or mean two members.
-func (t *trace) names(b blob, at place, d *directory) {
-	links := t.linksOf(at)
-	defer links.finish()
-	for _, m := range d.members {
-		if leaves(m.name) {
-			t.note("ST412", at.in(m.name), m.entry, "", fmt.Sprintf("a name that leaves the archive: %+q", clip(m.name, 80)))
-		} else if strings.ContainsFunc(m.name, unprintable) {
-			t.note("ST418", at.in(m.name), m.entry, "", fmt.Sprintf("control characters in a name: %+q", clip(m.name, 80)))
-		}
-		if system := m.made >> 8; system == 3 || system == 19 { // Unix, and macOS
-			if m.external>>28 == 0xa { // S_IFLNK
-				links.zipLink(b, at.in(m.name), m)
-				continue
-			}
-			t.node(at.in(m.name), m.entry, m.external>>16)
-		}
-		if len(links.links) > 0 {
-			links.file(at.in(m.name), m.entry, m.name)
-		}
-	}
-	t.twice(at, d)
-}
-
-// twice tells of names that are the same, or are but for the case of letters.
-func (t *trace) twice(at place, d *directory) {
-	// Sorted by sums of the names in lower case, so that 100,000 names are not
-	// kept a second time.
-	type sum struct {
-		sum uint64
-		i   int32
-	}
-	seed := maphash.MakeSeed()
-	sums := make([]sum, len(d.members))
-	for i, m := range d.members {
-		sums[i] = sum{maphash.String(seed, strings.ToLower(m.name)), int32(i)}
-	}
-	slices.SortFunc(sums, func(a, b sum) int { return cmp.Or(cmp.Compare(a.sum, b.sum), cmp.Compare(a.i, b.i)) })
-	var again []int32 // members that have a namesake before them, its index behind
-	for first := 0; first < len(sums); {
-		next := first + 1
-		for ; next < len(sums) && sums[next].sum == sums[first].sum; next++ {
-			again = append(again, sums[next].i, sums[first].i)
-			if d.members[sums[next].i].name == d.members[sums[first].i].name {
-				continue
-			}
-			// The names before it, of which one may be the same.
-			for _, s := range sums[max(first, next-64):next] {
-				if d.members[s.i].name == d.members[sums[next].i].name {
-					again[len(again)-1] = s.i
-				}
-			}
-		}
-		first = next
-	}
-	order := make([]int, 0, len(again)/2)
-	for i := 0; i < len(again); i += 2 {
-		order = append(order, i)
-	}
-	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(again[a], again[b]) })
-	for _, i := range order {
-		m, other := d.members[again[i]], d.members[again[i+1]]
-		if m.name == other.name {
-			t.note("ST410", at.in(m.name), m.entry, "", "a second member of that name")
-		} else {
-			t.note("ST411", at.in(m.name), m.entry, "", fmt.Sprintf("differs from %+q by letter case alone, which torch ignores", clip(other.name, 80)))
-		}
-	}
-}
-
-// leaves tells whether a name leads out of the place that it is relative to.
-func leaves(name string) bool {
-	if name == "" || name[0] == '/' || strings.ContainsAny(name, "\\\x00") || len(name) > 1 && name[1] == ':' {
-		return true
-	}
-	return strings.Contains(name, "..") && slices.Contains(strings.Split(name, "/"), "..")
 }
