@@ -37,7 +37,7 @@ var secrets = []struct {
 
 // find searches a text where one of the hints stands, at most a thousand
 // times. The lower text is the same in lower case of ASCII.
-func find(pattern func() *regexp.Regexp, text, lower string, hints []string, accept func(string) bool) string {
+func (t *trace) find(pattern func() *regexp.Regexp, text, lower string, hints []string, accept func(string) bool) string {
 	for _, hint := range hints {
 		from, tries := 0, 0
 		for tries < 1000 {
@@ -48,6 +48,9 @@ func find(pattern func() *regexp.Regexp, text, lower string, hints []string, acc
 			tries++
 			i += from
 			begin, end := max(0, i-256), min(len(text), i+2048)
+			if t.spent.hinted -= int64(end - begin); t.spent.hinted < 0 {
+				return ""
+			}
 			for _, match := range pattern().FindAllString(text[begin:end], 8) {
 				if accept == nil || accept(match) {
 					return match
@@ -126,17 +129,20 @@ func (t *trace) metadataText(at place, key, text string) {
 	}
 	lower := lowerASCII(text)
 	for _, s := range secrets {
-		match := find(s.pattern, text, lower, s.hints, func(m string) bool { return s.id != "ST603" || !publicMail(m) })
+		match := t.find(s.pattern, text, lower, s.hints, func(m string) bool { return s.id != "ST603" || !publicMail(m) })
 		if match == "" {
 			continue
 		}
 		t.note(s.id, at, -1, shown(key)+" "+s.what, fmt.Sprintf("%s has %s: %s", shown(key), s.what, redact(match)))
 	}
-	if match := find(programs, text, lower, programHints, nil); match != "" {
+	if match := t.find(programs, text, lower, programHints, nil); match != "" {
 		t.note("ST605", at, -1, shown(key), fmt.Sprintf("%s holds what looks like a program: %+q", shown(key), clip(match, 40)))
 	}
-	if match := find(escapes, text, lower, []string{"{{", "{%"}, nil); match != "" {
+	if match := t.find(escapes, text, lower, []string{"{{", "{%"}, nil); match != "" {
 		t.note("ST503", at, -1, shown(key), fmt.Sprintf("%s holds a template that reaches into the interpreter: %+q", shown(key), clip(match, 40)))
+	}
+	if t.spent.hinted < 0 {
+		t.note("ST408", at, -1, "texts", "more of the metadata looks as if it held secrets or programs than a scan searches")
 	}
 	t.hiddenText(at, key, text)
 	t.blobText(at, key, text)

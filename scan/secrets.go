@@ -31,7 +31,8 @@ func (t *trace) secret(at place, offset int64, key, text string) {
 	if len(text) < 16 || t.spent.search < 0 || !hasAny(text, issued) {
 		return
 	}
-	if t.spent.search -= int64(len(text)); t.spent.search < 0 {
+	if t.spent.search -= int64(len(text)); t.spent.search < 0 || t.spent.hinted < 0 {
+		t.spent.search = -1
 		t.add(Finding{ID: "ST408", Severity: Note, File: at.file, Offset: offset, Name: "secrets", Message: "more texts look as if they held secrets than a scan searches; code is looked for in all of them"})
 		return
 	}
@@ -40,7 +41,7 @@ func (t *trace) secret(at place, offset int64, key, text string) {
 		if s.what == "a secret" || s.id != "ST601" && s.id != "ST602" {
 			continue // the first is for metadata, which have no other form
 		}
-		match := find(s.pattern, text, lower, s.hints, func(m string) bool {
+		match := t.find(s.pattern, text, lower, s.hints, func(m string) bool {
 			return s.id == "ST601" || distinct(m) >= 10 && !placeholder().MatchString(m) && !placeholder().MatchString(m[strings.Index(m, "://")+1:])
 		})
 		if match == "" {

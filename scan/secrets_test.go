@@ -3,7 +3,10 @@ package scan
 import (
 	"archive/zip"
 	"bytes"
+	"context"
+	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -101,4 +104,27 @@ func zipOfAll(members ...string) []byte {
 		panic(err)
 	}
 	return b.Bytes()
+}
+
+// TestHinted holds that metadata full of what may begin a secret are searched in
+// part and not called clean, and that what comes first is found.
+func TestHinted(t *testing.T) {
+	var meta strings.Builder
+	meta.WriteString(`{"__metadata__":{"a":"hf_` + strings.Repeat("aB3", 12) + `"`)
+	for i := range 60_000 {
+		fmt.Fprintf(&meta, `,"k%d":"hf_ sk- AKIA ghp_ xox eyJ :// @ token api secret compile eval `+strings.Repeat("a1", 30)+`"`, i)
+	}
+	meta.WriteString("}}")
+	data := append(binary.LittleEndian.AppendUint64(nil, uint64(meta.Len())), meta.String()...)
+	f, err := Reader(context.Background(), bytes.NewReader(data), int64(len(data)), "model.safetensors", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, f := range f.Findings {
+		ids = append(ids, f.ID)
+	}
+	if !slices.Contains(ids, "ST408") || !slices.Contains(ids, "ST602") || f.Verdict == Clean {
+		t.Errorf("%s: %v, want ST408 and ST602", f.Verdict, ids)
+	}
 }

@@ -49,6 +49,7 @@ type spending struct {
 	skims   int64 // of pickles over a bound, that may still be read for names alone
 	memory  int64 // bytes of the values of a pickle, at the depth that was reached
 	search  int64 // bytes of texts that may hold secrets, and may still be searched
+	hinted  int64 // bytes around what may begin a secret or a program, that may still be searched
 	tokens  int64 // of JSON, that may still be read
 	shapes  int64 // bytes of templates that may still be searched
 	nested  int64 // bytes of strings that may still be looked into
@@ -145,6 +146,7 @@ func newTrace(ctx context.Context, opts *Options, size int64) *trace {
 		strange: maxStrange,
 		memory:  maxMemory,
 		search:  maxSearch,
+		hinted:  maxHinted,
 		tokens:  tokens,
 		shapes:  maxTemplates,
 		nested:  4*min(size, 1<<40) + 1<<20,
@@ -171,6 +173,7 @@ const (
 	maxInner     = 1000
 	maxDepth     = 8
 	maxSearch    = 12 << 20
+	maxHinted    = 32 << 20
 	maxTokens    = 3_000_000 // of JSON: the largest tokenizers in use have 2.6 million
 	maxTemplates = 1 << 20   // of which those in use have some 10 KiB each
 	maxMemory    = 24 << 20  // of the values of one pickle
