@@ -2,7 +2,9 @@ package scan
 
 import (
 	"bytes"
+	"encoding/binary"
 	"path"
+	"strconv"
 	"strings"
 )
 
@@ -146,28 +148,33 @@ func isBytecode(head []byte) bool {
 }
 
 // isTar checks the checksum of the first member: the oldest tar files have no
-// other mark.
+// other mark. Bytes have a sign for some writers, and so for all readers.
 func isTar(head []byte) bool {
 	if len(head) < 512 {
 		return false
 	}
-	sum := int64(8 * ' ')
+	sum, signed := int64(8*' '), int64(8*' ')
 	for i, c := range head[:512] {
 		if i < 148 || i >= 156 {
 			sum += int64(c)
+			signed += int64(int8(c))
 		}
 	}
-	want, digits := int64(0), 0
-	for i, c := range bytes.Trim(head[148:156], " \x00") {
-		if c == '+' && i == 0 || c == '_' {
-			continue // Python takes these in a number, and then the file for a tar
-		}
-		if c < '0' || c > '7' {
-			return false
-		}
-		want, digits = want*8+int64(c-'0'), digits+1
+	field := head[148:156]
+	if field[0] == 0x80 { // a binary number
+		want := int64(binary.BigEndian.Uint64(field) & (1<<56 - 1))
+		return want == sum || want == signed
 	}
-	return digits > 0 && sum == want
+	// Python ends the number at a NUL, and takes it as it takes its own.
+	python, _, _ := bytes.Cut(field, []byte{0})
+	for _, text := range [][]byte{python, bytes.Trim(field, " \x00")} {
+		digits := strings.TrimLeft(strings.ReplaceAll(strings.TrimSpace(string(text)), "_", ""), "+")
+		want, err := strconv.ParseInt(strings.TrimPrefix(strings.ToLower(digits), "0o"), 8, 64)
+		if err == nil && (want == sum || want == signed) {
+			return true
+		}
+	}
+	return false
 }
 
 // isImport knows the lines of GLOBAL, with which the shortest attacks begin.
