@@ -4,7 +4,7 @@ package pickle
 // reads. A field that is zero stands for the default.
 type Limits struct {
 	Memory  int64 // bytes of values, stack and memo together; default: the input's size and 64 MiB
-	Opcodes int64 // executed; default 1<<30
+	Opcodes int64 // executed, a number in text that takes long to round counting as 256; default 1<<30
 	Memo    int64 // entries of the memo; default 1<<24
 	Stack   int64 // values on the stack; default 1<<24
 	Marks   int64 // open marks; default 1<<22

@@ -61,6 +61,7 @@ type Decoder struct {
 	err     error
 	broken  error // that Break was given
 	opcodes int64
+	slow    int64 // what numbers count as beside that
 	read    int64 // opcodes that were read before they were executed, or not
 
 	stack []Value
@@ -106,8 +107,8 @@ func (d *Decoder) Offset() int64 { return d.s.offset() }
 func (d *Decoder) Break(err error) { d.broken = err }
 
 // Opcodes returns how many were executed, in all pickles; of those that were only
-// read, for Drop, an eighth counts.
-func (d *Decoder) Opcodes() int64 { return d.opcodes + d.read/8 }
+// read, for Drop, an eighth counts, and numbers that take long as in [Limits].
+func (d *Decoder) Opcodes() int64 { return d.opcodes + d.slow + d.read/8 }
 
 // Decode reads the next pickle. At the end of the input it returns io.EOF
 // itself, and any other error as an [*Error]; after an error it returns the
@@ -150,7 +151,8 @@ func (d *Decoder) run() (Value, error) {
 		if err := d.s.next(&d.o); err != nil {
 			return nil, err
 		}
-		if d.opcodes++; d.opcodes > d.lim.Opcodes {
+		d.opcodes++
+		if d.slow += d.o.slow; d.opcodes+d.slow > d.lim.Opcodes {
 			return nil, &LimitError{"Opcodes", d.lim.Opcodes}
 		}
 		if err := d.irregular(); err != nil {

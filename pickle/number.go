@@ -283,6 +283,17 @@ func parseFloat(line []byte) (f float64, odd bool, err error) {
 	return f, odd, nil
 }
 
+// slowCost is how many opcodes a FLOAT counts as beside one that takes ten microseconds.
+const slowCost = 255
+
+// slowFloat tells whether rounding a decimal number took big integers: so it is,
+// as a rule, where the number is less than the least normal one, and it may be
+// where more digits stand than fit a word. Python writes up to 17.
+func slowFloat(line []byte, f float64) bool {
+	const leastNormal = 0x1p-1022
+	return len(line) > 24 || f != 0 && math.Abs(f) < leastNormal
+}
+
 func decimalFloat(b []byte) bool {
 	if len(b) > 0 && (b[0] == '-' || b[0] == '+') {
 		b = b[1:]

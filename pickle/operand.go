@@ -11,6 +11,7 @@ import (
 // operand is an opcode with what stands behind it in the file. Its slices
 // belong to the scanner, until the next call of next, unless own is set.
 type operand struct {
+	slow  int64 // opcodes that it counts as beyond one
 	op    Op
 	off   int64
 	n     int64    // integer, length of a frame, memo key, code
@@ -225,6 +226,9 @@ func (s *scanner) textLine(o *operand, kind argKind) error {
 		o.data, o.odd, err = decodeRawUnicode(line)
 	case argFloatLine:
 		o.f, o.odd, err = parseFloat(line)
+		if slowFloat(line, o.f) {
+			o.slow = slowCost
+		}
 	case argLongLine:
 		o.n, o.big, o.odd, err = parseLong(line, s.lim.Digits)
 	case argIntLine:
