@@ -164,5 +164,9 @@ func FuzzSkim(f *testing.F) {
 	for _, s := range []string{"cos\nsystem\n.", "\x80\x04\x8c\x02os\x94\x8c\x06system\x94h\x00h\x01\x93.", "(ios\nsystem\n.", "\x82\x01.", "Vos\np0\n0g0\nS'system'\n\x93.", "(((NNt1l."} {
 		f.Add([]byte(s))
 	}
-	f.Fuzz(checkSkim)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) <= window { // of a longer name a skimmer knows the beginning
+			checkSkim(t, data)
+		}
+	})
 }
