@@ -2,9 +2,12 @@
 // and beside what bounds all of them: a copy of the bytes that a cast moves, what
 // reads as many and writes as many as it does and nothing else, and the sum of the
 // words that statistics read. All of them work on the same numbers with as many
-// threads, in one run: every round runs every case once, in random order, so that a
-// busy moment of the machine falls on all alike. What it prints are minima over the
-// rounds.
+// threads, in one run. A machine whose memory is shared has times that are half as
+// fast again as others, which last for seconds or minutes. So what is compared is
+// run in turns, one right after the other: every round takes the operations in
+// random order, and runs all implementations of one in random order, those of
+// less than 50 ms seven times, of which the fastest counts. Ratios are of times of
+// one round, and the median over the rounds is printed.
 //
 //	cd bench && go run ./numeric -python PATH [-tensmith PATH] [-mb N] [-rounds N] [-only TEXT]
 //
@@ -19,6 +22,7 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -34,8 +38,9 @@ type benchCase struct {
 	what, who string
 	bytes     int64 // that it has to read and write
 	run       func() (time.Duration, error)
-	times     []time.Duration
-	peak      int64 // MiB of memory, where a case is a process
+	best      time.Duration   // of the turns of a round
+	times     []time.Duration // the best of each round
+	peak      int64           // MiB of memory, where a case is a process
 	absent    error
 }
 
@@ -99,9 +104,46 @@ func measure(dir string, megabytes, rounds int, python, tensmith, only string) e
 	cases = append(cases, files...)
 	cases = slices.DeleteFunc(cases, func(c *benchCase) bool { return !strings.Contains(c.what, only) })
 	for round := range rounds + 1 {
-		rand.Shuffle(len(cases), func(i, j int) { cases[i], cases[j] = cases[j], cases[i] })
-		for _, c := range cases {
-			if c.absent != nil {
+		for _, operation := range shuffled(operations(cases)) {
+			if err := operation.round(); err != nil {
+				return err
+			}
+			if round > 0 {
+				for _, c := range operation {
+					c.times = append(c.times, c.best)
+				}
+			}
+		}
+	}
+	print(cases, rounds, megabytes)
+	return nil
+}
+
+// An operation has all implementations of one thing.
+type operation []*benchCase
+
+func operations(cases []*benchCase) []operation {
+	byName := map[string]operation{}
+	for _, c := range cases {
+		byName[c.what] = append(byName[c.what], c)
+	}
+	return slices.Collect(maps.Values(byName))
+}
+
+func shuffled[T any](s []T) []T {
+	rand.Shuffle(len(s), func(i, j int) { s[i], s[j] = s[j], s[i] })
+	return s
+}
+
+// round runs all implementations in turns, and keeps the best time of each.
+func (o operation) round() error {
+	const (
+		turns = 7
+		short = 50 * time.Millisecond // what takes longer has one turn
+	)
+	for turn := range turns {
+		for _, c := range shuffled(o) {
+			if c.absent != nil || turn > 0 && c.best > short {
 				continue
 			}
 			// Threads of the case before may wait for more work without sleeping.
@@ -112,12 +154,13 @@ func measure(dir string, megabytes, rounds int, python, tensmith, only string) e
 				return fmt.Errorf("%s, %s: %w", c.what, c.who, err)
 			case err != nil:
 				c.absent = err
-			case round > 0:
-				c.times = append(c.times, d)
+			case turn == 0:
+				c.best = d
+			default:
+				c.best = min(c.best, d)
 			}
 		}
 	}
-	print(cases, rounds, megabytes)
 	return nil
 }
 
@@ -145,12 +188,12 @@ func changed(numbers []byte, every int) []byte {
 func print(cases []*benchCase, rounds, megabytes int) {
 	fmt.Printf("%s, %s/%s, %d threads, %s, %d MiB of F32, %d rounds\n\n", time.Now().Format("2006-01-02"),
 		runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), runtime.Version(), megabytes, rounds)
-	fmt.Println("| operation | implementation | min ms | GB/s | of ours | peak MiB |")
-	fmt.Println("|---|---|---:|---:|---:|---:|")
-	own := map[string]time.Duration{}
+	fmt.Println("| operation | implementation | min ms | GB/s | ours has | from | to | peak MiB |")
+	fmt.Println("|---|---|---:|---:|---:|---:|---:|---:|")
+	own := map[string][]time.Duration{}
 	for _, c := range cases {
-		if slices.Sort(c.times); c.who == ours && c.absent == nil {
-			own[c.what] = c.times[0]
+		if c.who == ours && c.absent == nil {
+			own[c.what] = c.times
 		}
 	}
 	rank := func(c *benchCase) int {
@@ -161,19 +204,30 @@ func print(cases []*benchCase, rounds, megabytes int) {
 	})
 	for _, c := range cases {
 		if c.absent != nil {
-			fmt.Printf("| %s | %s | not present: %s |  |  |  |\n", c.what, c.who, strings.ReplaceAll(c.absent.Error(), "\n", " "))
+			fmt.Printf("| %s | %s | not present: %s | | | | | |\n", c.what, c.who, strings.ReplaceAll(c.absent.Error(), "\n", " "))
 			continue
 		}
-		share, peak := "", ""
-		if least, ok := own[c.what]; ok && c.who != ours {
-			share = fmt.Sprintf("%.2f", float64(least)/float64(c.times[0]))
+		ratio, peak := "| |", ""
+		if times := own[c.what]; times != nil && c.who != ours {
+			ratio = ratios(c.times, times)
 		}
 		if c.peak > 0 {
 			peak = fmt.Sprint(c.peak)
 		}
-		fmt.Printf("| %s | %s | %.2f | %.1f | %s | %s |\n", c.what, c.who, float64(c.times[0])/1e6,
-			float64(c.bytes)/float64(c.times[0]), share, peak)
+		least := slices.Min(c.times)
+		fmt.Printf("| %s | %s | %.2f | %.1f | %s | %s |\n", c.what, c.who, float64(least)/1e6,
+			float64(c.bytes)/float64(least), ratio, peak)
 	}
-	fmt.Println("\nGB/s are the bytes that have to be read and written, in 10^9. \"Of ours\" is the share of that time that ours takes:")
-	fmt.Println("below 1 ours is faster. A limit's is the reciprocal of the part of it that ours reaches.")
+	fmt.Println("\nGB/s are the bytes that have to be read and written, in 10^9, at the fastest of all rounds. \"Ours has\" so many times")
+	fmt.Println("its speed, the median over the rounds, of which the ratios go from one to the other.")
+}
+
+// ratios compares the times of each round.
+func ratios(theirs, times []time.Duration) string {
+	all := make([]float64, len(times))
+	for i := range all {
+		all[i] = float64(theirs[i]) / float64(times[i])
+	}
+	slices.Sort(all)
+	return fmt.Sprintf("%.2f | %.2f | %.2f", all[len(all)/2], all[0], all[len(all)-1])
 }
