@@ -130,7 +130,7 @@ func ExampleDisassemble() {
 func ExampleWalk() {
 	data := []byte("]q\x00(h\x00cos\nsystem\nK\x01e.") // a list that holds itself
 	v, _ := pickle.Unmarshal(data)
-	pickle.Walk(v, func(v pickle.Value) bool {
+	pickle.Walk(v, nil, func(v pickle.Value) bool {
 		fmt.Printf("%T\n", v)
 		return true
 	})

@@ -97,7 +97,7 @@ func FuzzDecode(f *testing.F) {
 // outline sums up a value of any depth.
 func outline(v Value) [3]int {
 	var sum [3]int
-	Walk(v, func(v Value) bool {
+	Walk(v, nil, func(v Value) bool {
 		sum[0]++
 		switch v := v.(type) {
 		case string:

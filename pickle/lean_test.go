@@ -239,7 +239,7 @@ func FuzzDrop(f *testing.F) {
 			t.Errorf("%v, want %v", b, a)
 		}
 		n, m := 0, 0
-		Walk(got, func(v Value) bool { n += countOnce(v); return true })
+		Walk(got, nil, func(v Value) bool { n += countOnce(v); return true })
 		d.Walk(got, func(v Value) bool { m += countOnce(v); return true })
 		if n != m {
 			t.Errorf("a walk of %d values, want %d", m, n)

@@ -438,7 +438,7 @@ func TestResources(t *testing.T) {
 				t.Errorf("%d bytes accounted", d.mem.used)
 			}
 			n := 0
-			Walk(v, func(Value) bool { n++; return true })
+			Walk(v, nil, func(Value) bool { n++; return true })
 			if took := time.Since(start); took > time.Minute { // on any machine that is no second
 				t.Errorf("took %v", took)
 			} else {

@@ -5,11 +5,18 @@ package pickle
 // visited once; scalars as often as they stand there. Where visit returns
 // false, Walk goes no deeper. It does not recurse.
 //
+// Shared tells which values may stand in several places, as [Decoder.Shared] does:
+// Walk remembers no others. It is nil where nobody knows, and then all are remembered
+// that can.
+//
 // What is right below a value, [Parts] has.
-func Walk(v Value, visit func(Value) bool) {
+func Walk(v Value, shared func(Value) bool, visit func(Value) bool) {
+	if shared == nil {
+		shared = pointer
+	}
 	seen := make(map[Value]struct{})
 	walk(v, func(v Value) bool {
-		if pointer(v) {
+		if shared(v) {
 			if _, ok := seen[v]; ok {
 				return false
 			}

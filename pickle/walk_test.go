@@ -17,7 +17,7 @@ func TestWalkOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	Walk(v, func(v Value) bool {
+	Walk(v, nil, func(v Value) bool {
 		got = append(got, strings.TrimPrefix(fmt.Sprintf("%T", v), "*pickle."))
 		if n, ok := v.(int64); ok {
 			got[len(got)-1] = fmt.Sprint(n)
@@ -29,7 +29,7 @@ func TestWalkOrder(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	n := 0
-	Walk(v, func(Value) bool { n++; return false })
+	Walk(v, nil, func(Value) bool { n++; return false })
 	if n != 1 {
 		t.Errorf("visited %d values below a false", n-1)
 	}

@@ -59,7 +59,7 @@ func (r *reader) legacy(src span, off int64, at place, depth int) (*content, err
 	var bad error
 	b := r.builder(src, at, nil)
 	b.nest, b.shared = depth, shared
-	b.walk(values[2], func(v pickle.Value) bool {
+	pickle.Walk(values[2], b.shared, func(v pickle.Value) bool {
 		if bad != nil {
 			return false
 		}

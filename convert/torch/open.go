@@ -198,7 +198,7 @@ func (r *reader) stream(src span, at place, depth int) (*content, error) {
 	b.nest = depth
 	r.trailing(src, next, at)
 	c := &content{container: "pickle", framework: "np", value: v, b: b}
-	pickle.Walk(v, func(v pickle.Value) bool {
+	pickle.Walk(v, nil, func(v pickle.Value) bool {
 		if sym, ok := v.(*pickle.Symbol); ok {
 			switch {
 			case sym.Module == "torch" || strings.HasPrefix(sym.Module, "torch."):

@@ -338,7 +338,7 @@ func withState(got any, state pickle.Value) any {
 		return got
 	}
 	n := 0
-	pickle.Walk(state, func(v pickle.Value) bool {
+	pickle.Walk(state, nil, func(v pickle.Value) bool {
 		if isTensor(v) {
 			n++
 			return false

@@ -42,7 +42,7 @@ func (b *builder) grow(v pickle.Value) *tree {
 			todo = append(todo, v)
 		}
 	}
-	b.walk(v, func(v pickle.Value) bool {
+	pickle.Walk(v, b.shared, func(v pickle.Value) bool {
 		if isTensor(v) {
 			return false
 		}
@@ -211,7 +211,7 @@ func (t *tree) weigh(v pickle.Value, taken map[pickle.Value]bool) (tensors int, 
 	if !t.holds(v) || t.weighed < 0 {
 		return 0, 0
 	}
-	t.b.walk(v, func(v pickle.Value) bool {
+	pickle.Walk(v, t.b.shared, func(v pickle.Value) bool {
 		t.weighed--
 		if !isTensor(v) {
 			return true
@@ -283,7 +283,7 @@ func (t *tree) names(v pickle.Value) ([]named, error) {
 	stack := []frame{{list: []child{{value: v}}}}
 	taken := make(map[pickle.Value]bool)
 	odd := false // there is what may have tensors that have no names, but may be the same as those that have
-	b.walk(v, func(v pickle.Value) bool {
+	pickle.Walk(v, b.shared, func(v pickle.Value) bool {
 		odd = odd || t.odd(v)
 		return !odd && !isTensor(v)
 	})

@@ -151,10 +151,10 @@ func (w *watcher) finish(v pickle.Value, err error) {
 		return member
 	}
 	check(nil, v)
-	pickle.Walk(v, visit)
+	pickle.Walk(v, nil, visit)
 	for _, v := range w.dropped {
 		check(nil, v)
-		pickle.Walk(v, visit)
+		pickle.Walk(v, nil, visit)
 	}
 	switch {
 	case !member:
