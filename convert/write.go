@@ -325,14 +325,7 @@ func (r *Report) verify(ctx context.Context, name string, progress func(done, to
 		}
 		total += got.Size()
 	}
-	var read func(n int64)
-	if progress != nil {
-		done := int64(0)
-		read = func(n int64) {
-			done += n
-			progress(done, total)
-		}
-	}
+	read := digest.Progress(progress, total)
 	var wrong []string
 	for part := range slices.Chunk(r.Tensors, atOnce) {
 		if err := verifyPart(ctx, c, part, read, &wrong); err != nil {

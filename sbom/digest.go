@@ -67,15 +67,7 @@ func digests(ctx context.Context, fsys fs.FS, parts []*part, opts *Options) erro
 		}
 		sources[i] = s
 	}
-	var read func(n int64)
-	if opts.Progress != nil {
-		done := int64(0)
-		read = func(n int64) {
-			done += n
-			opts.Progress(done, total)
-		}
-	}
-	return digest.Each(ctx, sources, opts.Jobs, read)
+	return digest.Each(ctx, sources, opts.Jobs, digest.Progress(opts.Progress, total))
 }
 
 // A partReader reads a part, and makes the digests of it that are not SHA-256.

@@ -79,6 +79,19 @@ func Each(ctx context.Context, sources []*Source, workers int, read func(n int64
 	return nil
 }
 
+// Progress returns what tells report how much of total bytes is done, as [Each]
+// wants it; nil if report is.
+func Progress(report func(done, total int64), total int64) (read func(n int64)) {
+	if report == nil {
+		return nil
+	}
+	done := int64(0)
+	return func(n int64) {
+		done += n
+		report(done, total)
+	}
+}
+
 // widthFor returns how many sources a worker hashes side by side, and how many
 // it keeps open: enough for the longest, which is the first, to be done when all
 // others are.

@@ -50,11 +50,17 @@ func TestEach(t *testing.T) {
 				}})
 			}
 			read, all := int64(0), int64(0)
-			if err := Each(t.Context(), sources, workers, func(n int64) { read += n }); err != nil {
-				t.Fatalf("%d, %d workers: %v", i, workers, err)
-			}
 			for _, s := range sources {
 				all += s.Size
+			}
+			report := func(done, total int64) {
+				if done <= read || total != all {
+					t.Errorf("%d, %d workers: %d bytes of %d after %d of %d", i, workers, done, total, read, all)
+				}
+				read = done
+			}
+			if err := Each(t.Context(), sources, workers, Progress(report, all)); err != nil {
+				t.Fatalf("%d, %d workers: %v", i, workers, err)
 			}
 			if read != all {
 				t.Errorf("%d, %d workers: %d bytes of %d are told of", i, workers, read, all)
