@@ -43,8 +43,9 @@ func (t *tree) beside(path string, v pickle.Value, kind nodeKind, list []child) 
 		}
 	}
 	if o, ok := v.(*pickle.Object); ok && kind == moduleNode {
-		for _, part := range [...]string{"_parameters", "_buffers", "_modules"} {
-			if v, ok := (&pickle.Dict{Pairs: attributes(o)}).Get(part); ok && t.holds(v) {
+		parts, _ := moduleParts(attributes(o))
+		for _, v := range parts {
+			if t.holds(v) {
 				named[v] = true // its own parts are what is named
 			}
 		}

@@ -2,7 +2,6 @@ package torch
 
 import (
 	"encoding/binary"
-	"strings"
 
 	"github.com/tensmith/tensmith/pickle"
 )
@@ -21,18 +20,15 @@ import (
 //	offset, sizes, strides of the view
 type packedView string
 
-// A packer makes them. It cuts them from few long strings.
+// A packer makes them.
 type packer struct {
-	text  strings.Builder
+	texts arena
 	buf   []byte
 	count int
 
 	shared  func(pickle.Value) bool // of the decoder
 	getattr bool                    // the pickle imports it
 }
-
-// packChunk is how long these strings are.
-const packChunk = 32 << 10
 
 // pack is pickle.Decoder.Pack.
 func (p *packer) pack(o *pickle.Object) int64 {
@@ -91,7 +87,7 @@ func (p *packer) pack(o *pickle.Object) int64 {
 		}
 	}
 	p.buf = b
-	o.Args = packedView(p.cut(b))
+	o.Args = packedView(p.texts.cut(b))
 	p.count++
 	return int64(len(b)) + 16
 }
@@ -105,17 +101,6 @@ func noHooks(v pickle.Value) bool {
 
 func appendText(b []byte, s string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
-}
-
-// cut returns a string of what is in b.
-func (p *packer) cut(b []byte) string {
-	if p.text.Cap()-p.text.Len() < len(b) {
-		p.text = strings.Builder{}
-		p.text.Grow(max(packChunk, len(b)))
-	}
-	from := p.text.Len()
-	p.text.Write(b)
-	return p.text.String()[from:]
 }
 
 // packedOf returns the packed arguments of a tensor, or "".

@@ -89,7 +89,7 @@ func (r *reader) openZip(src span, at place) (*archive, error) {
 			a.top = z.File[0].Name[:i+1]
 		}
 	}
-	var paths packer // which cuts them from few long strings
+	var paths arena
 	for _, f := range z.File {
 		if strings.HasSuffix(f.Name, "/") && f.UncompressedSize64 == 0 {
 			continue // a folder
