@@ -141,10 +141,9 @@ func (a *archive) judged(rec *record, depth int) (LeftOut, error) {
 		return l, nil
 	}
 	if c.b != nil {
-		t := c.b.grow(c.value)
-		l.Tensors, l.Bytes = t.weigh(c.value, nil)
+		l.Tensors, l.Bytes, err = c.b.grow(c.value).weigh(c.value, nil)
 	}
-	return l, nil
+	return l, err
 }
 
 // A payloadConfig is the JSON beside raw weights.

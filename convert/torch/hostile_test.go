@@ -268,8 +268,14 @@ func TestManyPlaces(t *testing.T) {
 	for what, data := range map[string]string{
 		"left out": "\x80\x02](ctorch.optim.adam\nAdam\n)\x81}(X\x01\x00\x00\x00l](" + strings.Repeat("]", n) + "eX\x01\x00\x00\x00t" + tensor + "ubq\x05" + strings.Repeat("h\x05", n) + "e.",
 		"named":    "\x80\x04](}(" + keys + "X\x01\x00\x00\x00t" + tensor + "uq\x05" + strings.Repeat("h\x05", n) + "e.",
+		"beside the root": "\x80\x04}(X\x05\x00\x00\x00model}X\x01\x00\x00\x00w" + tensor + "sX\x01\x00\x00\x00l](" + strings.Repeat("]", n) + tensor + "eq\x05" +
+			strings.Replace(keys, "N", "h\x05", n) + "u.",
 	} {
-		_, err := Open(fstest.MapFS{"x": {Data: zipOf(t, "a/data.pkl", data, "a/data/0", "1234")}}, "x", &Options{Root: ".", ExtractOnly: true})
+		root := "."
+		if what == "beside the root" {
+			root = ""
+		}
+		_, err := Open(fstest.MapFS{"x": {Data: zipOf(t, "a/data.pkl", data, "a/data/0", "1234")}}, "x", &Options{Root: root, ExtractOnly: true})
 		if e, ok := errors.AsType[*Error](err); !ok || e.Reason != "shared" || !errors.Is(err, ErrLimit) {
 			t.Errorf("%s: %v", what, err)
 		}

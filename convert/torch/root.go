@@ -27,7 +27,7 @@ type tree struct {
 	b       *builder
 	holders map[pickle.Value]bool
 	looked  int64 // how much more plain may look at
-	weighed int64 // and weigh; below 0 what it counts is too little, and names fails
+	weighed int64 // and weigh
 }
 
 // grow finds all that holds tensors, in one pass and without recursion. Tensors
@@ -77,6 +77,11 @@ func (b *builder) grow(v pickle.Value) *tree {
 // without sharing.
 func (b *builder) visits() int64 { return 1<<16 + 4*b.src.size }
 
+// tooShared is the error about a value that takes more visits than that.
+func (b *builder) tooShared() error {
+	return b.at.fail(ErrLimit, "shared", "values that are shared too often")
+}
+
 func (t *tree) holds(v pickle.Value) bool {
 	switch v.(type) {
 	case *pickle.List, *pickle.Tuple, *pickle.Dict, *pickle.Set, *pickle.Object, *pickle.Persistent:
@@ -99,7 +104,9 @@ func (t *tree) root(v pickle.Value, wanted string) (pickle.Value, string, error)
 		if i < 0 || list[i].value == v {
 			break
 		}
-		t.leaveOut(path, list, i)
+		if err := t.leaveOut(path, list, i); err != nil {
+			return nil, "", err
+		}
 		v, path, keys = list[i].value, join(path, list[i].key), roots[:sureRoots]
 	}
 	return v, path, nil
@@ -169,7 +176,9 @@ func (t *tree) descend(v pickle.Value, wanted string) (pickle.Value, string, err
 			}
 			return nil, "", t.b.at.fail(ErrUnknown, "root", "there is no %q; what is there: %q", wanted, keys)
 		}
-		t.leaveOut(path, list, next)
+		if err := t.leaveOut(path, list, next); err != nil {
+			return nil, "", err
+		}
 		v = list[next].value
 		path = join(path, list[next].key)
 		rest = strings.TrimPrefix(rest[len(list[next].key):], ".")
@@ -188,28 +197,35 @@ func join(path, key string) string {
 const maxLeftOut = 4096
 
 // leaveOut lists all children but one.
-func (t *tree) leaveOut(path string, list []child, but int) {
+func (t *tree) leaveOut(path string, list []child, but int) error {
 	for i, c := range list {
-		if i != but {
-			t.drop(join(path, c.key), c.value)
+		if i == but {
+			continue
+		}
+		if err := t.drop(join(path, c.key), c.value); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // drop lists a value that has no place in the output.
-func (t *tree) drop(path string, v pickle.Value) {
+func (t *tree) drop(path string, v pickle.Value) (err error) {
 	l := LeftOut{Path: path, Kind: kindOf(v)}
 	if isTensor(v) {
 		l.Kind = "tensor"
 	}
-	l.Tensors, l.Bytes = t.weigh(v, nil)
-	t.b.r.leave(l)
+	if l.Tensors, l.Bytes, err = t.weigh(v, nil); err == nil {
+		t.b.r.leave(l)
+	}
+	return err
 }
 
-// weigh counts the tensors of a value and their bytes, but for those taken.
-func (t *tree) weigh(v pickle.Value, taken map[pickle.Value]bool) (tensors int, bytes int64) {
-	if !t.holds(v) || t.weighed < 0 {
-		return 0, 0
+// weigh counts the tensors of a value and their bytes, but for those taken. What
+// several values share it counts in each of them.
+func (t *tree) weigh(v pickle.Value, taken map[pickle.Value]bool) (tensors int, bytes int64, err error) {
+	if !t.holds(v) {
+		return 0, 0, nil
 	}
 	pickle.Walk(v, t.b.shared, func(v pickle.Value) bool {
 		t.weighed--
@@ -236,7 +252,10 @@ func (t *tree) weigh(v pickle.Value, taken map[pickle.Value]bool) (tensors int, 
 		}
 		return false
 	})
-	return tensors, bytes
+	if t.weighed < 0 {
+		return 0, 0, t.b.tooShared()
+	}
+	return tensors, bytes, nil
 }
 
 func (r *reader) leave(l LeftOut) {
@@ -279,7 +298,6 @@ func (t *tree) names(v pickle.Value) ([]named, error) {
 	b := t.b
 	var out []named
 	left, text := b.visits(), 64<<20+16*b.src.size
-	shared := func() error { return b.at.fail(ErrLimit, "shared", "values that are shared too often") }
 	stack := []frame{{list: []child{{value: v}}}}
 	taken := make(map[pickle.Value]bool)
 	odd := false // there is what may have tensors that have no names, but may be the same as those that have
@@ -297,8 +315,8 @@ func (t *tree) names(v pickle.Value) ([]named, error) {
 		}
 		c := top.list[0]
 		top.list = top.list[1:]
-		if left--; left < 0 || t.weighed < 0 {
-			return nil, shared()
+		if left--; left < 0 {
+			return nil, b.tooShared()
 		}
 		path := join(top.path, c.key)
 		if !t.holds(c.value) {
@@ -353,7 +371,9 @@ func (t *tree) names(v pickle.Value) ([]named, error) {
 		}
 		kind, list := b.expand(c.value)
 		if kind == leaf || kind == objectNode && !b.script && len(stack) > 1 && !t.plain(c.value) {
-			t.drop(path, c.value)
+			if err := t.drop(path, c.value); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		if kind == objectNode && !b.script {
@@ -377,13 +397,13 @@ func (t *tree) names(v pickle.Value) ([]named, error) {
 		stack = append(stack, frame{path, list, c.value})
 	}
 	for _, u := range beside {
-		l := LeftOut{Path: u.path, Kind: u.kind}
-		if l.Tensors, l.Bytes = t.weigh(u.value, taken); l.Tensors > 0 {
-			b.r.leave(l)
+		tensors, bytes, err := t.weigh(u.value, taken)
+		if err != nil {
+			return nil, err
 		}
-	}
-	if t.weighed < 0 {
-		return nil, shared()
+		if tensors > 0 {
+			b.r.leave(LeftOut{Path: u.path, Kind: u.kind, Tensors: tensors, Bytes: bytes})
+		}
 	}
 	return out, nil
 }

@@ -63,7 +63,7 @@ func (a *archive) constants() error {
 		return err
 	}
 	if t := b.grow(v); t.holds(v) {
-		t.drop("constants", v)
+		return t.drop("constants", v)
 	}
 	return nil
 }

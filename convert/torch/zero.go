@@ -213,8 +213,7 @@ func (z *zero) read(at place) error {
 			}
 		}
 	}
-	z.rest(module)
-	return nil
+	return z.rest(module)
 }
 
 // add takes a tensor; of two of a name the place of the first and the value of
@@ -363,12 +362,14 @@ func (z *zero) number(list []child, key string) (int64, bool) {
 }
 
 // rest lists what is not taken.
-func (z *zero) rest(module pickle.Value) {
+func (z *zero) rest(module pickle.Value) error {
 	t := z.models[0].b.grow(module)
 	replaced := LeftOut{Path: "module", Kind: "weights of the model, which those of the optimizer in fp32 replace"}
 	for _, c := range mapping(module) {
 		if _, ok := z.index[c.key]; !ok {
-			t.drop("module."+c.key, c.value)
+			if err := t.drop("module."+c.key, c.value); err != nil {
+				return err
+			}
 		} else if got, err := t.b.value(c.value, 0); err == nil {
 			if got, ok := got.(*tensor); ok && z.out[z.index[c.key]].t.made != nil {
 				replaced.Tensors++
@@ -384,11 +385,15 @@ func (z *zero) rest(module pickle.Value) {
 				continue
 			}
 			t := f.b.grow(c.value)
-			if t.holds(c.value) {
-				t.drop(path.Base(f.name)+":"+c.key, c.value)
+			if !t.holds(c.value) {
+				continue
+			}
+			if err := t.drop(path.Base(f.name)+":"+c.key, c.value); err != nil {
+				return err
 			}
 		}
 	}
+	return nil
 }
 
 // partOfZero refuses a file of a checkpoint of ZeRO that, alone, has only a
