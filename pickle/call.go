@@ -57,12 +57,18 @@ func (d *Decoder) object() error {
 	return d.extension()
 }
 
+// nameSlot is the one of n places where the name that was met last is kept. The
+// module and the name have a byte at least.
+func nameSlot(module, name []byte, n int) int {
+	return (7*len(module) + len(name) + 3*int(module[0]) + int(name[0])) % n
+}
+
 // A writtenName is a name as it was met last: a pickle may have one a million times.
 type writtenName struct{ module, name, newModule, newName string }
 
 // written is symbol for the lines of an opcode.
 func (d *Decoder) written(module, name []byte) (*Symbol, error) {
-	at := &d.names[(7*len(module)+len(name)+3*int(module[0])+int(name[0]))%len(d.names)]
+	at := &d.names[nameSlot(module, name, len(d.names))]
 	if at.module != string(module) || at.name != string(name) {
 		*at = writtenName{module: string(module), name: string(name)}
 		at.newModule, at.newName = renamed(at.module, at.name)

@@ -289,7 +289,7 @@ func (k *skimmer) name(module, name []byte) {
 	if len(module) == 0 || len(name) == 0 {
 		return // which Python does not look up
 	}
-	at := &k.last[(7*len(module)+len(name)+3*int(module[0])+int(name[0]))%len(k.last)]
+	at := &k.last[nameSlot(module, name, len(k.last))]
 	if at[0] == string(module) && at[1] == string(name) {
 		return
 	}

@@ -13,8 +13,24 @@ type knownName struct {
 	why     string
 	name    string // Symbol.String
 	role    nameRole
-	told    uint8 // the opcodes of imports that were told, as bits
-	dropped bool  // by POP, which was told
+	told    toldOps
+}
+
+// toldOps are opcodes that were told with a name, as bits.
+type toldOps uint8
+
+const (
+	toldGlobal toldOps = 1 << iota
+	toldInst
+	toldStackGlobal
+	toldPop // that drops it
+)
+
+// tell remembers an opcode, and reports whether it was not told before.
+func (n *knownName) tell(op toldOps) bool {
+	first := n.told&op == 0
+	n.told |= op
+	return first
 }
 
 // A nameRole sets apart the names of which only their use tells what they are.
@@ -37,13 +53,13 @@ type nameKey struct {
 
 // known judges a name, and remembers the first some thousand.
 func (w *watcher) known(sym *pickle.Symbol) *knownName {
-	key := nameKey{sym.WrittenModule, sym.WrittenName, sym.Module != sym.WrittenModule || sym.Name != sym.WrittenName}
-	if w.lastName != nil && w.lastKey == key && !sym.Computed {
-		return w.lastName
-	}
 	if sym.Computed {
 		v, why := pickle.Judge(sym)
 		return &knownName{verdict: v, why: why, name: sym.String()}
+	}
+	key := nameKey{sym.WrittenModule, sym.WrittenName, sym.Module != sym.WrittenModule || sym.Name != sym.WrittenName}
+	if w.lastName != nil && w.lastKey == key {
+		return w.lastName
 	}
 	n, ok := w.names[key]
 	if !ok {
@@ -92,21 +108,20 @@ func (w *watcher) global(e pickle.Event) {
 		w.loads[sym] = false
 		return
 	}
-	op := uint8(1)
-	switch opName(e.Op) {
-	case "INST":
-		op = 2
-	case "STACK_GLOBAL":
-		op = 4
-	}
 	if n.verdict == pickle.Allowed {
 		return
 	}
 	w.strange()
-	if n.told&op != 0 {
+	op := toldGlobal
+	switch opName(e.Op) {
+	case "INST":
+		op = toldInst
+	case "STACK_GLOBAL":
+		op = toldStackGlobal
+	}
+	if !n.tell(op) {
 		return
 	}
-	n.told |= op
 	message := "imports " + n.name + ": " + n.why
 	if sym.WrittenModule != sym.Module || sym.WrittenName != sym.Name {
 		message = fmt.Sprintf("imports %s, written %s.%s: %s", n.name, sym.WrittenModule, sym.WrittenName, n.why)

@@ -228,11 +228,12 @@ func (t *trace) skimLoads(b blob, inner []pickle.Range, at place) {
 }
 
 func (t *trace) skimmed(sym *pickle.Symbol, at place) {
-	f := Finding{ID: "ST301", File: at.file, Offset: sym.Offset, Op: opName(sym.Op), Name: sym.String()}
 	v, why := pickle.Judge(sym)
-	switch {
-	case v != pickle.Dangerous:
+	if v != pickle.Dangerous {
 		return
+	}
+	f := Finding{ID: "ST301", File: at.file, Offset: sym.Offset, Op: opName(sym.Op), Name: sym.String()}
+	switch {
 	case !sym.Computed:
 		f.Message = "imports " + f.Name + ": " + why
 	case strings.HasPrefix(f.Op, "EXT"):
@@ -294,7 +295,5 @@ func (t *trace) swept(in pickle.Instruction, texts *[2]string, at place) {
 		return
 	}
 	sym.WrittenModule, sym.WrittenName = sym.Module, sym.Name
-	if v, why := pickle.Judge(sym); v == pickle.Dangerous {
-		t.add(Finding{ID: "ST301", File: at.file, Offset: in.Offset, Op: opName(in.Op), Name: sym.String(), Message: "imports " + sym.String() + ": " + why})
-	}
+	t.skimmed(sym, at)
 }

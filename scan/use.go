@@ -49,16 +49,17 @@ func (w *watcher) misuse(e pickle.Event, severity Severity, name, why string) {
 func (w *watcher) use(e pickle.Event, o *pickle.Object, fn *pickle.Symbol) {
 	op := o.Op.String()
 	tuple, ok := o.Args.(*pickle.Tuple)
+	name := w.known(fn).name
 	switch {
 	case isConstant(fn):
-		w.misuse(e, "", w.known(fn).name, "is a constant, and is called")
+		w.misuse(e, "", name, "is a constant, and is called")
 		return
 	case o.Kwargs() != nil:
-		w.misuse(e, "", w.known(fn).name, "has keyword arguments")
+		w.misuse(e, "", name, "has keyword arguments")
 	case op != "REDUCE" && (op != "NEWOBJ" || functionModules[fn.Module]):
-		w.misuse(e, "", w.known(fn).name, "is called by "+op)
+		w.misuse(e, "", name, "is called by "+op)
 	case !ok:
-		w.misuse(e, "", w.known(fn).name, "has arguments that are the result of a call")
+		w.misuse(e, "", name, "has arguments that are the result of a call")
 		return
 	}
 	w.arguments(e, fn, tuple.Items)
@@ -66,17 +67,17 @@ func (w *watcher) use(e pickle.Event, o *pickle.Object, fn *pickle.Symbol) {
 	case "copyreg":
 		w.reconstructor(e, tuple.Items)
 	case "torch._tensor", "torch.tensor":
-		w.rebuildType(e, w.known(fn).name, tuple.Items)
+		w.rebuildType(e, name, tuple.Items)
 	case "torch._utils":
 		if fn.Name == "_rebuild_parameter_with_state" && len(tuple.Items) > 3 {
-			w.attributes(e, w.known(fn).name, tuple.Items[3])
+			w.attributes(e, name, tuple.Items[3])
 		}
 	case "torch.jit._pickle":
 		// It returns what it is given, which is a list or a dict.
 		if len(tuple.Items) > 0 {
 			switch tuple.Items[0].(type) {
 			case *pickle.Symbol, *pickle.Object, *pickle.Extension:
-				w.misuse(e, Dangerous, w.known(fn).name, "is handed what is no plain data, and returns it")
+				w.misuse(e, Dangerous, name, "is handed what is no plain data, and returns it")
 			}
 		}
 	case "numpy", "numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric":
@@ -122,7 +123,8 @@ func (w *watcher) argument(e pickle.Event, fn, arg *pickle.Symbol, classes bool)
 // handed tells of the function that opens checkpoints where it is not called.
 func (w *watcher) handed(e pickle.Event, sym *pickle.Symbol) {
 	w.loads[sym] = true
-	w.add("ST301", e, w.known(sym).name, "imports "+w.known(sym).name+", which opens checkpoints, and hands it to something")
+	name := w.known(sym).name
+	w.add("ST301", e, name, "imports "+name+", which opens checkpoints, and hands it to something")
 }
 
 // reconstructor judges copyreg._reconstructor(class, base, state), by which
@@ -313,13 +315,14 @@ func (w *watcher) changed(v pickle.Value) {
 		sym = symbol(o.ArgList()[1])
 	}
 	holds := false
-	switch path := w.known(sym).name; path {
+	name := w.known(sym).name
+	switch name {
 	case "collections.OrderedDict", "collections.defaultdict", "collections.Counter", "builtins.dict":
 		holds = len(o.Items()) == 0
 	case "collections.deque", "builtins.list", "builtins.set":
 		holds = len(o.Pairs()) == 0
 	}
 	if !holds {
-		w.t.add(Finding{ID: "ST321", File: w.at.file, Offset: o.Offset, Op: opName(o.Op), Name: w.known(sym).name, Message: "puts items into what is no container: " + w.known(sym).name})
+		w.t.add(Finding{ID: "ST321", File: w.at.file, Offset: o.Offset, Op: opName(o.Op), Name: name, Message: "puts items into what is no container: " + name})
 	}
 }

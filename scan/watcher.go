@@ -89,10 +89,9 @@ func (w *watcher) event(e pickle.Event) {
 		}
 		if sym != nil {
 			n := w.known(sym)
-			if name = n.name; n.dropped && opName(e.Op) == "POP" {
+			if name = n.name; opName(e.Op) == "POP" && !n.tell(toldPop) {
 				return
 			}
-			n.dropped = n.dropped || opName(e.Op) == "POP"
 		}
 		if w.told("ST322", e, name) {
 			return
