@@ -218,14 +218,9 @@ func (t *trace) yamlTemplates(at place, text []byte) {
 	const most, longest = 64, 64 << 10
 	begin, found := 0, 0
 	for line := range bytes.Lines(text) {
-		first := bytes.IndexByte(line, '{')
-		for first >= 0 && first+1 < len(line) && line[first+1] != '{' && line[first+1] != '%' {
-			next := bytes.IndexByte(line[first+1:], '{')
-			if next < 0 {
-				first = -1
-				break
-			}
-			first += 1 + next
+		first := bytes.Index(line, []byte("{{"))
+		if statement := bytes.Index(line, []byte("{%")); first < 0 || statement >= 0 && statement < first {
+			first = statement
 		}
 		if last := max(bytes.LastIndex(line, []byte("}}")), bytes.LastIndex(line, []byte("%}"))) + 2; first >= 0 && last > first+3 {
 			t.template(at, int64(begin+first), string(line[first:min(last, first+longest)]))

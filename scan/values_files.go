@@ -315,6 +315,12 @@ func decodeEvents(r io.ReaderAt, off, end int64) (name string, imports int, harm
 	return name, imports, called && imports > 0 && worst == pickle.Dangerous, err
 }
 
+// mayBegin tells whether what begins at off of r, up to end, can be what its magic
+// says: the two bytes of a pickle are everywhere, and ask for a third that fits.
+func (e *embedded) mayBegin(r io.ReaderAt, off, end int64) bool {
+	return e.id != "ST212" || beginsPickle(head(r, off, end, 11), end-off)
+}
+
 // beginsPickle spares most places the decoder: a frame must fit into size
 // bytes, and what is no frame begins with one of a few opcodes.
 func beginsPickle(h []byte, size int64) bool {

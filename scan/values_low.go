@@ -227,7 +227,7 @@ func (w *valueWatch) lowFiles(element int64, take int, reverse bool) {
 	}
 	p := head(s, off, s.length(), longestMagic)
 	for i := range embeddeds {
-		if e := &embeddeds[i]; len(p) >= len(e.magic) && string(p[:len(e.magic)]) == e.magic && (e.id != "ST212" || beginsPickle(p, s.length()-off)) {
+		if e := &embeddeds[i]; len(p) >= len(e.magic) && string(p[:len(e.magic)]) == e.magic && e.mayBegin(s, off, s.length()) {
 			w.candidate(s, off, s.length(), e, s)
 		}
 	}

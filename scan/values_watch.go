@@ -143,8 +143,8 @@ func (w *valueWatch) candidate(r io.ReaderAt, off, end int64, e *embedded, how *
 		return
 	}
 	r = placeReader{r, w}
-	if e.id == "ST212" && !beginsPickle(head(r, off, end, 11), end-off) {
-		return // two bytes are everywhere
+	if !e.mayBegin(r, off, end) {
+		return
 	}
 	start, detail, ok := e.valid(r, off, end)
 	if !ok {
