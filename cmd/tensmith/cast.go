@@ -430,10 +430,6 @@ func (a *app) measure(ctx context.Context, c *casting, address string, jobs []ca
 // tell puts into the rows what the tensors have lost. If nothing has been
 // written it reads all; else all is known.
 func (a *app) tell(ctx context.Context, c *casting, address string, rows []castRow) error {
-	total := int64(0)
-	for i := range rows {
-		total += rows[i].t.Size()
-	}
 	if !c.errors {
 		return nil
 	}
@@ -444,6 +440,10 @@ func (a *app) tell(ctx context.Context, c *casting, address string, rows []castR
 			}
 		}
 		return nil
+	}
+	total := int64(0)
+	for i := range rows {
+		total += rows[i].t.Size()
 	}
 	return a.meanwhile(ctx, address, total, len(rows), func(i int) *safetensors.Tensor { return rows[i].t }, func(ctx context.Context, i, workers int) error {
 		return rows[i].tell(ctx, workers)

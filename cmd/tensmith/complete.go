@@ -9,41 +9,63 @@ import (
 	"github.com/tensmith/tensmith/safetensors"
 )
 
-// answers are what a shell completes flags of verbs with, that take one of some
+// answers are what a shell completes flags of a verb with, that take one of some
 // words.
-var answers = map[string]map[string][]string{
-	"ls":         {"sort": {"file", "name", "size"}},
-	"show":       {"heat": {"max", "mean"}},
-	"stats":      {"by": {"tensor", "layer", "dtype", "model"}, "sort": append([]string{"name", "file"}, statsOrders()...)},
-	"scan":       {"fail-on": {"dangerous", "suspicious", "note"}},
-	"check":      {"fail-on": {"dangerous", "suspicious", "note"}},
-	"convert":    {"tied": {"dedupe", "keep", "reference"}, "quantized": {"parts"}, "sparse": {"parts", "dense"}, "complex": {"split"}, "dtype": floats()},
-	"merge":      {"prefer": {"first", "last"}},
-	"repack":     {"metadata": {"keep", "drop"}},
-	"cast":       {"to": floats(), "scale": {"none", "tensor", "block128", "mx"}, "overflow": {"special", "saturate"}},
-	"dequantize": {"to": {"auto", "bf16", "f16", "f32", "f64"}},
-	"sbom":       {"hash": {"blake2b", "blake3"}, "time": {"now"}, "serial": {"random"}},
+func answers(verb string) map[string][]string {
+	switch verb {
+	case "ls":
+		return map[string][]string{"sort": {"file", "name", "size"}}
+	case "show":
+		return map[string][]string{"heat": heatKinds}
+	case "stats":
+		return map[string][]string{"by": {"tensor", "layer", "dtype", "model"}, "sort": append([]string{"name", "file"}, statsOrders()...)}
+	case "scan", "check":
+		return map[string][]string{"fail-on": {"dangerous", "suspicious", "note"}}
+	case "convert":
+		return map[string][]string{"tied": {"dedupe", "keep", "reference"}, "quantized": {"parts"}, "sparse": {"parts", "dense"}, "complex": {"split"}, "dtype": floats()}
+	case "merge":
+		return map[string][]string{"prefer": {"first", "last"}}
+	case "repack":
+		return map[string][]string{"metadata": {"keep", "drop"}}
+	case "cast":
+		return map[string][]string{"to": floats(), "scale": {"none", "tensor", "block128", "mx"}, "overflow": {"special", "saturate"}}
+	case "dequantize":
+		return map[string][]string{"to": {"auto", "bf16", "f16", "f32", "f64"}}
+	case "sbom":
+		return map[string][]string{"hash": {"blake2b", "blake3"}, "time": {"now"}, "serial": {"random"}}
+	}
+	return nil
 }
 
 // named are the verbs whose arguments behind MODEL are names of its tensors.
 var named = []string{"ls", "show", "stats", "hist", "select", "drop", "export"}
 
+// shellAsks tells whether a shell wants to know what could stand next.
+func (a *app) shellAsks() bool {
+	return len(a.args) > 0 && (a.args[0] == cobra.ShellCompRequestCmd || a.args[0] == cobra.ShellCompNoDescRequestCmd)
+}
+
 // completed lets a shell complete what a verb and those below it take.
-func (a *app) completed(cmd *cobra.Command) {
+func completed(cmd *cobra.Command) {
 	for _, sub := range cmd.Commands() {
-		a.completed(sub)
+		completed(sub)
 	}
-	for name, values := range answers[cmd.Name()] {
-		if cmd.Flags().Lookup(name) == nil {
+	register(cmd, answers(cmd.Name()))
+	for _, verb := range named {
+		if verb == cmd.Name() {
+			cmd.ValidArgsFunction = tensorNames
+		}
+	}
+}
+
+// register has flags completed with words.
+func register(cmd *cobra.Command, words map[string][]string) {
+	for name, values := range words {
+		if cmd.Flag(name) == nil {
 			continue // the verb check of policies has other flags than check
 		}
 		if err := cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
 			panic(err) // it has been registered
-		}
-	}
-	for _, verb := range named {
-		if verb == cmd.Name() {
-			cmd.ValidArgsFunction = tensorNames
 		}
 	}
 }

@@ -244,9 +244,6 @@ func (a *app) root() *cobra.Command {
 	root.SetVersionTemplate("tensmith {{.Version}}\n")
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
-	if len(a.args) > 0 && a.args[0] == cobra.ShellCompRequestCmd {
-		root.SetOut(unquoting{a.stdout})
-	}
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(flagError)
 	flags := root.PersistentFlags()
@@ -261,10 +258,10 @@ func (a *app) root() *cobra.Command {
 	flags.StringVar(&a.level, "log-level", "info", "the least `LEVEL` of words: debug, info, warning, error or critical")
 	flags.Lookup("log-level").Hidden = true
 	flags.SortFlags = false
-	for name, values := range choices {
-		if err := root.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
-			panic(err) // there is no such flag
-		}
+	asked := a.shellAsks()
+	if asked {
+		root.SetOut(unquoting{a.stdout})
+		register(root, choices)
 	}
 	for _, group := range verbs {
 		root.AddGroup(&cobra.Group{ID: group.group, Title: group.group + ":"})
@@ -274,7 +271,9 @@ func (a *app) root() *cobra.Command {
 			cmd.DisableFlagsInUseLine = true
 			cmd.Flags().SortFlags = false
 			leaveOutKeyless(cmd)
-			a.completed(cmd)
+			if asked {
+				completed(cmd)
+			}
 			root.AddCommand(cmd)
 			if group.group == "Look" || group.group == "Judge" && cmd.Name() != "conformance" {
 				a.reading(cmd)
