@@ -26,8 +26,8 @@ func (t *trace) zip(b blob, at place) string {
 		return "zip"
 	}
 	t.format = "zip"
-	for _, m := range d.members {
-		t.locate(b, at, d, m)
+	for i := range d.members {
+		t.locate(b, at, d, &d.members[i])
 	}
 	t.names(b, at, d)
 	t.gaps(b, at, d)
@@ -67,21 +67,22 @@ func (t *trace) locals(b blob, at place) {
 		}
 		n, extra := int64(le.Uint16(h[26:])), int64(le.Uint16(h[28:]))
 		name, _ := b.at(off+30, n)
-		m := &member{name: string(name), method: le.Uint16(h[8:]), packed: uint64(le.Uint32(h[18:])), size: uint64(le.Uint32(h[22:])),
-			data: off + 30 + n + extra, readable: true, header: uint64(off)}
+		d := &directory{names: string(name), central: b.size}
+		m := &member{nameLen: uint16(len(name)), method: le.Uint16(h[8:]), packed: uint64(le.Uint32(h[18:])), size: uint64(le.Uint32(h[22:])),
+			lead: uint32(30 + n + extra), readable: true, header: uint64(off)}
+		left := uint64(max(b.size-d.data(m), 0))
 		if le.Uint16(h[6:])&8 != 0 {
-			m.packed = uint64(max(b.size-m.data, 0))
-			m.size = m.packed
+			m.packed, m.size = left, left
 		}
-		m.packed = min(m.packed, uint64(max(b.size-m.data, 0)))
-		z := &zipFile{t: t, b: b, at: at, d: &directory{members: []*member{m}, central: b.size}}
+		m.packed = min(m.packed, left)
+		z := &zipFile{t: t, b: b, at: at, d: d}
 		data, ok := z.open(m)
 		if ok {
-			in := at.in(m.name)
+			in := at.in(d.names)
 			in.loose = true
 			t.content(data, in)
 		}
-		off = m.data + int64(m.packed)
+		off = d.data(m) + int64(m.packed)
 		if le.Uint16(h[6:])&8 != 0 {
 			return
 		}
@@ -107,30 +108,35 @@ type zipFile struct {
 func (z *zipFile) read() {
 	t := z.t
 	if len(z.d.members) > 0 {
-		if i := strings.IndexByte(z.d.members[0].name, '/'); i > 0 {
-			z.top = z.d.members[0].name[:i+1]
+		first := z.d.name(&z.d.members[0])
+		if i := strings.IndexByte(first, '/'); i > 0 {
+			z.top = first[:i+1]
 		}
 	}
-	var later []*member
-	for _, m := range z.d.members {
+	for i := range z.d.members {
+		m := &z.d.members[i]
+		name := z.d.name(m)
 		switch {
-		case !m.readable, strings.HasSuffix(m.name, "/") && m.size == 0:
+		case !m.readable, strings.HasSuffix(name, "/") && m.size == 0:
 			continue
 		case m.flags&0x2061 != 0:
-			t.note("ST403", z.at.in(m.name), m.entry, "", fmt.Sprintf("encrypted or a patch (flags %#x), so that it cannot be read here", m.flags))
+			t.note("ST403", z.at.in(name), m.entry, "", fmt.Sprintf("encrypted or a patch (flags %#x), so that it cannot be read here", m.flags))
 		case m.method != 0 && m.method != 8:
-			t.note("ST403", z.at.in(m.name), m.entry, "", fmt.Sprintf("compressed by method %d, so that it cannot be read here", m.method))
+			t.note("ST403", z.at.in(name), m.entry, "", fmt.Sprintf("compressed by method %d, so that it cannot be read here", m.method))
 			continue
 		}
-		if strings.HasSuffix(strings.ToLower(m.name), ".pkl") {
+		if isPickleName(name) {
 			z.pickle(m)
-			continue
 		}
-		later = append(later, m)
 	}
-	for _, m := range later {
+	for i := range z.d.members {
 		if t.ctx.Err() != nil {
 			return
+		}
+		m := &z.d.members[i]
+		name := z.d.name(m)
+		if !m.readable || m.method != 0 && m.method != 8 || isPickleName(name) || strings.HasSuffix(name, "/") && m.size == 0 {
+			continue
 		}
 		z.member(m)
 	}
@@ -142,13 +148,15 @@ func (z *zipFile) read() {
 	z.handlers()
 }
 
+func isPickleName(name string) bool { return strings.HasSuffix(strings.ToLower(name), ".pkl") }
+
 // pickle reads a member that is called one.
 func (z *zipFile) pickle(m *member) {
 	data, ok := z.open(m)
 	if !ok {
 		return
 	}
-	in := z.at.in(m.name)
+	in := z.at.in(z.d.name(m))
 	head, _ := data.at(0, 4096)
 	if k, _ := identify(head); k != kindPickle && k != kindUnknown {
 		z.t.content(data, in)
@@ -168,7 +176,7 @@ func (z *zipFile) pickle(m *member) {
 
 // isRaw tells whether a member may hold bare numbers.
 func (z *zipFile) isRaw(m *member) bool {
-	name := strings.TrimPrefix(m.name, z.top)
+	name := strings.TrimPrefix(z.d.name(m), z.top)
 	folder, base, ok := strings.Cut(name, "/")
 	if !ok {
 		return false
@@ -186,11 +194,11 @@ func (z *zipFile) member(m *member) {
 	if !ok {
 		return
 	}
-	name := strings.TrimPrefix(m.name, z.top)
+	name := strings.TrimPrefix(z.d.name(m), z.top)
 	if z.isRaw(m) && !isScriptName(name) && z.nothing(data) {
 		return
 	}
-	in := z.at.in(m.name)
+	in := z.at.in(z.d.name(m))
 	if z.isRaw(m) && !isScriptName(name) {
 		in.loose = true
 		apart := z.t.apart()
@@ -235,22 +243,22 @@ func (t *trace) sub() *trace { return t.apart() }
 
 // open returns the bytes of a member.
 func (z *zipFile) open(m *member) (blob, bool) {
-	raw, ok := z.b.sub(m.data, int64(m.packed))
+	raw, ok := z.b.sub(z.d.data(m), int64(m.packed))
 	if !ok {
 		return blob{}, false
 	}
 	if m.method == 0 {
 		if m.size != m.packed {
-			z.t.note("ST414", z.at.in(m.name), m.entry, "size", fmt.Sprintf("stored in %d bytes, announced as %d", m.packed, m.size))
+			z.t.note("ST414", z.at.in(z.d.name(m)), m.entry, "size", fmt.Sprintf("stored in %d bytes, announced as %d", m.packed, m.size))
 		}
 		z.checksum(m, raw)
 		return raw, true
 	}
 	if m.size > 1<<50 {
-		z.t.note("ST404", z.at.in(m.name), m.entry, "", fmt.Sprintf("is to become %d bytes", m.size))
+		z.t.note("ST404", z.at.in(z.d.name(m)), m.entry, "", fmt.Sprintf("is to become %d bytes", m.size))
 		return blob{}, false
 	}
-	in := z.at.in(m.name)
+	in := z.at.in(z.d.name(m))
 	if z.t.spent.unpack <= 0 {
 		z.t.note("ST404", in, m.entry, "", fmt.Sprintf("%d bytes become more than a scan unpacks", m.packed))
 		return blob{}, false
@@ -268,7 +276,7 @@ func (z *zipFile) open(m *member) (blob, bool) {
 		case data.err == errBudget:
 			z.t.note("ST404", in, m.entry, "", fmt.Sprintf("%d bytes become more than a scan unpacks", m.packed))
 		case data.err != nil && data.err != io.EOF:
-			z.t.note("ST402", in, m.data, "", "does not unpack: "+data.err.Error())
+			z.t.note("ST402", in, z.d.data(m), "", "does not unpack: "+data.err.Error())
 		case n != int64(m.size):
 			z.t.note("ST414", in, m.entry, "size", fmt.Sprintf("unpacks to %d bytes or more, announced as %d", n, m.size))
 		case data.sum != m.crc:
@@ -307,7 +315,7 @@ func (z *zipFile) checksum(m *member, raw blob) {
 	for off := int64(0); off < raw.size; {
 		p, err := raw.into(z.scratch, off, 32<<10)
 		if err != nil || len(p) == 0 {
-			z.t.unreadable(z.at.in(m.name), off, cmp.Or(err, io.ErrUnexpectedEOF))
+			z.t.unreadable(z.at.in(z.d.name(m)), off, cmp.Or(err, io.ErrUnexpectedEOF))
 			return
 		}
 		z.scratch = p
@@ -315,7 +323,7 @@ func (z *zipFile) checksum(m *member, raw blob) {
 		off += int64(len(p))
 	}
 	if sum != m.crc {
-		z.t.note("ST421", z.at.in(m.name), m.entry, "", "the checksum is wrong: some readers refuse the file, and torch does not")
+		z.t.note("ST421", z.at.in(z.d.name(m)), m.entry, "", "the checksum is wrong: some readers refuse the file, and torch does not")
 	}
 }
 
@@ -325,8 +333,9 @@ func (z *zipFile) storages() {
 		return
 	}
 	// Nearly all stand where they are looked for first.
-	for _, m := range z.d.members {
-		key := strings.TrimPrefix(strings.TrimPrefix(m.name, z.top), "data/")
+	for i := range z.d.members {
+		m := &z.d.members[i]
+		key := strings.TrimPrefix(strings.TrimPrefix(z.d.name(m), z.top), "data/")
 		if size, ok := z.keys.sizes[key]; ok && size >= 0 && uint64(size) <= m.size {
 			delete(z.keys.sizes, key)
 		}
@@ -337,8 +346,9 @@ func (z *zipFile) storages() {
 	// By sums of the names, which would take as much again as the directory.
 	seed := maphash.MakeSeed()
 	sizes := make(map[uint64]uint64, len(z.d.members))
-	for _, m := range z.d.members {
-		sizes[maphash.String(seed, strings.ToLower(strings.TrimPrefix(m.name, z.top)))] = m.size
+	for i := range z.d.members {
+		m := &z.d.members[i]
+		sizes[maphash.String(seed, strings.ToLower(strings.TrimPrefix(z.d.name(m), z.top)))] = m.size
 	}
 	var missing, short []string
 	for key, size := range z.keys.sizes {
@@ -367,7 +377,12 @@ func (z *zipFile) storages() {
 
 // has tells whether there is a member of that name below the top folder.
 func (z *zipFile) has(match func(name string) bool) bool {
-	return slices.ContainsFunc(z.d.members, func(m *member) bool { return match(strings.ToLower(strings.TrimPrefix(m.name, z.top))) })
+	for i := range z.d.members {
+		if match(strings.ToLower(strings.TrimPrefix(z.d.name(&z.d.members[i]), z.top))) {
+			return true
+		}
+	}
+	return false
 }
 
 // format names what the archive is, by its members.

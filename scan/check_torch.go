@@ -16,7 +16,7 @@ const maxValidated = 2 << 20
 
 // check puts together the tensors of a torch archive.
 func (z *zipFile) check(data blob, m *member) {
-	if data.size > maxValidated || m.name != z.top+"data.pkl" {
+	if data.size > maxValidated || z.d.name(m) != z.top+"data.pkl" {
 		return
 	}
 	z.t.validate(z.b, z.at)

@@ -104,11 +104,12 @@ func (z *zipFile) code() {
 	t := z.t
 	scripts, sources := 0, 0
 	var first *member
-	for _, m := range z.d.members {
+	for i := range z.d.members {
+		m := &z.d.members[i]
 		if !m.readable || m.method != 0 && m.method != 8 || m.flags&0x2061 != 0 {
 			continue
 		}
-		name := strings.TrimPrefix(m.name, z.top)
+		name := strings.TrimPrefix(z.d.name(m), z.top)
 		lower := strings.ToLower(name)
 		switch {
 		case strings.HasPrefix(lower, "code/") && strings.HasSuffix(lower, ".py"):
@@ -120,7 +121,7 @@ func (z *zipFile) code() {
 		case strings.HasSuffix(lower, ".py"):
 			sources++
 		case strings.HasSuffix(lower, ".so"), strings.Contains(lower, "aotinductor/") && (strings.HasSuffix(lower, ".cpp") || strings.HasSuffix(lower, ".o") || strings.HasSuffix(lower, ".cubin") || strings.HasSuffix(lower, "_flags.json")):
-			t.note("ST352", z.at.in(m.name), m.entry, "", "compiled into the model, and loaded or built with it")
+			t.note("ST352", z.at.in(z.d.name(m)), m.entry, "", "compiled into the model, and loaded or built with it")
 		case lower == "bytecode.pkl", lower == "constants.pkl":
 			z.script = true
 		}
@@ -144,7 +145,7 @@ func (z *zipFile) torchScript(m *member) {
 		return
 	}
 	text, err := data.at(0, maxSource)
-	in := z.at.in(m.name)
+	in := z.at.in(z.d.name(m))
 	if err != nil {
 		z.t.unreadable(in, 0, err)
 		return
@@ -235,11 +236,12 @@ func (t *trace) yamlTemplates(at place, text []byte) {
 // handlers judges the sources of a model archive of TorchServe, which the
 // server imports and calls.
 func (z *zipFile) handlers() {
-	if !slices.ContainsFunc(z.d.members, func(m *member) bool { return m.name == "MAR-INF/MANIFEST.json" }) {
+	if !slices.ContainsFunc(z.d.members, func(m member) bool { return z.d.name(&m) == "MAR-INF/MANIFEST.json" }) {
 		return
 	}
-	for _, m := range z.d.members {
-		if !m.readable || !strings.HasSuffix(strings.ToLower(m.name), ".py") {
+	for i := range z.d.members {
+		m := &z.d.members[i]
+		if !m.readable || !strings.HasSuffix(strings.ToLower(z.d.name(m)), ".py") {
 			continue
 		}
 		data, ok := z.open(m)
@@ -248,11 +250,11 @@ func (z *zipFile) handlers() {
 		}
 		text, err := data.at(0, maxSource)
 		if err != nil {
-			z.t.unreadable(z.at.in(m.name), 0, err)
+			z.t.unreadable(z.at.in(z.d.name(m)), 0, err)
 			continue
 		}
 		if name := sourceCall(string(text)); name != "" {
-			z.t.note("ST355", z.at.in(m.name), m.entry, name, "a program that the server runs, and that calls "+name)
+			z.t.note("ST355", z.at.in(z.d.name(m)), m.entry, name, "a program that the server runs, and that calls "+name)
 		}
 	}
 }

@@ -171,7 +171,7 @@ func (t *trace) forget(id string) {
 	kept := t.findings[:0]
 	for _, f := range t.findings {
 		if f.ID == id {
-			t.kept[f.Severity]--
+			t.kept[f.Severity.rank()]--
 			continue
 		}
 		kept = append(kept, f)

@@ -18,8 +18,9 @@ import (
 // (CVE-2025-54412, CVE-2025-54413).
 func (z *zipFile) skops() bool {
 	var schema *member
-	for _, m := range z.d.members {
-		if m.name == "schema.json" && m.readable {
+	for i := range z.d.members {
+		m := &z.d.members[i]
+		if z.d.name(m) == "schema.json" && m.readable {
 			schema = m
 		}
 	}
@@ -35,13 +36,14 @@ func (z *zipFile) skops() bool {
 	if err != nil || !own && !bytes.Contains(head, []byte(`"__loader__"`)) {
 		return own
 	}
-	z.t.skopsNames(data, z.at.in(schema.name))
-	for _, m := range z.d.members {
-		in := z.at.in(m.name)
-		if what := skopsNode(m.name); what != "" {
+	z.t.skopsNames(data, z.at.in("schema.json"))
+	for i := range z.d.members {
+		m := &z.d.members[i]
+		in := z.at.in(z.d.name(m))
+		if what := skopsNode(z.d.name(m)); what != "" {
 			z.t.note("ST385", in, m.entry, what, "a member called after "+what)
 		}
-		switch lower := strings.ToLower(m.name); {
+		switch lower := strings.ToLower(z.d.name(m)); {
 		case m == schema, strings.HasSuffix(lower, ".npy"), strings.HasSuffix(lower, ".npz"), strings.HasSuffix(lower, ".bin"):
 		case strings.HasSuffix(lower, ".json"):
 			if part, ok := z.open(m); ok {

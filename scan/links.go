@@ -176,8 +176,9 @@ func parts(todo []string, name string) []string {
 
 // zipLink reads where a symbolic link leads, which is the content of the
 // member.
-func (l *archiveLinks) zipLink(b blob, in place, m *member) {
-	raw, ok := b.sub(m.data, int64(m.packed))
+func (l *archiveLinks) zipLink(b blob, at place, d *directory, m *member) {
+	in := at.in(d.name(m))
+	raw, ok := b.sub(d.data(m), int64(m.packed))
 	var text []byte
 	var err error
 	switch {
@@ -191,7 +192,7 @@ func (l *archiveLinks) zipLink(b blob, in place, m *member) {
 		l.t.note("ST419", in, m.entry, "", "the member is a symbolic link")
 		return
 	}
-	l.link(in, m.entry, m.name, string(text), false)
+	l.link(in, m.entry, d.name(m), string(text), false)
 }
 
 // node tells of a member that is a device, a pipe or a socket, by the type in

@@ -32,8 +32,8 @@ type trace struct {
 	format   string
 	findings []Finding
 	dropped  int
-	kept     map[Severity]int
-	seen     map[findingKey]struct{}
+	kept     [4]int                  // by rank
+	seen     map[findingKey]struct{} // once there are more than a few
 	spent    *spending
 }
 
@@ -137,7 +137,7 @@ func newTrace(ctx context.Context, opts *Options, size int64) *trace {
 		tokens *= 8
 		opcodes *= 8
 	}
-	return &trace{ctx: ctx, opts: opts, kept: map[Severity]int{}, seen: map[findingKey]struct{}{}, spent: &spending{
+	return &trace{ctx: ctx, opts: opts, spent: &spending{
 		unpack:  opts.unpack(size),
 		unpacks: opts.unpack(size),
 		again:   2 * opts.unpack(size),
@@ -182,7 +182,7 @@ const (
 // add keeps a finding, each of an id, a place and a name once.
 func (t *trace) add(f Finding) {
 	f.Name = clip(f.Name, 200)
-	key := findingKey{f.ID, f.File, f.Name, f.Op, f.Tensor}
+	key := f.key()
 	if t.told(key) { // first, for a file may have millions of them
 		return
 	}
@@ -197,16 +197,34 @@ func (t *trace) add(f Finding) {
 		f.Severity = Suspicious // what a format forbids was read, and is not trouble
 	}
 	f.Message = clip(f.Message, 500)
-	if t.kept[f.Severity] >= maxKept {
+	rank := f.Severity.rank()
+	if t.kept[rank] >= maxKept {
 		t.dropped++
 		return
 	}
-	t.kept[f.Severity]++
-	t.seen[key] = struct{}{}
+	t.kept[rank]++
 	t.findings = append(t.findings, f)
+	switch {
+	case t.seen != nil:
+		t.seen[key] = struct{}{}
+	case len(t.findings) > fewFindings:
+		t.seen = make(map[findingKey]struct{}, 2*fewFindings)
+		for i := range t.findings {
+			t.seen[t.findings[i].key()] = struct{}{}
+		}
+	}
 }
 
+// fewFindings are compared one by one: a map takes longer to make than most of
+// the 200,000 members of an archive to read.
+const fewFindings = 8
+
+func (f *Finding) key() findingKey { return findingKey{f.ID, f.File, f.Name, f.Op, f.Tensor} }
+
 func (t *trace) told(key findingKey) bool {
+	if t.seen == nil {
+		return slices.ContainsFunc(t.findings, func(f Finding) bool { return f.key() == key })
+	}
 	_, ok := t.seen[key]
 	return ok
 }
@@ -218,7 +236,7 @@ func (t *trace) note(id string, at place, offset int64, name, message string) {
 
 // apart is a trace of the same file whose findings are not yet the file's.
 func (t *trace) apart() *trace {
-	return &trace{ctx: t.ctx, opts: t.opts, kept: map[Severity]int{}, seen: map[findingKey]struct{}{}, spent: t.spent}
+	return &trace{ctx: t.ctx, opts: t.opts, spent: t.spent}
 }
 
 // join takes over the findings of a trace that was apart.
@@ -229,7 +247,10 @@ func (t *trace) join(other *trace) {
 	t.dropped += other.dropped
 }
 
-func (t *trace) has(s Severity) bool { return t.kept[s] > 0 }
+func (t *trace) has(s Severity) bool { return t.kept[s.rank()] > 0 }
+
+// rank is where a severity stands among the four.
+func (s Severity) rank() int { return slices.Index(ranks, s.verdict()) }
 
 // verdict is the worst of findings.
 func verdict(findings []Finding) Verdict {

@@ -14,24 +14,28 @@ import (
 // zipfile compares it with the local headers, others look for local headers.
 // Sections are those of PKWARE's APPNOTE 6.3.
 
-// A member is an entry of the central directory.
+// A member is an entry of the central directory. There may be 200,000 of them,
+// or more with --deep, so it is small, and points nowhere: the collector leaves
+// them alone.
 type member struct {
-	name          string
-	flags, method uint16
-	crc           uint32
 	packed, size  uint64
 	header        uint64 // of the local header, as the directory says
 	entry         int64  // offset of the entry
-	data, end     int64  // of its bytes; end is behind the descriptor, if any
-	external      uint32
-	made          uint16
+	crc           uint32
+	lead          uint32 // bytes of the local header with its name and fields
+	name          uint32 // where it begins in directory.names
 	nameLen       uint16
+	flags, method uint16
+	mode          uint16 // the upper half of the external attributes
+	system        uint8  // that it was made on
+	descriptor    uint8  // bytes behind its own that tell their number
 	readable      bool
 }
 
 // A directory is the central directory of a zip archive.
 type directory struct {
-	members []*member
+	members []member
+	names   string
 	begin   int64 // of the first byte of the archive: more than 0 behind other bytes
 	central int64 // of the directory
 	tail    int64 // behind the directory: its end records
@@ -41,6 +45,15 @@ type directory struct {
 	over    bool // more members than are read
 	scratch []byte
 }
+
+// name is what a member is called.
+func (d *directory) name(m *member) string { return d.names[m.name:][:m.nameLen] }
+
+// data is where the bytes of a readable member begin.
+func (d *directory) data(m *member) int64 { return d.begin + int64(m.header) + int64(m.lead) }
+
+// after is where the next may begin.
+func (d *directory) after(m *member) int64 { return d.data(m) + int64(m.packed) + int64(m.descriptor) }
 
 const (
 	sigLocal   = 0x04034b50
@@ -133,9 +146,8 @@ func (t *trace) entries(b blob, at place, d *directory, count uint64) error {
 	var names strings.Builder
 	if expected := min(count, uint64(size)/46, uint64(max(t.spent.members, 0))); size > smallText {
 		names.Grow(int(min(size-46*int64(expected), maxNames)))
-		d.members = make([]*member, 0, expected)
+		d.members = make([]member, 0, expected)
 	}
-	var piece []member
 	var text []byte
 	for room := []byte(nil); ; {
 		if left := d.central + size - off; entryLen(text) > len(text) && left > int64(len(text)) {
@@ -153,25 +165,18 @@ func (t *trace) entries(b blob, at place, d *directory, count uint64) error {
 			d.over = true
 			break
 		}
-		if len(piece) == cap(piece) {
-			piece = make([]member, 0, min(max(2*cap(piece), 16), 1024))
-		}
-		piece = append(piece, member{
+		m := member{
 			flags: le.Uint16(text[8:]), method: le.Uint16(text[10:]), crc: le.Uint32(text[16:]),
 			packed: uint64(le.Uint32(text[20:])), size: uint64(le.Uint32(text[24:])), header: uint64(le.Uint32(text[42:])), entry: off,
-			external: le.Uint32(text[38:]), made: le.Uint16(text[4:]), nameLen: uint16(n),
-		})
-		m := &piece[len(piece)-1]
+			mode: le.Uint16(text[40:]), system: text[5], name: uint32(names.Len()), nameLen: uint16(n),
+		}
 		names.Write(text[46 : 46+n])
 		m.wide(text[46+n : 46+n+extra])
 		d.members = append(d.members, m)
 		text = text[46+n+extra+comment:]
 		off += int64(46 + n + extra + comment)
 	}
-	rest := names.String()
-	for _, m := range d.members {
-		m.name, rest = rest[:m.nameLen], rest[m.nameLen:]
-	}
+	d.names = names.String()
 	switch {
 	case d.over:
 		t.note("ST404", at, d.central, "", fmt.Sprintf("more members than a scan reads: %d, or %d with --deep", maxMembers, 8*maxMembers))
@@ -214,56 +219,57 @@ func (m *member) wide(extra []byte) {
 // locate finds the bytes of a member by its local header (4.3.7) and compares
 // that with the directory.
 func (t *trace) locate(b blob, at place, d *directory, m *member) {
+	name := d.name(m)
 	if m.header > uint64(b.size-d.begin) {
-		t.note("ST402", at.in(m.name), m.entry, "", "its header is said to be beyond the end of the archive")
+		t.note("ST402", at.in(name), m.entry, "", "its header is said to be beyond the end of the archive")
 		return
 	}
 	off := d.begin + int64(m.header)
-	h, err := b.into(d.scratch[:0], off, 30+int64(len(m.name)))
+	h, err := b.into(d.scratch[:0], off, 30+int64(len(name)))
 	if err != nil {
-		t.unreadable(at.in(m.name), off, err)
+		t.unreadable(at.in(name), off, err)
 		return
 	}
 	d.scratch = h
 	if len(h) < 30 || le.Uint32(h) != sigLocal {
-		t.note("ST402", at.in(m.name), off, "", "there is no header where the directory says")
+		t.note("ST402", at.in(name), off, "", "there is no header where the directory says")
 		return
 	}
 	n, extra := int64(le.Uint16(h[26:])), int64(le.Uint16(h[28:]))
-	m.data = off + 30 + n + extra
-	if m.data > d.central && m.size > 0 || m.packed > uint64(max(b.size-m.data, 0)) {
-		t.note("ST402", at.in(m.name), off, "", "its bytes reach beyond the end of the archive")
+	m.lead = uint32(30 + n + extra)
+	data := d.data(m)
+	if data > d.central && m.size > 0 || m.packed > uint64(max(b.size-data, 0)) {
+		t.note("ST402", at.in(name), off, "", "its bytes reach beyond the end of the archive")
 		return
 	}
-	m.end = m.data + int64(m.packed)
 	m.readable = true
-	name := h[30:]
-	if n != int64(len(m.name)) {
-		name, _ = b.at(off+30, n)
+	local := h[30:]
+	if n != int64(len(name)) {
+		local, _ = b.at(off+30, n)
 	}
-	if string(name) != m.name {
-		t.note("ST413", at.in(m.name), off, "", fmt.Sprintf("called %+q in the directory and %+q in its own header", clip(m.name, 80), clip(string(name), 80)))
+	if string(local) != name {
+		t.note("ST413", at.in(name), off, "", fmt.Sprintf("called %+q in the directory and %+q in its own header", clip(name, 80), clip(string(local), 80)))
 	}
 	flags, method := le.Uint16(h[6:]), le.Uint16(h[8:])
 	const streamed, deflating = 0x8, 0x6 // what writers set in one of the places alone
 	if (flags^m.flags)&^(streamed|deflating|0x800) != 0 || method != m.method {
-		t.note("ST414", at.in(m.name), off, "header", fmt.Sprintf("flags %#x and method %d in the directory, %#x and %d in its own header", m.flags, m.method, flags, method))
+		t.note("ST414", at.in(name), off, "header", fmt.Sprintf("flags %#x and method %d in the directory, %#x and %d in its own header", m.flags, m.method, flags, method))
 	}
 	if flags&streamed == 0 && m.flags&streamed == 0 {
 		packed, size, crc := uint64(le.Uint32(h[18:])), uint64(le.Uint32(h[22:])), le.Uint32(h[14:])
 		if packed != 0xffffffff && packed != m.packed || size != 0xffffffff && size != m.size || crc != m.crc {
-			t.note("ST414", at.in(m.name), off, "sizes", "sizes or checksum in the directory are not those of its own header")
+			t.note("ST414", at.in(name), off, "sizes", "sizes or checksum in the directory are not those of its own header")
 		}
 	}
 	if flags&streamed != 0 || m.flags&streamed != 0 {
-		m.end += t.descriptor(b, m)
+		m.descriptor = t.descriptor(b, m, data+int64(m.packed))
 	}
 }
 
 // descriptor returns the length of the descriptor behind the data (4.3.9),
 // which is of four kinds that nothing tells apart but its content.
-func (t *trace) descriptor(b blob, m *member) int64 {
-	p, err := b.at(m.end, 24)
+func (t *trace) descriptor(b blob, m *member, end int64) uint8 {
+	p, err := b.at(end, 24)
 	if err != nil {
 		return 0
 	}
@@ -273,10 +279,10 @@ func (t *trace) descriptor(b blob, m *member) int64 {
 		}
 		q := p[min(sig, len(p)):]
 		if len(q) >= 20 && le.Uint64(q[4:]) == m.packed && le.Uint64(q[12:]) == m.size {
-			return int64(sig) + 20
+			return uint8(sig) + 20
 		}
 		if len(q) >= 12 && uint64(le.Uint32(q[4:])) == m.packed&0xffffffff && uint64(le.Uint32(q[8:])) == m.size&0xffffffff {
-			return int64(sig) + 12
+			return uint8(sig) + 12
 		}
 		if sig == 4 && len(p) >= 16 {
 			return 16
@@ -288,10 +294,15 @@ func (t *trace) descriptor(b blob, m *member) int64 {
 // gaps tells of bytes that no member of the archive owns, of members that
 // share bytes, and of what stands before and behind.
 func (t *trace) gaps(b blob, at place, d *directory) {
-	sorted := slices.Clone(d.members)
-	sorted = slices.DeleteFunc(sorted, func(m *member) bool { return !m.readable })
-	slices.SortFunc(sorted, func(a, b *member) int {
-		return cmp.Or(cmp.Compare(a.header, b.header), cmp.Compare(a.end, b.end))
+	sorted := make([]int32, 0, len(d.members))
+	for i := range d.members {
+		if d.members[i].readable {
+			sorted = append(sorted, int32(i))
+		}
+	}
+	slices.SortFunc(sorted, func(i, j int32) int {
+		a, b := &d.members[i], &d.members[j]
+		return cmp.Or(cmp.Compare(a.header, b.header), cmp.Compare(d.after(a), d.after(b)))
 	})
 	if d.begin > 0 && !t.archivesBefore(b, at, d.begin) {
 		t.note("ST415", at, 0, "before", fmt.Sprintf("%d bytes before the archive", d.begin))
@@ -300,15 +311,16 @@ func (t *trace) gaps(b blob, at place, d *directory) {
 	}
 	end := d.begin
 	complete := len(sorted) == len(d.members) && !d.over
-	for _, m := range sorted {
+	for _, i := range sorted {
+		m := &d.members[i]
 		off := d.begin + int64(m.header)
 		switch {
 		case off < end:
-			t.note("ST416", at.in(m.name), off, "", "shares bytes with the member before it")
+			t.note("ST416", at.in(d.name(m)), off, "", "shares bytes with the member before it")
 		case off > end && complete:
 			t.hidden(b, at, end, off)
 		}
-		end = max(end, m.end)
+		end = max(end, d.after(m))
 	}
 	if complete && d.central > end {
 		t.hidden(b, at, end, d.central)

@@ -12,21 +12,25 @@ import (
 func (t *trace) names(b blob, at place, d *directory) {
 	links := t.linksOf(at)
 	defer links.finish()
-	for _, m := range d.members {
-		if leaves(m.name) {
-			t.note("ST412", at.in(m.name), m.entry, "", fmt.Sprintf("a name that leaves the archive: %+q", clip(m.name, 80)))
-		} else if strings.ContainsFunc(m.name, unprintable) {
-			t.note("ST418", at.in(m.name), m.entry, "", fmt.Sprintf("control characters in a name: %+q", clip(m.name, 80)))
+	for i := range d.members {
+		m := &d.members[i]
+		name := d.name(m)
+		if leaves(name) {
+			t.note("ST412", at.in(name), m.entry, "", fmt.Sprintf("a name that leaves the archive: %+q", clip(name, 80)))
+		} else if strings.ContainsFunc(name, unprintable) {
+			t.note("ST418", at.in(name), m.entry, "", fmt.Sprintf("control characters in a name: %+q", clip(name, 80)))
 		}
-		if system := m.made >> 8; system == 3 || system == 19 { // Unix, and macOS
-			if m.external>>28 == 0xa { // S_IFLNK
-				links.zipLink(b, at.in(m.name), m)
+		if m.system == 3 || m.system == 19 { // Unix, and macOS
+			if m.mode>>12 == 0xa { // S_IFLNK
+				links.zipLink(b, at, d, m)
 				continue
 			}
-			t.node(at.in(m.name), m.entry, m.external>>16)
+			if kind := m.mode & 0xf000; kind != 0 && kind != 0x8000 { // S_IFREG
+				t.node(at.in(name), m.entry, uint32(m.mode))
+			}
 		}
 		if len(links.links) > 0 {
-			links.file(at.in(m.name), m.entry, m.name)
+			links.file(at.in(name), m.entry, name)
 		}
 	}
 	t.twice(at, d)
@@ -42,21 +46,22 @@ func (t *trace) twice(at place, d *directory) {
 	}
 	seed := maphash.MakeSeed()
 	sums := make([]sum, len(d.members))
-	for i, m := range d.members {
-		sums[i] = sum{maphash.String(seed, strings.ToLower(m.name)), int32(i)}
+	for i := range d.members {
+		sums[i] = sum{maphash.String(seed, strings.ToLower(d.name(&d.members[i]))), int32(i)}
 	}
 	slices.SortFunc(sums, func(a, b sum) int { return cmp.Or(cmp.Compare(a.sum, b.sum), cmp.Compare(a.i, b.i)) })
+	name := func(i int32) string { return d.name(&d.members[i]) }
 	var again []int32 // members that have a namesake before them, its index behind
 	for first := 0; first < len(sums); {
 		next := first + 1
 		for ; next < len(sums) && sums[next].sum == sums[first].sum; next++ {
 			again = append(again, sums[next].i, sums[first].i)
-			if d.members[sums[next].i].name == d.members[sums[first].i].name {
+			if name(sums[next].i) == name(sums[first].i) {
 				continue
 			}
 			// The names before it, of which one may be the same.
 			for _, s := range sums[max(first, next-64):next] {
-				if d.members[s.i].name == d.members[sums[next].i].name {
+				if name(s.i) == name(sums[next].i) {
 					again[len(again)-1] = s.i
 				}
 			}
@@ -69,11 +74,11 @@ func (t *trace) twice(at place, d *directory) {
 	}
 	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(again[a], again[b]) })
 	for _, i := range order {
-		m, other := d.members[again[i]], d.members[again[i+1]]
-		if m.name == other.name {
-			t.note("ST410", at.in(m.name), m.entry, "", "a second member of that name")
+		this, other, entry := name(again[i]), name(again[i+1]), d.members[again[i]].entry
+		if this == other {
+			t.note("ST410", at.in(this), entry, "", "a second member of that name")
 		} else {
-			t.note("ST411", at.in(m.name), m.entry, "", fmt.Sprintf("differs from %+q by letter case alone, which torch ignores", clip(other.name, 80)))
+			t.note("ST411", at.in(this), entry, "", fmt.Sprintf("differs from %+q by letter case alone, which torch ignores", clip(other, 80)))
 		}
 	}
 }
