@@ -39,8 +39,11 @@ change, and give it to --expect-head later.
 
 FILE may be - for standard input.
 
+A log without an entry shows nothing, and is trouble, unless the expected head is
+that of an empty one: 64 zeros.
+
 Exit status: 0 it is as it was written, 1 a line is not, or the expected head is
-not in it, 2 it could not be read.`,
+not in it, 2 it could not be read, or has no entries.`,
 		Example: `  tensmith audit verify audit.jsonl
   tensmith audit verify --expect-head "$(cat head.txt)" audit.jsonl`,
 		Args: args(1, 1, "FILE"),
@@ -103,6 +106,12 @@ func (a *app) auditVerify(name, expect string) error {
 	case expect != "" && s.Since < 0:
 		d.Valid, d.Message = false, "the expected head is not in it: it was cut off, or is another log"
 		err = errors.New(d.Message)
+	case expect == "" && s.Entries == 0:
+		err := fmt.Errorf("%s: has no entries, so nothing was verified", name)
+		if name == "-" {
+			return err
+		}
+		return hinted{err, "--audit " + quoted(name) + " of a verb that writes adds one"}
 	}
 	if e := a.printAudit(&d); e != nil {
 		return e

@@ -24,7 +24,13 @@ unless --prefer says whose to take. So it is with keys of the metadata.
 Exit status: 0 written, 2 the models differ, or could not be read or written.`,
 		Example: `  tensmith merge encoder.safetensors decoder.safetensors -o both.safetensors
   tensmith merge base/ patch.safetensors --prefer last -o patched.safetensors`,
-		Args: args(2, -1, "MODEL"),
+		Args: func(cmd *cobra.Command, models []string) error {
+			if len(models) == 1 {
+				return hinted{usagef("there is one model alone, %s, and nothing to merge it with", models[0]),
+					"`tensmith join " + quoted(models[0]) + " -o FILE` writes the shards of one model as one file"}
+			}
+			return args(2, -1, "MODEL")(cmd, models)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.merge(cmd.Context(), &o, prefer, args)
 		},
