@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,7 +30,7 @@ func TestReadme(t *testing.T) {
 // TestPages runs what these pages show.
 func TestPages(t *testing.T) {
 	t.Setenv("LC_ALL", "C.UTF-8") // numbers are drawn in blocks, not in plain ASCII
-	for _, page := range []string{"convert", "numbers"} {
+	for _, page := range []string{"convert", "numbers", "quantised"} {
 		t.Run(page, func(t *testing.T) {
 			text, err := os.ReadFile("../../docs/" + page + ".md")
 			if err != nil {
@@ -64,6 +65,12 @@ func runShown(t *testing.T, text []byte) {
 		t.Fatal(err)
 	}
 	t.Chdir(dir)
+	if bytes.Contains(text, []byte("make_model.py")) {
+		writeLlama(t, "model")
+		if err := os.Mkdir("out", 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
 
 	ran := 0
 	blocks := strings.Split(string(text), "```")
@@ -80,11 +87,15 @@ func runShown(t *testing.T, text []byte) {
 			}
 			line, status := strings.CutSuffix(line, "; echo $?")
 			var out bytes.Buffer
+			words := io.Writer(&out)
+			if data, ok := strings.CutSuffix(line, " 2>/dev/null"); ok {
+				line, words = data, io.Discard
+			}
 			args := strings.Fields(line)
 			for i := range args {
 				args[i] = strings.Trim(args[i], "'") // none of them has a space
 			}
-			code := run(t.Context(), args, nil, &out, &out)
+			code := run(t.Context(), args, nil, &out, words)
 			if status {
 				fmt.Fprintln(&out, code)
 			}
