@@ -221,6 +221,7 @@ Pages called docs/… are at https://github.com/tensmith/tensmith/tree/main/docs
 `
 
 func (a *app) root() *cobra.Command {
+	var version bool
 	root := &cobra.Command{
 		Use:           "tensmith VERB [flags] MODEL…",
 		Short:         "look at, check and change files of model weights",
@@ -229,6 +230,12 @@ func (a *app) root() *cobra.Command {
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			// Not by cobra: a template of text/template may call any method by its
+			// name, so that the linker would leave none out, a fifth of the program.
+			if version {
+				_, err := fmt.Fprintf(a.stdout, "tensmith %s\n", versionLine())
+				return err
+			}
 			if len(args) > 0 {
 				return a.unknownVerb(cmd, args[0])
 			}
@@ -239,9 +246,7 @@ func (a *app) root() *cobra.Command {
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	root.SuggestionsMinimumDistance = 2
-	root.Version = versionLine()
-	root.Flags().Bool("version", false, "print the version")
-	root.SetVersionTemplate("tensmith {{.Version}}\n")
+	root.Flags().BoolVar(&version, "version", false, "print the version")
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
