@@ -92,7 +92,7 @@ var layout = []struct {
 		"the table of vectors and its generator, independent like the kit"},
 	{"cmd/tensmith", []string{"safetensors", "numeric", "pickle", "convert", "convert/...", "describe", "quant", "scan", "scan/...", "sign", "sign/...", "source", "source/...", "serve", "conformance", "attest", "sbom", "audit", "internal/bench", "internal/digest"},
 		[]string{"github.com/spf13/cobra/...", "github.com/spf13/pflag", "github.com/CycloneDX/cyclonedx-go", "golang.org/x/term"},
-		"flags and printing over everything; cobra for flags, completion and man pages"},
+		"flags and printing over everything; cobra for flags and completion"},
 	{"interop", nil, nil,
 		"tests that run other programs; no code"},
 }

@@ -14,7 +14,7 @@ func explainCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "explain [ID]",
 		Short: "explain a finding, or list them all",
-		Long: `Explain what a finding of "check" means and what to do about it; without an id,
+		Long: `Explain what a finding of check or scan means and what to do; without an id,
 list all that there are.
 
 Exit status: 0 explained; an id that is none is a mistake of the command line.`,

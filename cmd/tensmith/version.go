@@ -2,19 +2,13 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/cobra/doc"
 )
 
 func versionCommand(a *app) *cobra.Command {
@@ -134,60 +128,4 @@ func writeCompletion(w io.Writer, root *cobra.Command, shell string) error {
 		return root.GenPowerShellCompletionWithDesc(w)
 	}
 	return usagef("%q is not one of bash, zsh, fish, powershell", shell)
-}
-
-func manCommand(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use:   "man DIR",
-		Short: "write manual pages, one a verb, to a directory",
-		Long: `Write the manual pages of the command and of each of its verbs to a directory
-that exists. Pages of these names are replaced.
-
-Exit status: 0 written, 2 they could not be.`,
-		Example: "  tensmith man /usr/local/share/man/man1",
-		Args:    args(1, 1, "DIR"),
-		RunE:    func(cmd *cobra.Command, args []string) error { return a.man(cmd.Root(), args[0]) },
-	}
-}
-
-func (a *app) man(root *cobra.Command, dir string) error {
-	// A slip of the finger is not to become a directory full of pages.
-	switch info, err := os.Stat(dir); {
-	case errors.Is(err, fs.ErrNotExist):
-		return hinted{simplify(dir, err), "make the directory first: mkdir -p " + quoted(dir)}
-	case err != nil:
-		return simplify(dir, err)
-	case !info.IsDir():
-		return fmt.Errorf("%s: is no directory", dir)
-	}
-	root.DisableAutoGenTag = true
-	if err := doc.GenManTree(root, &doc.GenManHeader{Title: "TENSMITH", Section: "1", Source: "tensmith"}, dir); err != nil {
-		return simplify(dir, err)
-	}
-	var pages []string
-	for todo := []*cobra.Command{root}; len(todo) > 0; todo = todo[1:] {
-		for _, verb := range todo[0].Commands() {
-			if verb.IsAvailableCommand() && !verb.IsAdditionalHelpTopicCommand() {
-				todo = append(todo, verb)
-			}
-		}
-		page := strings.ReplaceAll(todo[0].CommandPath(), " ", "-") + ".1"
-		pages = append(pages, filepath.ToSlash(filepath.Join(dir, page)))
-	}
-	slices.Sort(pages)
-	switch {
-	case a.isJSON():
-		return a.printJSON(struct {
-			Schema string   `json:"schema"`
-			Output []string `json:"output"`
-		}{"tensmith.man/1", pages})
-	case a.format == "tsv":
-		s := a.sheet("output")
-		for _, page := range pages {
-			s.row(page)
-		}
-		return s.flush()
-	}
-	a.words("wrote %s to %s", plural(len(pages), "page"), dir)
-	return nil
 }
