@@ -68,8 +68,11 @@ func parseConfig(text []byte) (c config) {
 	for _, name := range []string{"quantization_config", "compression_config", "quantization"} {
 		if raw, ok := fields[name]; ok {
 			c.quantization(raw)
-			break
+			return c
 		}
+	}
+	if raw, ok := inner["quantization_config"]; ok {
+		c.quantization(raw)
 	}
 	return c
 }

@@ -2,6 +2,7 @@ package describe
 
 import (
 	"encoding/binary"
+	"slices"
 
 	st "github.com/tensmith/tensmith/safetensors"
 )
@@ -20,8 +21,15 @@ type layout struct {
 	read func(m *matcher, p *Packing) (weights uint64, ok bool)
 }
 
+// takes tells whether a tensor can be one of the layout, by its dtype. The four
+// bits of bitsandbytes may be stored in the bytes of a float
+// (bnb_4bit_quant_storage, which FSDP asks for), always as one column.
+func (l *layout) takes(t *st.Info) bool {
+	return slices.Contains(l.dtypes, t.DType) && (l.scheme != NF4 || t.DType == st.U8 || len(t.Shape) == 2 && t.Shape[1] == 1)
+}
+
 // A companion is a tensor called base + suffix. One of those that are needed
-// must be present.
+// must be present; they stand before the others.
 type companion struct {
 	suffix, purpose string
 	needed          bool
@@ -30,6 +38,7 @@ type companion struct {
 var (
 	i32s   = []st.DType{st.I32}
 	u8s    = []st.DType{st.U8}
+	fours  = []st.DType{st.U8, st.BF16, st.F16, st.F32} // see layout.takes
 	i8s    = []st.DType{st.I8}
 	floats = []st.DType{st.F8E4M3, st.F8E5M2, st.F8E4M3FNUZ, st.F8E5M2FNUZ}
 
@@ -71,7 +80,7 @@ var layouts = []layout{
 		{".wscales", "scale", true}, {".wtscale", "global scale", false}, {".wcscales", "scale", false},
 		{".smooth_factor", "transform", false}, {".smooth_factor_orig", "transform", false}, {".smooth", "transform", false},
 	}, twoAByte},
-	{NF4, "", "", u8s, []companion{
+	{NF4, "", "", fours, []companion{
 		{".absmax", "absmax", true}, {".quant_map", "code book", false},
 		{".nested_absmax", "nested absmax", false}, {".nested_quant_map", "nested code book", false},
 		{".quant_state.bitsandbytes__nf4", "quant state", false}, {".quant_state.bitsandbytes__fp4", "quant state", false},

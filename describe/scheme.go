@@ -96,10 +96,11 @@ func twoAByte(m *matcher, p *Packing) (uint64, bool) {
 	return p.finish(m, 4, shape...)
 }
 
-// bitsAndBytes: U8 [n/2, 1]; only the quant_state knows the shape. Its blocks
-// run over the weights in order, whatever their shape, so there is no Block.
+// bitsAndBytes: U8 [n/2, 1], or as many bytes of a float; only the quant_state
+// knows the shape. Its blocks run over the weights in order, whatever their
+// shape, so there is no Block.
 func bitsAndBytes(m *matcher, p *Packing) (uint64, bool) {
-	n := mul(product(m.t.Shape), 2)
+	n := mul(product(m.t.Shape), uint64(m.t.DType.Bits()/4))
 	p.Bits = 4
 	var state struct {
 		Type  string   `json:"quant_type"`

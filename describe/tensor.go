@@ -51,7 +51,7 @@ const (
 	EXL2         Scheme = "EXL2"               // I32, a width for each group of rows
 	EXL3         Scheme = "EXL3"               // I16 trellis in tiles of 16 by 16
 	AQLM         Scheme = "AQLM"               // codes into code books
-	NF4          Scheme = "bitsandbytes nf4"   // U8, two a byte, high half first
+	NF4          Scheme = "bitsandbytes nf4"   // U8, two a byte, high half first; or such bytes in a float
 	FP4          Scheme = "bitsandbytes fp4"   // likewise
 	BnB8         Scheme = "bitsandbytes int8"  // I8, rows scaled by SCB/127
 	MXFP4        Scheme = "MXFP4"              // U8, two E2M1 a byte; a power-of-two scale for each 32
@@ -200,7 +200,7 @@ func (m *matcher) pack(i int) {
 	m.t = &m.tensors[i]
 	for l := range layouts {
 		m.lay = &layouts[l]
-		if !slices.Contains(m.lay.dtypes, m.t.DType) {
+		if !m.lay.takes(&m.t.Info) {
 			continue
 		}
 		base, ok := strings.CutSuffix(m.t.Name, m.lay.suffix)
@@ -235,6 +235,9 @@ func (m *matcher) companions() bool {
 	m.found = m.found[:0]
 	any := false
 	for _, c := range m.lay.companions {
+		if !c.needed && !any {
+			return false
+		}
 		m.key = append(append(m.key[:0], m.base...), c.suffix...)
 		j, ok := m.find(m.key)
 		if ok = ok && m.tensors[j].Role == Plain && &m.tensors[j] != m.t; !ok {

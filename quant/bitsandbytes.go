@@ -134,6 +134,9 @@ func newFourBit(c *companions) (decoder, []uint64, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	// They may be stored in the bytes of a float.
+	weight.count *= int64(weight.DType.Bits() / 8)
+	weight.DType = safetensors.U8
 	_, n, ok := dims(s.Shape)
 	if !ok || n == 0 || ceil(n, 2) != weight.count {
 		return nil, nil, fault(weight.Name, ErrShape, "%d bytes for the %d of its quant_state", weight.count, s.Shape)

@@ -1,6 +1,9 @@
 package quant
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"strings"
+)
 
 // settings are what config.json says of the layout of packed weights, and
 // tensors do not.
@@ -26,6 +29,7 @@ func parseSettings(text []byte) settings {
 		Method     string `json:"quant_method"`
 		Checkpoint string `json:"checkpoint_format"`
 		Version    string `json:"version"`
+		Packing    string `json:"packing_format"`
 		Linear     string `json:"linear_class"`
 		Format     string `json:"format"`
 		Groups     map[string]struct {
@@ -37,12 +41,17 @@ func parseSettings(text []byte) settings {
 	var config struct {
 		Quantization quantization `json:"quantization_config"`
 		Compression  quantization `json:"compression_config"`
+		Text         struct {
+			Quantization quantization `json:"quantization_config"`
+		} `json:"text_config"`
 	}
 	// A field of another type than it should be is left as it is.
 	_ = json.Unmarshal(text, &config)
 	q := config.Quantization
-	if q.Method == "" && q.Format == "" && q.Groups == nil {
-		q = config.Compression
+	for _, other := range []quantization{config.Compression, config.Text.Quantization} {
+		if q.Method == "" && q.Format == "" && q.Groups == nil {
+			q = other
+		}
 	}
 	s.method, s.format, s.linear, s.packed = q.Method, q.Checkpoint, q.Linear, q.Format
 	if s.format == "" {
@@ -54,6 +63,16 @@ func parseSettings(text []byte) settings {
 	if len(q.Groups) != 1 {
 		s.bits = 0
 	}
-	s.subtract = s.format != "gptq_v2"
+	s.subtract = s.format != "gptq_v2" && !autoRoundV2(q.Method, q.Packing)
 	return s
+}
+
+// autoRoundV2 tells whether AutoRound has stored zero points as they are, as the
+// second version of GPTQ's format has them. What it calls auto_round:auto_gptq,
+// its default, and auto_round:gptq is the first.
+func autoRoundV2(method, packing string) bool {
+	if !strings.Contains(method, "auto-round") || !strings.HasPrefix(packing, "auto_round") {
+		return false
+	}
+	return strings.Contains(packing, "gptqmodel") || !strings.Contains(packing, "gptq") && !strings.Contains(packing, "awq")
 }

@@ -113,7 +113,8 @@ func (m *Model) Unpacked(to safetensors.DType, keep func(name string) bool) ([]s
 	kinds := map[kind]string{} // of packed tensors, with the first of each
 	for i := range m.Summary.Tensors {
 		t := &m.Summary.Tensors[i]
-		if k := kindOf(t); t.Role == describe.Packed && !keep(t.Name) && kinds[k] == "" {
+		// What floats of 16 bits and more are is not told by others of their type.
+		if k := kindOf(t); t.Role == describe.Packed && !keep(t.Name) && kinds[k] == "" && !(isFloat(t.DType) && t.DType.Bits() > 8) {
 			kinds[k] = t.Name
 		}
 	}

@@ -4,7 +4,7 @@
 Needs torch, safetensors and, for what is asked for by name:
 
     compressed-tensors, bitsandbytes, transformers, torchao, optimum-quanto, mlx (its CPU build),
-    gptqmodel (importable), aqlm, autoawq's awq/utils/packing_utils.py as $AWQ_PACKING
+    gptqmodel and auto-round (importable), aqlm, autoawq's awq/utils/packing_utils.py as $AWQ_PACKING
 
     python3 make.py [NAME...]
 
@@ -288,6 +288,22 @@ def gptq_v1():
 
 
 @model
+def auto_round():
+    """As GPTQ, but for zero points, which are stored as they are; and with five, six and seven bits."""
+    from auto_round_extension.torch.qlinear_torch import QuantLinear
+    packed, want = {}, {}
+    words = 2 ** 31
+    for bits in range(2, 9):
+        layer = QuantLinear(bits, 32, 64, 32, False)
+        for i, b in enumerate((layer.qweight, layer.qzeros)):
+            b.copy_(integers(-words, words, *b.shape, seed=90 + bits + i, dtype=torch.int64).to(torch.int32))
+        layer.scales.copy_(noise(*layer.scales.shape, seed=bits).abs().to(torch.float16) / 2 ** bits)
+        packed |= {f"w{bits}.{k}": getattr(layer, k) for k in ("qweight", "qzeros", "scales")}
+        want[f"w{bits}.weight"] = layer(torch.eye(64, dtype=torch.float16)).t()
+    return packed, want, {"quantization_config": {"quant_method": "auto-round", "packing_format": "auto_round"}}, version("auto-round"), "QuantLinear, of a unit matrix"
+
+
+@model
 def awq():
     spec = importlib.util.spec_from_file_location("packing_utils", os.environ["AWQ_PACKING"])
     utils = importlib.util.module_from_spec(spec)
@@ -330,6 +346,19 @@ def nf4():
 @model
 def fp4():
     return four_bit("fp4")
+
+
+@model
+def nf4_storage():
+    """As FSDP asks for them: the same bytes, in the name of a float (bnb_4bit_quant_storage)."""
+    import bitsandbytes.functional as F
+    packed, want = {"norm.weight": noise(64, dtype=torch.bfloat16)}, {}
+    for i, (name, kind, storage, nested) in enumerate((("b", "nf4", torch.bfloat16, True), ("h", "fp4", torch.float16, False), ("f", "nf4", torch.float32, False))):
+        q, state = F.quantize_4bit(noise(24, 64, seed=42 + i, dtype=torch.bfloat16), compress_statistics=nested, quant_type=kind, quant_storage=storage)
+        packed[name + ".weight"] = q
+        packed |= {f"{name}.weight.{k}": v for k, v in state.as_dict(packed=True).items()}
+        want[name + ".weight"] = F.dequantize_4bit(q, state)
+    return packed, want, {"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_storage": "bfloat16"}}, version("bitsandbytes"), "dequantize_4bit"
 
 
 @model
