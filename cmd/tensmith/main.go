@@ -12,6 +12,7 @@ import (
 )
 
 func main() {
+	forgetStart()
 	cobra.EnableCommandSorting = false // the help has the order of the table of verbs
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal asks the work to end, a second one ends it.
