@@ -342,3 +342,18 @@ func ExampleEntries() {
 	// model.layers.0.self_attn.q_proj.qzeros companion
 	// model.layers.0.self_attn.q_proj.scales companion
 }
+
+// TestQuanto: shapes are those of optimum-quanto 0.2.7 for a weight of 128 by
+// 128 in qint4 and qint2. Its rows are not told, its numbers are counted.
+func TestQuanto(t *testing.T) {
+	for bits, rows := range map[int]uint64{4: 64, 2: 32} {
+		s := describe.Entries([]safetensors.Entry{
+			{Info: safetensors.Info{Name: "l.weight._data._data", DType: safetensors.U8, Shape: []uint64{rows, 128}}},
+			{Info: safetensors.Info{Name: "l.weight._scale", DType: safetensors.BF16, Shape: []uint64{128, 1}}},
+			{Info: safetensors.Info{Name: "l.weight._shift", DType: safetensors.BF16, Shape: []uint64{128, 1}}},
+		}, nil, nil)
+		if s.Parameters != 128*128 || s.Packing != fmt.Sprintf("Quanto %d-bit", bits) {
+			t.Errorf("%d bits: %d parameters, packing %q", bits, s.Parameters, s.Packing)
+		}
+	}
+}

@@ -110,6 +110,10 @@ var layouts = []layout{
 		{".weight._scale", "scale", true}, {".weight._shift", "zero point", false},
 		{".input_scale", "activation scale", false}, {".output_scale", "activation scale", false},
 	}, scaled},
+	{Quanto, ".weight._data._data", ".weight", u8s, []companion{
+		{".weight._scale", "scale", true}, {".weight._shift", "zero point", false},
+		{".input_scale", "activation scale", false}, {".output_scale", "activation scale", false},
+	}, quantoBits},
 	{FP8, "._weight_qdata", ".weight", floats, torchAOParts, scaled},
 	{INT8, "._weight_qdata", ".weight", i8s, torchAOParts, scaled},
 	{TorchAO4, "._weight_qdata", ".weight", u8s, torchAOParts, twoAByte},

@@ -161,6 +161,19 @@ func fp4(m *matcher, p *Packing) (uint64, bool) {
 	return twoAByte(m, p)
 }
 
+// quantoBits: U8 [groups·bits/8, group], a scale for each group. Groups run over
+// the weights as they lie, and nothing stored tells how long their rows are.
+func quantoBits(m *matcher, p *Packing) (uint64, bool) {
+	rows, group, ok := matrix(&m.t.Info)
+	groups, one, ok2 := matrix(m.part("scale"))
+	bits := ratio(rows, 8, groups)
+	if !ok || !ok2 || one != 1 || bits != 2 && bits != 4 {
+		return 0, false
+	}
+	p.Bits = int(bits)
+	return mul(groups, group), true
+}
+
 // bitNet: U8 [out/4, in], one scale. The same shapes could be anything, so the
 // config has to say so.
 func bitNet(m *matcher, p *Packing) (uint64, bool) {

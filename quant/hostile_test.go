@@ -126,6 +126,8 @@ func TestRefused(t *testing.T) {
 		{"AQLM of vectors that no bits count", "", []safetensors.Entry{entry("a.codes", i8, 2, 3, 1), entry("a.codebooks", f16, 1, 200, 1, 8)}, "a.codebooks", quant.ErrScheme, "200 vectors"},
 		{"AQLM without vectors", "", []safetensors.Entry{entry("a.codes", i8, 2, 3, 0), entry("a.codebooks", f16, 0, 256, 1, 8)}, "a.codebooks", quant.ErrShape, ""},
 		{"a scheme that nothing here reads", "", []safetensors.Entry{entry("a.trellis", safetensors.I16, 2, 2, 64), entry("a.svh", f16, 32), entry("a.suh", f16, 32)}, "a.trellis", quant.ErrScheme, "EXL3"},
+		// As optimum-quanto 0.2.7 stores a qint4 weight of 128 by 128 in groups of 128.
+		{"Quanto of four bits", "", []safetensors.Entry{entry("a.weight._data._data", u8, 64, 128), entry("a.weight._scale", f16, 128, 1), entry("a.weight._shift", f16, 128, 1)}, "a.weight._data._data", quant.ErrShape, "tells no shape"},
 		{"what is not packed", "", []safetensors.Entry{entry("a.weight", f32, 2, 2)}, "a.weight", quant.ErrScheme, ""},
 	}
 	for _, test := range tests {
