@@ -50,7 +50,7 @@ func (a *app) check(ctx context.Context, addresses []string, notes, values bool)
 		report := scan.CheckReport{Valid: true}
 		if err == nil {
 			if report, err = scan.Check(ctx, p.fsys, p.name); err != nil {
-				err = p.simplify(address, err)
+				err = p.unopened(address, err)
 			}
 		}
 		if err == nil && values && report.Valid {

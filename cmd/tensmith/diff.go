@@ -33,7 +33,12 @@ Exit status: 0 the same, 1 different, 2 something could not be read.`,
   tensmith diff model/ model-bf16.safetensors --values --rtol 0.01 --top 10
   tensmith diff a.safetensors b.safetensors --values --rename 's/^model\.//'
   tensmith diff old.safetensors new.safetensors --json | jq .only_b`,
-		Args: args(2, 2, "MODEL"),
+		Args: func(cmd *cobra.Command, models []string) error {
+			if len(models) == 1 {
+				return usagef("the second MODEL is missing")
+			}
+			return args(2, 2, "MODEL")(cmd, models)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := r.check(cmd, data); err != nil {
 				return err

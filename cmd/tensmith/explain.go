@@ -32,7 +32,7 @@ Exit status: 0 explained; an id that is none is a mistake of the command line.`,
 			}
 			rule, err := scan.Explain(strings.ToUpper(args[0]))
 			if err != nil {
-				return hinted{usageError{err}, "`tensmith explain` lists all ids"}
+				return hinted{usagef("there is no finding %q", args[0]), "`tensmith explain` lists all"}
 			}
 			switch {
 			case a.isJSON():

@@ -45,7 +45,7 @@ written.`,
 		Example: `  tensmith export model.safetensors lm_head.weight -o lm_head.npy
   tensmith export model.safetensors 'lm_head.weight[:4,:8]' --csv
   tensmith export model.safetensors lm_head.weight --npy --raw -o bits.npy`,
-		Args: args(2, 2, "MODEL or NAME"),
+		Args: modelAnd(2, "NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.export(cmd.Context(), &r, args[0], args[1])
 		},

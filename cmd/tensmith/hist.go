@@ -46,7 +46,7 @@ Exit status: 0 done, 1 no tensor matches, 2 the model could not be read.`,
 		Example: `  tensmith hist model.safetensors lm_head.weight
   tensmith hist model/ '*.q_proj.weight' --log
   tensmith hist model.safetensors lm_head.weight --range=-0.1:0.1 --json`,
-		Args: args(2, -1, "MODEL or NAME"),
+		Args: modelAnd(-1, "NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.hist(cmd.Context(), &r, args[0], args[1:])
 		},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -28,6 +29,8 @@ func locate(address string) (place, error) {
 	if err != nil {
 		err = simplify(address, err)
 		switch {
+		case address == "":
+			err = hinted{err, "a variable of the script may not be set"}
 		case address == "-":
 			err = hinted{err, "a model is read at any place of it, which standard input has not: name a file"}
 		case strings.Contains(address, "://"):
@@ -74,7 +77,7 @@ func simplify(address string, err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		err = e.Err
 	}
-	return fmt.Errorf("%s: %w", address, err)
+	return fmt.Errorf("%s: %w", cmp.Or(address, `""`), err)
 }
 
 // simplify is simplify for what happened in the place: of a model in several
@@ -98,11 +101,7 @@ func (a *app) open(address string) (*safetensors.Checkpoint, error) {
 	}
 	e, ok := errors.AsType[*safetensors.FormatError](err)
 	if !ok {
-		err = p.simplify(address, err)
-		if hint := p.inside("`tensmith convert " + quoted(address) + "`"); hint != "" {
-			err = hinted{err, hint}
-		}
-		return nil, err
+		return nil, p.unopened(address, err)
 	}
 	name := e.File
 	e.File = p.path(e.File)
@@ -115,6 +114,16 @@ func (a *app) open(address string) (*safetensors.Checkpoint, error) {
 		return nil, hinted{err, "it may be raw data, a part of another file, or encrypted"}
 	}
 	return nil, hinted{plainly(e), "`tensmith check " + quoted(address) + "` lists every problem"}
+}
+
+// unopened is an error about a model that could not be opened, with what lies
+// in its place instead.
+func (p place) unopened(address string, err error) error {
+	err = p.simplify(address, err)
+	if hint := p.inside("`tensmith convert " + quoted(address) + "`"); hint != "" {
+		err = hinted{err, hint}
+	}
+	return err
 }
 
 // A plainError is an error in other words.

@@ -23,7 +23,7 @@ Exit status: 0 for this text; that of tensmith scan for policy check.`,
 		Args:    subverb,
 		RunE:    func(cmd *cobra.Command, args []string) error { return cmd.Help() },
 	}
-	var flags scanFlags
+	flags := scanFlags{verb: "policy check"}
 	check := &cobra.Command{
 		Use:   "check [flags] PATH…",
 		Short: "scan, and say which part of the policy decided each finding",

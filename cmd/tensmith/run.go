@@ -423,3 +423,13 @@ func args(least, most int, what string) cobra.PositionalArgs {
 		return nil
 	}
 }
+
+// modelAnd is args for a model and what of its tensors.
+func modelAnd(most int, what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, given []string) error {
+		if len(given) == 1 {
+			return hinted{usagef("%s is missing", what), fmt.Sprintf("`tensmith ls %s` lists the names", quoted(given[0]))}
+		}
+		return args(2, most, "MODEL")(cmd, given)
+	}
+}

@@ -255,7 +255,7 @@ func (a *app) unreadable(address string, p place, err error) error {
 		}
 		c.Close()
 	}
-	return p.simplify(address, err)
+	return p.unopened(address, err)
 }
 
 // fileSum is the SHA-256 of a file.

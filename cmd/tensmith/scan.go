@@ -19,6 +19,7 @@ import (
 
 // scanFlags are the flags of scan.
 type scanFlags struct {
+	verb   string // that they are of
 	failOn string
 	deep   bool
 	policy string
@@ -28,7 +29,7 @@ type scanFlags struct {
 }
 
 func scanCommand(a *app) *cobra.Command {
-	var flags scanFlags
+	flags := scanFlags{verb: "scan"}
 	cmd := &cobra.Command{
 		Use:   "scan [flags] PATH…",
 		Short: "say what loading a file would do, and what it hides",
@@ -64,7 +65,7 @@ type scanned struct {
 	verdict   scan.Verdict
 	files     []scan.File // with paths as the user names them
 	decisions []scan.Decision
-	trouble   bool // an address that leads nowhere
+	trouble   error // about an address that leads nowhere
 }
 
 func (a *app) scan(ctx context.Context, addresses []string, flags scanFlags) error {
@@ -159,8 +160,10 @@ func (a *app) scanAll(ctx context.Context, addresses []string, policy *scan.Poli
 			return nil, ctx.Err()
 		}
 		if err != nil {
-			a.fail("scan", err)
-			result.trouble = true
+			if result.trouble = err; len(addresses) > 1 {
+				a.fail(flags.verb, err)
+				result.trouble = errors.New("not every path could be scanned")
+			}
 			continue
 		}
 		// As the user names them.
@@ -186,7 +189,7 @@ func (a *app) scanAll(ctx context.Context, addresses []string, policy *scan.Poli
 			result.verdict = result.verdict.Worse(f.Verdict)
 		}
 	}
-	if len(result.files) == 0 || result.trouble {
+	if len(result.files) == 0 || result.trouble != nil {
 		result.verdict = result.verdict.Worse(scan.VerdictError)
 	}
 	return result, nil
@@ -247,14 +250,12 @@ func (a *app) scanExit(result *scanned, threshold scan.Severity, policy *scan.Po
 		}
 	}
 	switch {
-	case len(result.files) == 0 && !result.trouble:
+	case len(result.files) == 0 && result.trouble == nil:
 		return hinted{errors.New("nothing was scanned"), "name a directory that has files"}
 	case unread > 0:
 		return fmt.Errorf("%s could not be read to the end", plural(unread, "file"))
-	case result.trouble:
-		return errors.New("not every path could be scanned")
 	}
-	return nil
+	return result.trouble
 }
 
 // A scanFinding is a finding in the JSON of scan.

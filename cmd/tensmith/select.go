@@ -19,7 +19,7 @@ Exit status: 0 written, 1 no tensor matches, and nothing is written, 2 the model
 could not be read or written.`,
 		Example: `  tensmith select model/ 'model.layers.0.*' -o layer0.safetensors
   tensmith select model.safetensors '*.{weight,bias}' --dry-run`,
-		Args: args(2, -1, "MODEL or GLOB"),
+		Args: modelAnd(-1, "GLOB"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.choose(cmd.Context(), "select", &o, args[0], args[1:])
 		},
@@ -39,7 +39,7 @@ file, with the metadata. * matches any text, dots included.
 Exit status: 0 written, 1 no tensor matches, and nothing is written, 2 the model
 could not be read or written.`,
 		Example: `  tensmith drop model.safetensors 'lm_head.*' -o headless.safetensors`,
-		Args:    args(2, -1, "MODEL or GLOB"),
+		Args:    modelAnd(-1, "GLOB"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.choose(cmd.Context(), "drop", &o, args[0], args[1:])
 		},

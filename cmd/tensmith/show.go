@@ -33,7 +33,7 @@ Exit status: 0 done, 2 there is no such tensor, or it could not be read.`,
   tensmith show model.safetensors 'lm_head.weight[0:4,:8]'
   tensmith show model.safetensors 'lm_head.weight[-1,::64]' --full
   tensmith show model.safetensors lm_head.weight --heat`,
-		Args: args(2, 2, "MODEL or NAME"),
+		Args: modelAnd(2, "NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.show(cmd.Context(), args[0], args[1], full, heat)
 		},
