@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -83,9 +85,24 @@ func TestCases(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer f.Close()
+			dry, err := f.Write(context.Background(), Plan{Output: out, MaxShard: -1, DryRun: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := os.Stat(out); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("a dry run has written: %v", err)
+			}
 			r, err := f.Write(context.Background(), Plan{Output: out, MaxShard: -1, Verify: true})
 			if err != nil {
 				t.Fatal(err)
+			}
+			same := *r
+			same.Files, same.Verified, same.DryRun, same.Tensors = []string{}, false, true, slices.Clone(r.Tensors)
+			for i := range same.Tensors {
+				same.Tensors[i].Before, same.Tensors[i].After = "", ""
+			}
+			if diff := cmp.Diff(&same, dry); diff != "" {
+				t.Errorf("dry run (-done +dry):\n%s", diff)
 			}
 			got := make(map[string]known)
 			for _, x := range r.Tensors {

@@ -41,6 +41,10 @@ type Plan struct {
 	// Metadata are strings to store besides those of the file.
 	Metadata map[string]string
 
+	// DryRun writes nothing, and reads nothing of the tensors: the report says what
+	// would be written, without digests.
+	DryRun bool
+
 	Digests bool // compute the SHA-256 of each tensor as it is read and written
 	Verify  bool // read input and output again and compare; implies Digests
 
@@ -57,7 +61,8 @@ type Report struct {
 	Root     string            `json:"root"`
 	Files    []string          `json:"files"`           // that were written
 	Index    string            `json:"index,omitempty"` // of the files, if there are several
-	Bytes    int64             `json:"bytes"`           // of all tensors
+	DryRun   bool              `json:"dry_run,omitempty"`
+	Bytes    int64             `json:"bytes"` // of all tensors
 	Tensors  []Tensor          `json:"tensors"`
 	Metadata map[string]string `json:"metadata"`
 	Notes    []Note            `json:"notes"`
@@ -90,6 +95,12 @@ func (f *File) Write(ctx context.Context, plan Plan) (*Report, error) {
 		return nil, err
 	}
 	metadata := f.metadata(&plan)
+	if plan.DryRun {
+		r := f.report(entries, casts)
+		r.Metadata, r.Files, r.DryRun = metadata, []string{}, true
+		f.judge(r, casts)
+		return r, nil
+	}
 	files, sums, failed, err := f.write(ctx, entries, casts, &plan, metadata)
 	if err != nil {
 		return nil, err

@@ -49,6 +49,8 @@ lists each tensor with its SHA-256 before and after, what shares memory, what
 was left out, and whether anything was lost. --provenance FILE states what was
 converted to what, as a document of in-toto that tensmith attest verify reads.
 
+--dry-run reads no tensors, and tells all of that but digests.
+
 With --json the report is one document. A file that is refused as malformed or
 dangerous has one with "error" in place of all else.
 
@@ -84,6 +86,7 @@ not what was written, 2 it could not be read or is of no format known here.`,
 	f.StringVar(&c.opts.Torch.Complex, "complex", "", "the `FORM` of complex tensors: split, into real and imaginary part")
 	f.BoolVar(&c.opts.Torch.ExtractOnly, "extract-only", false, "take the tensors of a dangerous file; nothing is run")
 	f.StringVar(&c.most, "max-output", "", "refuse a file whose tensors take more than `SIZE` (default: 16 times the file's)")
+	f.BoolVar(&c.out.dryRun, "dry-run", false, "tell what would be done, and write nothing")
 	f.BoolVar(&c.list, "list", false, "list every tensor, however many")
 	f.BoolVar(&c.digests, "digests", true, "compute the SHA-256 of each tensor")
 	f.BoolVar(&c.sync, "sync", true, "wait until the output is on the disk")
@@ -111,7 +114,13 @@ func (a *app) convert(ctx context.Context, address string, c *conversion, by sig
 			return usagef("--%s is %q, not one of: %s", flag.name, flag.value, flag.of)
 		}
 	}
-	plan := convert.Plan{Output: c.out.name, Align: c.out.align, Digests: c.digests, Verify: c.verify, NoSync: !c.sync}
+	switch {
+	case c.out.dryRun && c.verify:
+		return usagef("--dry-run and --verify exclude each other: there is no output to read again")
+	case c.out.dryRun && c.origin.name != "":
+		return usagef("--dry-run and --provenance exclude each other: nothing is converted")
+	}
+	plan := convert.Plan{Output: c.out.name, Align: c.out.align, DryRun: c.out.dryRun, Digests: c.digests, Verify: c.verify, NoSync: !c.sync}
 	if c.dtype != "" {
 		dtype, err := parseFloat("dtype", c.dtype)
 		if err != nil {
@@ -201,7 +210,7 @@ func (a *app) convert(ctx context.Context, address string, c *conversion, by sig
 			return err
 		}
 	}
-	if e := a.printConversion(report, c.list); e != nil {
+	if e := a.printConversion(report, c); e != nil {
 		return e
 	}
 	if err != nil {
@@ -347,7 +356,8 @@ func (a *app) conversionSheet() *sheet {
 	return a.sheet("name", "dtype", "from", "shape", "bytes", "sha256", "aliases", "notes")
 }
 
-func (a *app) printConversion(r *convert.Report, list bool) error {
+func (a *app) printConversion(r *convert.Report, c *conversion) error {
+	list := c.list
 	switch {
 	case a.isJSON():
 		return a.printJSON(r)
@@ -400,7 +410,11 @@ func (a *app) printConversion(r *convert.Report, list bool) error {
 		from += ", root " + safe(r.Root)
 	}
 	line("input", "%s (%s)", harmless(r.Input), from)
-	line("output", "%s: %s, %s", output, plural(len(r.Tensors), "tensor"), size(r.Bytes))
+	if r.DryRun {
+		line("output", "%s would be %s, %s (dry run: nothing was written)", harmless(c.out.name), plural(len(r.Tensors), "tensor"), size(r.Bytes))
+	} else {
+		line("output", "%s: %s, %s", output, plural(len(r.Tensors), "tensor"), size(r.Bytes))
+	}
 	notes := slices.DeleteFunc(slices.Clone(r.Notes), func(n convert.Note) bool { return n.Kind != "alias" && told[n.Tensor] })
 	a.printSome("notes", len(notes), line, func(i int) string {
 		n := notes[i]
