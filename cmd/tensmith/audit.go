@@ -39,8 +39,8 @@ change, and give it to --expect-head later.
 
 FILE may be - for standard input.
 
-A log without an entry shows nothing, and is trouble, unless the expected head is
-that of an empty one: 64 zeros.
+A log without an entry shows nothing, and is trouble, unless the expected head
+is that of an empty one: 64 zeros.
 
 Exit status: 0 it is as it was written, 1 a line is not, or the expected head is
 not in it, 2 it could not be read, or has no entries.`,

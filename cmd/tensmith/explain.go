@@ -17,7 +17,7 @@ func explainCommand(a *app) *cobra.Command {
 		Long: `Explain what a finding of check or scan means and what to do; without an id,
 list all that there are.
 
-Exit status: 0 explained; an id that is none is a mistake of the command line.`,
+Exit status: 0 explained, 64 there is no such finding.`,
 		Example: "  tensmith explain ST014",
 		Args:    args(0, 1, ""),
 		ValidArgsFunction: func(*cobra.Command, []string, string) (ids []string, _ cobra.ShellCompDirective) {
