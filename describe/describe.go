@@ -33,8 +33,10 @@
 package describe
 
 import (
+	"cmp"
 	"io"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/tensmith/tensmith/safetensors"
@@ -85,9 +87,9 @@ type Component struct {
 // adapter_config.json or model_index.json, or nil; a config that makes no
 // sense is as good as none.
 func Describe(c *safetensors.Checkpoint, config []byte) Summary {
-	infos := make([]safetensors.Info, 0, c.Len())
+	list := gathering{tensors: make([]Tensor, 0, c.Len())}
 	for t := range c.All() {
-		infos = append(infos, t.Info)
+		list.add(t.Info)
 	}
 	read := func(name string) []byte {
 		t, err := c.Tensor(name)
@@ -96,31 +98,63 @@ func Describe(c *safetensors.Checkpoint, config []byte) Summary {
 		}
 		return tiny(t, t.Size())
 	}
-	return summarize(infos, c.Metadata(), config, read)
+	return summarize(list.tensors, c.Metadata(), config, read)
 }
 
 // Entries describes tensors that are not stored yet. Their Data is looked into
 // only if it is an io.ReaderAt, which reading does not use up; it may be nil.
 func Entries(entries []safetensors.Entry, metadata map[string]string, config []byte) Summary {
-	infos := make([]safetensors.Info, len(entries))
-	data := map[string]*io.SectionReader{}
-	for i, e := range entries {
-		infos[i] = e.Info
+	list := gathering{tensors: make([]Tensor, 0, len(entries))}
+	var told []source
+	for _, e := range entries {
+		list.add(e.Info)
 		r, ok := e.Data.(io.ReaderAt)
-		if !ok || e.DType.Bits() == 0 || !strings.HasSuffix(e.Name, "_shape") && !strings.Contains(e.Name, ".quant_state.") {
+		if !ok || !strings.HasSuffix(e.Name, "_shape") && !strings.Contains(e.Name, ".quant_state.") {
 			continue
 		}
-		if size, err := e.DataSize(); err == nil {
-			data[e.Name] = io.NewSectionReader(r, 0, size)
+		if size, err := e.DataSize(); err == nil && size <= tinySize {
+			told = append(told, source{e.Name, size, r})
 		}
 	}
+	slices.SortStableFunc(told, func(a, b source) int { return strings.Compare(a.name, b.name) })
 	read := func(name string) []byte {
-		if r, ok := data[name]; ok {
-			return tiny(r, r.Size())
+		i := sort.Search(len(told), func(i int) bool { return told[i].name > name }) - 1
+		if i < 0 || told[i].name != name {
+			return nil
 		}
-		return nil
+		return tiny(told[i].data, told[i].size)
 	}
-	return summarize(infos, metadata, config, read)
+	return summarize(list.tensors, metadata, config, read)
+}
+
+// A gathering is tensors in the order they come.
+type gathering struct {
+	tensors []Tensor
+	shapes  [8][]uint64 // that were met last: of many tensors, few differ
+	turn    int
+}
+
+func (g *gathering) add(i safetensors.Info) {
+	i.Shape = g.shared(i.Shape)
+	g.tensors = append(g.tensors, Tensor{Info: i, place: int32(len(g.tensors))})
+}
+
+// shared returns a shape, or one that was met before and is the same.
+func (g *gathering) shared(shape []uint64) []uint64 {
+	for _, s := range g.shapes {
+		if alike(s, shape) {
+			return s
+		}
+	}
+	g.shapes[g.turn], g.turn = shape, (g.turn+1)%len(g.shapes)
+	return shape
+}
+
+// A source is a tensor that tells something about another.
+type source struct {
+	name string
+	size int64
+	data io.ReaderAt
 }
 
 // tinySize is the most that is read of a tensor. A quant_state has about 200
@@ -139,23 +173,26 @@ func tiny(r io.ReaderAt, size int64) []byte {
 	return b
 }
 
-func byName(a, b safetensors.Info) int { return strings.Compare(a.Name, b.Name) }
+func byName(a, b Tensor) int {
+	return cmp.Or(strings.Compare(a.Name, b.Name), cmp.Compare(a.place, b.place))
+}
 
-// summarize is Describe without a file. It sorts infos, and what it does from
-// then on goes by that order, so that the order of files shows nowhere.
-func summarize(infos []safetensors.Info, metadata map[string]string, config []byte, read func(string) []byte) Summary {
-	if !slices.IsSortedFunc(infos, byName) {
-		slices.SortStableFunc(infos, byName)
+// summarize is Describe without a file. It sorts the tensors, and what it does
+// from then on goes by that order, so that the order of files shows nowhere.
+func summarize(tensors []Tensor, metadata map[string]string, config []byte, read func(string) []byte) Summary {
+	if !slices.IsSortedFunc(tensors, byName) {
+		slices.SortFunc(tensors, byName)
 	}
 	cfg := parseConfig(config)
-	s := Summary{Tensors: classify(infos, cfg, read)}
+	classify(tensors, cfg, read)
+	s := Summary{Tensors: tensors}
 
 	groups := grouped(s.Tensors)
 	for _, g := range groups {
 		g.names.limit = max(maxPatterns/len(groups), 512)
 		for i := range g.tensors {
 			t := &g.tensors[i]
-			g.parameters = add(g.parameters, t.Elements)
+			g.parameters = add(g.parameters, t.Elements())
 			s.Stored = add(s.Stored, product(t.Shape))
 			g.names.add(t.Name[len(g.prefix):], i)
 		}

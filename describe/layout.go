@@ -163,9 +163,9 @@ func (m *matcher) bits(otherwise uint64) uint64 {
 }
 
 // numbers decodes a tiny vector of integers.
-func numbers(t st.Info, data []byte) (n []uint64) {
-	width := t.DType.Bits() / 8
-	if t.DType != st.I64 && t.DType != st.I32 || len(data)%width != 0 || len(data) > 64 {
+func numbers(d st.DType, data []byte) (n []uint64) {
+	width := d.Bits() / 8
+	if d != st.I64 && d != st.I32 || len(data)%width != 0 || len(data) > 64 {
 		return nil
 	}
 	for ; len(data) > 0; data = data[width:] {

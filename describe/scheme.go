@@ -197,7 +197,7 @@ func packQuantized(m *matcher, p *Packing) (uint64, bool) {
 	}
 	in, bits := uint64(0), uint64(0)
 	if t := m.part("shape"); t != nil {
-		if shape := numbers(*t, m.read(t.Name)); len(shape) == 2 && shape[0] == rows {
+		if shape := numbers(t.DType, m.read(t.Name)); len(shape) == 2 && shape[0] == rows {
 			in = shape[1]
 		}
 	}

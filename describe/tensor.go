@@ -3,6 +3,7 @@ package describe
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"math"
 	"math/bits"
 	"slices"
@@ -32,14 +33,77 @@ func (r Role) String() string {
 
 var roles = [...]string{"plain", "packed", "companion", "buffer"}
 
-// A Tensor is a tensor and its part in the model.
+// A Tensor is a tensor and its part in the model. There may be hundreds of
+// thousands of them: what can be worked out is a method, and what is the same
+// for several is there once. So its Shape is not to be written to.
 type Tensor struct {
 	safetensors.Info
-	Role     Role
-	Elements uint64   // parameters it stands for; math.MaxUint64 if there are more
-	Packing  *Packing // of a Packed tensor, else nil
-	Of       string   // name of the Packed tensor whose Companion this is
-	Purpose  string   // of a Companion: one of those that Packing lists
+	Packing *Packing // of a Packed tensor, else nil
+	Role    Role
+
+	which uint8   // of a Companion: its place in the layout's list
+	place int32   // in the order they came, which decides between equal names
+	next  *Tensor // of a Packed tensor its first Companion, of those the next one, of the last the Packed one
+}
+
+// Elements returns how many parameters the tensor stands for; math.MaxUint64
+// if there are more.
+func (t *Tensor) Elements() uint64 {
+	switch t.Role {
+	case Plain:
+		return product(t.Shape)
+	case Packed:
+		return t.Packing.elements
+	}
+	return 0
+}
+
+// Weight returns the name that the weight of a Packed tensor has where it is
+// not packed.
+func (t *Tensor) Weight() string {
+	if t.Packing == nil {
+		return ""
+	}
+	base, end := strings.TrimSuffix(t.Name, t.Packing.lay.suffix), t.Packing.lay.weight
+	if strings.HasPrefix(t.Name[len(base):], end) { // as of most: no memory is needed
+		return t.Name[:len(base)+len(end)]
+	}
+	return base + end
+}
+
+// Companions returns the tensors that a Packed one cannot be read without.
+func (t *Tensor) Companions() iter.Seq[*Tensor] {
+	return func(yield func(*Tensor) bool) {
+		if t.Role != Packed {
+			return
+		}
+		for c := t.next; c.Role == Companion && yield(c); {
+			c = c.next
+		}
+	}
+}
+
+// Of returns the Packed tensor that a Companion belongs to, else nil.
+func (t *Tensor) Of() *Tensor {
+	if t.Role != Companion {
+		return nil
+	}
+	for t.Role == Companion {
+		t = t.next
+	}
+	return t
+}
+
+// Purpose returns what a Companion is there for: "scale", "global scale",
+// "activation scale", "zero point", "bias" (added after scaling), "group
+// index", "absmax", "code book", "quant state", "shape", "nested absmax",
+// "nested code book" or "transform".
+func (t *Tensor) Purpose() string {
+	of := t.Of()
+	if of == nil {
+		return ""
+	}
+	return of.Packing.lay.companions[t.which].purpose
 }
 
 // A Scheme is a way to pack weights.
@@ -67,11 +131,11 @@ const (
 	PackedOpaque Scheme = "packed integers"    // I32 named as in GPTQ and AWQ, laid out in another way
 )
 
-// A Packing is how a tensor stands for weights.
+// A Packing is how a tensor stands for weights. Tensors that are packed alike
+// share it, so it is not to be written to.
 type Packing struct {
 	Scheme Scheme
-	Bits   int    // width of one weight; 0 if it varies
-	Weight string // name the weight has where it is not packed
+	Bits   int // width of one weight; 0 if it varies
 
 	// Shape is the shape of the weight, as the unpacked model has it: output,
 	// input for a linear layer, whichever way the packed tensor lies. It is
@@ -84,16 +148,17 @@ type Packing struct {
 	// cannot be told.
 	Block []uint64
 
-	// Companions are the tensors that the packed one cannot be read without.
-	// Their purposes are "scale", "global scale", "activation scale", "zero
-	// point", "bias" (added after scaling), "group index", "absmax", "code
-	// book", "quant state", "shape", "nested absmax", "nested code book" and
-	// "transform".
-	Companions []Part
+	lay      *layout
+	elements uint64 // weights; math.MaxUint64 if there are more
 }
 
-// A Part is a companion as a [Packing] lists it.
-type Part struct{ Name, Purpose string }
+func (p *Packing) equal(q *Packing) bool {
+	return p.lay == q.lay && p.Scheme == q.Scheme && p.Bits == q.Bits && p.elements == q.elements &&
+		alike(p.Shape, q.Shape) && alike(p.Block, q.Block)
+}
+
+// alike tells whether two shapes are the same, nil being no shape.
+func alike(a, b []uint64) bool { return slices.Equal(a, b) && (a == nil) == (b == nil) }
 
 // label is the packing in words for people.
 func (p *Packing) label() string {
@@ -129,18 +194,19 @@ func (p *Packing) scales() string {
 // packing puts the packings of all tensors into words, three at most.
 func packing(tensors []Tensor) string {
 	weights := map[string]uint64{}
-	last, label := Packing{}, ""
+	var last *Packing
+	label := ""
 	for i := range tensors {
 		p := tensors[i].Packing
 		if p == nil {
 			continue
 		}
 		// The label of one tensor is mostly that of the next.
-		if label == "" || p.Scheme != last.Scheme || p.Bits != last.Bits || p.Scheme == FP8 || p.Scheme == INT8 {
-			last, label = *p, p.label()
+		if p != last {
+			last, label = p, p.label()
 		}
 		if _, ok := weights[label]; ok || len(weights) < 1000 {
-			weights[label] = add(weights[label], tensors[i].Elements)
+			weights[label] = add(weights[label], p.elements)
 		}
 	}
 	labels := make([]string, 0, len(weights))
@@ -156,12 +222,8 @@ func packing(tensors []Tensor) string {
 	return strings.Join(labels, ", ")
 }
 
-// classify gives every tensor its role. The infos are sorted by name.
-func classify(infos []safetensors.Info, cfg config, read func(string) []byte) []Tensor {
-	tensors := make([]Tensor, len(infos))
-	for i, info := range infos {
-		tensors[i] = Tensor{Info: info}
-	}
+// classify gives every tensor its role. The tensors are sorted by name.
+func classify(tensors []Tensor, cfg config, read func(string) []byte) {
 	m := matcher{tensors: tensors, cfg: cfg, read: read}
 	for i := range tensors {
 		if tensors[i].Role == Plain { // not yet a companion
@@ -170,14 +232,10 @@ func classify(infos []safetensors.Info, cfg config, read func(string) []byte) []
 	}
 	for i := range tensors {
 		t := &tensors[i]
-		if t.Role == Plain && isBuffer(t.Info) {
+		if t.Role == Plain && isBuffer(&t.Info) {
 			t.Role = Buffer
 		}
-		if t.Role == Plain {
-			t.Elements = product(t.Shape)
-		}
 	}
-	return tensors
 }
 
 // A matcher holds a tensor against the table of layouts.
@@ -187,17 +245,23 @@ type matcher struct {
 	read    func(name string) []byte
 	key     []byte // scratch
 
+	// The packings that were met last: most tensors are packed as one of them.
+	shared [8]*Packing
+	turn   int
+
 	// What follows is about the tensor and the layout at hand.
-	t     *Tensor
-	base  string
-	lay   *layout
-	found []int // tensor of each companion of the layout, -1 if there is none
+	t       *Tensor
+	at      int // its place among the tensors
+	base    string
+	lay     *layout
+	found   []int // tensor of each companion of the layout, -1 if there is none
+	packing Packing
 }
 
 // pack tries the layouts on a tensor, and marks it and its companions if one
 // fits.
 func (m *matcher) pack(i int) {
-	m.t = &m.tensors[i]
+	m.t, m.at = &m.tensors[i], i
 	for l := range layouts {
 		m.lay = &layouts[l]
 		if !m.lay.takes(&m.t.Info) {
@@ -211,22 +275,36 @@ func (m *matcher) pack(i int) {
 		if !m.companions() {
 			continue
 		}
-		p := &Packing{Scheme: m.lay.scheme, Weight: base + m.lay.weight}
-		elements, ok := m.lay.read(m, p)
-		if !ok {
+		m.packing = Packing{Scheme: m.lay.scheme, lay: m.lay}
+		if m.packing.elements, ok = m.lay.read(m, &m.packing); !ok {
 			continue
 		}
-		m.t.Role, m.t.Packing, m.t.Elements = Packed, p, elements
+		m.t.Role, m.t.Packing = Packed, m.share()
+		next := &m.t.next
 		for c, j := range m.found {
 			if j < 0 {
 				continue
 			}
 			t := &m.tensors[j]
-			t.Role, t.Of, t.Purpose = Companion, m.t.Name, m.lay.companions[c].purpose
-			p.Companions = append(p.Companions, Part{t.Name, t.Purpose})
+			t.Role, t.which = Companion, uint8(c)
+			*next, next = t, &t.next
 		}
+		*next = m.t
 		return
 	}
+}
+
+// share returns the packing at hand, or one that was met before and is the same.
+func (m *matcher) share() *Packing {
+	for _, p := range m.shared {
+		if p != nil && p.equal(&m.packing) {
+			return p
+		}
+	}
+	p := new(Packing)
+	*p = m.packing
+	m.shared[m.turn], m.turn = p, (m.turn+1)%len(m.shared)
+	return p
 }
 
 // companions finds the companions of a layout, and tells whether one that it
@@ -250,9 +328,18 @@ func (m *matcher) companions() bool {
 }
 
 // find returns the last tensor that has a name. A search through what is sorted
-// needs none of the memory of a map of all names, and few are looked for.
+// needs none of the memory of a map of all names. It begins at the tensor at
+// hand, for companions are near.
 func (m *matcher) find(name []byte) (int, bool) {
-	end := sort.Search(len(m.tensors), func(i int) bool { return m.tensors[i].Name > string(name) })
+	above := func(i int) bool { return m.tensors[i].Name > string(name) }
+	low, high := m.at, m.at // the first that is above lies between
+	for step := 1; low > 0 && above(low-1); step *= 2 {
+		low, high = max(0, low-step), low-1
+	}
+	for step := 1; high < len(m.tensors) && !above(high); step *= 2 {
+		low, high = high+1, min(len(m.tensors), high+step)
+	}
+	end := low + sort.Search(high-low, func(i int) bool { return above(low + i) })
 	return end - 1, end > 0 && m.tensors[end-1].Name == string(name)
 }
 
@@ -270,7 +357,7 @@ func (m *matcher) part(purpose string) *safetensors.Info {
 // What else must hold is in the second column; zero asks for nothing.
 var buffers = []struct {
 	suffix string
-	is     func(safetensors.Info) bool
+	is     func(*safetensors.Info) bool
 	why    string
 }{
 	{"position_ids", integers, "0, 1, 2, …"},
@@ -307,19 +394,19 @@ var buffers = []struct {
 	{"model_ema.num_updates", single, "of a moving average"},
 }
 
-func integers(t safetensors.Info) bool {
+func integers(t *safetensors.Info) bool {
 	return t.DType == safetensors.I64 || t.DType == safetensors.I32 || t.DType == safetensors.I16
 }
 
-func single(t safetensors.Info) bool { return product(t.Shape) <= 1 }
+func single(t *safetensors.Info) bool { return product(t.Shape) <= 1 }
 
-func causal(t safetensors.Info) bool {
+func causal(t *safetensors.Info) bool {
 	return len(t.Shape) == 4 && t.Shape[0] == 1 && t.Shape[1] == 1 && t.Shape[2] == t.Shape[3]
 }
 
 // isBuffer tells whether a tensor is no weight by its name. The name must end
 // in a row of the table, with a dot before it unless it is all of the name.
-func isBuffer(t safetensors.Info) bool {
+func isBuffer(t *safetensors.Info) bool {
 	for i := range buffers {
 		b := &buffers[i]
 		rest, ok := strings.CutSuffix(t.Name, b.suffix)

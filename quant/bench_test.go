@@ -46,7 +46,7 @@ func benchmarked() map[string][]safetensors.Entry {
 func BenchmarkWeight(b *testing.B) {
 	for name, entries := range benchmarked() {
 		b.Run(name, func(b *testing.B) {
-			m := quant.Open(entries, nil, nil)
+			m := quant.Entries(entries, nil, nil)
 			w, err := m.Weight(m.Packed()[0].Name, safetensors.BF16)
 			if err != nil {
 				b.Fatal(err)

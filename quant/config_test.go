@@ -26,9 +26,9 @@ func TestConfigs(t *testing.T) {
 			if s.name != test.sample {
 				continue
 			}
-			m := quant.Open(s.packed, nil, []byte(test.config))
+			m := quant.Entries(s.packed, nil, []byte(test.config))
 			for _, p := range m.Packed() {
-				want := s.want[p.Packing.Weight]
+				want := s.want[p.Weight()]
 				w, err := m.Weight(p.Name, want.DType)
 				if err != nil {
 					t.Fatal(err)
@@ -52,7 +52,7 @@ func TestStorage(t *testing.T) {
 		if s.name != "nf4-storage" {
 			continue
 		}
-		m := quant.Open(s.packed, nil, s.config)
+		m := quant.Entries(s.packed, nil, s.config)
 		if got, want := m.Summary.Parameters, uint64(64+3*24*64); got != want {
 			t.Errorf("%d parameters, want %d", got, want)
 		}

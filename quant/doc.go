@@ -4,7 +4,7 @@
 // Begin with [Open], which finds the packed weights among the tensors of a
 // model, and [Model.Unpacked], which is the model without them:
 //
-//	m := quant.Open(entries, metadata, config)
+//	m := quant.Open(c, config) // a checkpoint, and its config.json or nil
 //	plain, err := m.Unpacked(safetensors.BF16, nil)
 //	if err != nil {
 //		return err

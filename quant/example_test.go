@@ -19,11 +19,7 @@ func Example() {
 		return
 	}
 	defer c.Close()
-	var entries []safetensors.Entry
-	for t := range c.All() {
-		entries = append(entries, safetensors.Entry{Info: t.Info, Data: t})
-	}
-	m := quant.Open(entries, c.Metadata(), nil)
+	m := quant.Open(c, nil)
 	fmt.Println(m.Summary.Packing)
 
 	plain, err := m.Unpacked(safetensors.BF16, func(name string) bool { return name != "plain.weight" })
@@ -38,7 +34,7 @@ func Example() {
 	}
 	defer os.RemoveAll(dir)
 	err = new(safetensors.Encoder).WriteFile(context.Background(), filepath.Join(dir, "plain.safetensors"), plain)
-	fmt.Println(len(entries), "tensors became", len(plain), err)
+	fmt.Println(c.Len(), "tensors became", len(plain), err)
 	// Output:
 	// bitsandbytes nf4
 	// 29 tensors became 26 <nil>

@@ -132,7 +132,7 @@ func TestRefused(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			m := quant.Open(test.entries, nil, []byte(test.config))
+			m := quant.Entries(test.entries, nil, []byte(test.config))
 			packed := test.tensor
 			for _, p := range m.Packed() {
 				packed = p.Name
@@ -151,7 +151,7 @@ func TestRefused(t *testing.T) {
 
 // TestTwice holds that two tensors do not come out under one name.
 func TestTwice(t *testing.T) {
-	m := quant.Open([]safetensors.Entry{entry("a.weight_packed", i32, 4, 1), entry("a.weight_scale", f16, 4, 1), entry("a.weight", f32, 1)}, nil, nil)
+	m := quant.Entries([]safetensors.Entry{entry("a.weight_packed", i32, 4, 1), entry("a.weight_scale", f16, 4, 1), entry("a.weight", f32, 1)}, nil, nil)
 	if list, err := m.Unpacked(f32, nil); !errors.Is(err, quant.ErrScheme) {
 		t.Errorf("%d tensors, %v", len(list), err)
 	}
@@ -175,7 +175,7 @@ func TestOrphans(t *testing.T) {
 		{entry("x.1.up_proj", e4m3, 2, 4, 8), []safetensors.Entry{entry("x.0.up_proj", e4m3, 2, 4, 8), entry("x.0.up_proj_scale", f32, 2, 4, 1)}},
 		{entry("b.down_blocks", u8, 1, 2, 2, 16), []safetensors.Entry{entry("a.down_blocks", u8, 1, 2, 2, 16), entry("a.down_scales", u8, 1, 2, 2)}},
 	} {
-		m := quant.Open(append(test.whole, test.orphan), nil, nil)
+		m := quant.Entries(append(test.whole, test.orphan), nil, nil)
 		_, err := m.Unpacked(f32, nil)
 		if e, ok := errors.AsType[*quant.Error](err); !ok || e.Tensor != test.orphan.Name || !errors.Is(err, quant.ErrMissing) {
 			t.Errorf("%s: %v", test.orphan.Name, err)
@@ -192,7 +192,7 @@ func TestBroken(t *testing.T) {
 	broken := errors.New("the disk is gone")
 	scale := entry("a.weight_scale", f32, 4, 1)
 	scale.Data = failing{zeros(16), broken}
-	m := quant.Open([]safetensors.Entry{entry("a.weight", e4m3, 4, 4), scale}, nil, nil)
+	m := quant.Entries([]safetensors.Entry{entry("a.weight", e4m3, 4, 4), scale}, nil, nil)
 	w, err := m.Weight("a.weight", f32)
 	if err != nil {
 		t.Fatal(err)
@@ -258,7 +258,7 @@ func FuzzUnpack(f *testing.F) {
 			}
 			entries = append(entries, safetensors.Entry{Info: info, Data: bytes.NewReader(raw)})
 		}
-		m := quant.Open(entries, nil, config)
+		m := quant.Entries(entries, nil, config)
 		for _, p := range m.Packed() {
 			w, err := m.Weight(p.Name, f16)
 			if err != nil {
@@ -302,7 +302,7 @@ func TestBounded(t *testing.T) {
 	}
 	for name, entries := range tests {
 		t.Run(name, func(t *testing.T) {
-			m := quant.Open(entries, nil, nil)
+			m := quant.Entries(entries, nil, nil)
 			packed := m.Packed()
 			if len(packed) != 1 {
 				t.Fatalf("%d packed tensors", len(packed))

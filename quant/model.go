@@ -1,6 +1,7 @@
 package quant
 
 import (
+	"cmp"
 	"io"
 	"slices"
 	"sort"
@@ -15,34 +16,51 @@ type Model struct {
 	// Summary is what describe says of it.
 	Summary describe.Summary
 
-	entries []safetensors.Entry // by name, as Summary.Tensors
-	set     settings
+	data func(name string) io.WriterTo // of a tensor
+	set  settings
+
+	remade *reading // of weights that keep no decoder
 }
 
-// Open finds the packed weights among entries, whose Data is to be an
-// [io.ReaderAt]; the model keeps the list, which is not to change. The config is the text of config.json, or nil: some schemes
+// Open finds the packed weights of a checkpoint, which is not to be closed before
+// they are read. The config is the text of config.json, or nil: some schemes
 // cannot be told apart, or read, without it.
-func Open(entries []safetensors.Entry, metadata map[string]string, config []byte) *Model {
-	m := &Model{
-		Summary: describe.Entries(entries, metadata, config),
-		entries: entries,
-		set:     parseSettings(config),
-	}
+func Open(c *safetensors.Checkpoint, config []byte) *Model {
+	return newModel(describe.Describe(c, config), config, func(name string) io.WriterTo {
+		t, err := c.Tensor(name)
+		if err != nil {
+			return nil
+		}
+		return t
+	})
+}
+
+// Entries is [Open] for tensors that are not stored yet, whose Data is to be an
+// [io.ReaderAt]; the model keeps the list, which is not to change.
+func Entries(entries []safetensors.Entry, metadata map[string]string, config []byte) *Model {
 	byName := func(x, y safetensors.Entry) int { return strings.Compare(x.Name, y.Name) }
 	if !slices.IsSortedFunc(entries, byName) {
-		m.entries = slices.Clone(entries)
-		slices.SortStableFunc(m.entries, byName)
+		entries = slices.Clone(entries)
+		slices.SortStableFunc(entries, byName)
 	}
+	return newModel(describe.Entries(entries, metadata, config), config, func(name string) io.WriterTo {
+		i := sort.Search(len(entries), func(i int) bool { return entries[i].Name > name })
+		if i == 0 || entries[i-1].Name != name {
+			return nil
+		}
+		return entries[i-1].Data // the last of that name
+	})
+}
+
+func newModel(s describe.Summary, config []byte, data func(string) io.WriterTo) *Model {
+	m := &Model{Summary: s, data: data, set: parseSettings(config)}
+	m.remade = &reading{m: m}
 	return m
 }
 
-// entry returns the entry of a name, the last if there are several, or none.
-func (m *Model) entry(name string) (e safetensors.Entry) {
-	i := sort.Search(len(m.entries), func(i int) bool { return m.entries[i].Name > name })
-	if i > 0 && m.entries[i-1].Name == name {
-		e = m.entries[i-1]
-	}
-	return e
+// entry returns a tensor as it is stored.
+func (m *Model) entry(t *describe.Tensor) safetensors.Entry {
+	return safetensors.Entry{Info: t.Info, Data: m.data(t.Name)}
 }
 
 // tensor returns what describe says of a tensor, or nil.
@@ -74,16 +92,20 @@ func (m *Model) Weight(name string, to safetensors.DType) (*Weight, error) {
 	if t == nil || t.Role != describe.Packed {
 		return nil, fault(name, ErrScheme, "no weights are packed in it")
 	}
-	c := &companions{m: m, t: t}
-	for _, part := range t.Packing.Companions {
-		if part.Purpose == "quant state" && strings.HasSuffix(part.Name, ".comfy_quant") && t.DType != safetensors.F8E4M3 && t.DType != safetensors.F8E5M2 {
-			return nil, fault(name, ErrScheme, "ComfyUI stores its scales as a kernel wants them")
+	return m.weight(t, to)
+}
+
+func (m *Model) weight(t *describe.Tensor, to safetensors.DType) (*Weight, error) {
+	for part := range t.Companions() {
+		if part.Purpose() == "quant state" && strings.HasSuffix(part.Name, ".comfy_quant") && t.DType != safetensors.F8E4M3 && t.DType != safetensors.F8E5M2 {
+			return nil, fault(t.Name, ErrScheme, "ComfyUI stores its scales as a kernel wants them")
 		}
 	}
 	make := makers[t.Packing.Scheme]
 	if make == nil {
-		return nil, fault(name, ErrScheme, "nothing here reads %s", t.Packing.Scheme)
+		return nil, fault(t.Name, ErrScheme, "nothing here reads %s", t.Packing.Scheme)
 	}
+	c := &companions{m, t}
 	dec, shape, err := make(c)
 	if err != nil {
 		return nil, err
@@ -91,56 +113,111 @@ func (m *Model) Weight(name string, to safetensors.DType) (*Weight, error) {
 	if to == 0 {
 		to = c.natural()
 	}
-	return newWeight(safetensors.Info{Name: t.Packing.Weight, DType: to, Shape: shape}, c, dec)
+	return newWeight(safetensors.Info{Name: t.Weight(), DType: to, Shape: shape}, c, dec)
 }
 
 // Unpacked returns the tensors of the model with every packed weight as floats
 // of type to, as in [Model.Weight], and without the companions and marks of
-// those. What keep returns true for stays as it is; nil keeps nothing. It fails
-// if a weight cannot be unpacked, if one has the name of another tensor then,
-// and if a tensor is named and typed like packed ones and has no companions:
-// it would be taken for plain integers.
+// those. What keep returns true for stays as it is; nil keeps nothing. The Data
+// of an entry that was packed is a [*Weight]. It fails if a weight cannot be
+// unpacked, if one has the name of another tensor then, and if a tensor is named
+// and typed like packed ones and has no companions: it would be taken for plain
+// integers.
 func (m *Model) Unpacked(to safetensors.DType, keep func(name string) bool) ([]safetensors.Entry, error) {
 	if keep == nil {
 		keep = func(string) bool { return false }
 	}
-	var list []safetensors.Entry
-	names := map[string]string{}
-	kept := false
-	for _, t := range m.Summary.Tensors {
-		kept = kept || t.Role == describe.Packed && keep(t.Name)
+	list, err := m.unpack(to, keep)
+	if i, j := twice(list); j > 0 {
+		return nil, fault(packedName(list[j]), ErrScheme, "its weight %q would be there twice, as %q has it", list[j].Name, packedName(list[i]))
 	}
+	return list, err
+}
+
+// unpack is Unpacked, which may give a name twice. With an error it returns what
+// comes before.
+func (m *Model) unpack(to safetensors.DType, keep func(name string) bool) (list []safetensors.Entry, err error) {
+	all := m.Summary.Tensors
+	kept, n := false, 0
 	kinds := map[kind]string{} // of packed tensors, with the first of each
-	for i := range m.Summary.Tensors {
-		t := &m.Summary.Tensors[i]
+	for i := range all {
+		t := &all[i]
+		if t.Role != describe.Companion || keep(t.Of().Name) {
+			n++
+		}
+		if t.Role != describe.Packed {
+			continue
+		}
 		// What floats of 16 bits and more are is not told by others of their type.
-		if k := kindOf(t); t.Role == describe.Packed && !keep(t.Name) && kinds[k] == "" && !(isFloat(t.DType) && t.DType.Bits() > 8) {
+		if keep(t.Name) {
+			kept = true
+		} else if k := kindOf(t); kinds[k] == "" && !(isFloat(t.DType) && t.DType.Bits() > 8) {
 			kinds[k] = t.Name
 		}
 	}
-	for i := range m.Summary.Tensors {
-		t := &m.Summary.Tensors[i]
-		e := m.entry(t.Name)
-		if like := kinds[kindOf(t)]; t.Role == describe.Plain && like != "" && !keep(t.Name) {
-			return nil, fault(t.Name, ErrMissing, "it is %s like %q, and has no scales", t.DType, like)
-		}
-		switch {
-		case t.Role == describe.Companion && !keep(t.Of), !kept && isMark(t):
-			continue
-		case t.Role == describe.Packed && !keep(t.Name):
-			w, err := m.Weight(t.Name, to)
-			if err != nil {
-				return nil, err
+	list = make([]safetensors.Entry, 0, n)
+	for i := range all {
+		t := &all[i]
+		switch t.Role {
+		case describe.Plain:
+			if like := kinds[kindOf(t)]; like != "" && !keep(t.Name) {
+				return list, fault(t.Name, ErrMissing, "it is %s like %q, and has no scales", t.DType, like)
 			}
-			e = safetensors.Entry{Info: w.Info, Data: w}
+		case describe.Packed:
+			if keep(t.Name) {
+				break
+			}
+			w, err := m.weight(t, to)
+			if err != nil {
+				return list, err
+			}
+			list = append(list, safetensors.Entry{Info: w.Info, Data: w})
+			continue
+		case describe.Companion:
+			if !keep(t.Of().Name) {
+				continue
+			}
+		case describe.Buffer:
+			if !kept && isMark(t) {
+				continue
+			}
 		}
-		if other, ok := names[e.Name]; ok {
-			return nil, fault(t.Name, ErrScheme, "its weight %q would be there twice, as %q has it", e.Name, other)
-		}
-		names[e.Name] = t.Name
-		list = append(list, e)
+		list = append(list, m.entry(t))
 	}
 	return list, nil
+}
+
+// twice returns the first entry whose name another before it has, and that one;
+// 0, 0 if there is none. Sorting takes less memory than a map of the names, and
+// is hardly ever needed.
+func twice(list []safetensors.Entry) (before, at int) {
+	byName := func(a, b safetensors.Entry) int { return strings.Compare(a.Name, b.Name) }
+	rising := true
+	for i := 1; i < len(list) && rising; i++ {
+		rising = byName(list[i-1], list[i]) < 0
+	}
+	if rising {
+		return 0, 0
+	}
+	order := make([]int, len(list))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int { return cmp.Or(byName(list[i], list[j]), cmp.Compare(i, j)) })
+	for k := 1; k < len(order); k++ {
+		if i, j := order[k-1], order[k]; list[i].Name == list[j].Name && (at == 0 || j < at) {
+			before, at = i, j
+		}
+	}
+	return before, at
+}
+
+// packedName returns the name of the tensor that an entry comes from.
+func packedName(e safetensors.Entry) string {
+	if w, ok := e.Data.(*Weight); ok {
+		return w.Packed.Name
+	}
+	return e.Name
 }
 
 // A kind is how a tensor is named, by the end of its name, and typed.
@@ -168,13 +245,13 @@ type companions struct {
 }
 
 // packed returns the packed tensor.
-func (c *companions) packed() (*part, error) { return newPart(c.m.entry(c.t.Name)) }
+func (c *companions) packed() (*part, error) { return newPart(c.m.entry(c.t)) }
 
 // find returns the first companion of a purpose, if there is one.
 func (c *companions) find(purpose string) (*part, bool, error) {
-	for _, p := range c.t.Packing.Companions {
-		if p.Purpose == purpose {
-			found, err := newPart(c.m.entry(p.Name))
+	for t := range c.t.Companions() {
+		if t.Purpose() == purpose {
+			found, err := newPart(c.m.entry(t))
 			return found, err == nil, err
 		}
 	}
@@ -192,14 +269,13 @@ func (c *companions) need(purpose string) (*part, error) {
 
 // natural returns the type that the weights had before, as far as can be told.
 func (c *companions) natural() safetensors.DType {
-	for _, p := range c.t.Packing.Companions {
-		e := c.m.entry(p.Name)
-		if p.Purpose == "scale" && (e.DType == safetensors.F16 || e.DType == safetensors.BF16) {
-			return e.DType
+	for t := range c.t.Companions() {
+		if t.Purpose() == "scale" && (t.DType == safetensors.F16 || t.DType == safetensors.BF16) {
+			return t.DType
 		}
-		if _, ok := e.Data.(io.ReaderAt); ok && p.Purpose == "quant state" {
-			part, err := newPart(e)
-			if err != nil {
+		if t.Purpose() == "quant state" {
+			part, err := newPart(c.m.entry(t))
+			if err != nil || part.at == nil {
 				continue
 			}
 			if s, err := readState(part); err == nil {
@@ -218,7 +294,7 @@ func (c *companions) natural() safetensors.DType {
 // shape returns the shape of the weight, as describe has it, and the matrices
 // that it is cut into.
 func (c *companions) shape() ([]uint64, matrix, error) {
-	shape := slices.Clone(c.t.Packing.Shape)
+	shape := c.t.Packing.Shape
 	list, n, ok := dims(shape)
 	if !ok || len(shape) == 0 {
 		return nil, matrix{}, fault(c.t.Name, ErrShape, "%s %d tells no shape of its weight", c.t.DType, c.t.Shape)

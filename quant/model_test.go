@@ -62,15 +62,15 @@ func samples(t testing.TB) (list []sample) {
 func TestLibraries(t *testing.T) {
 	for _, s := range samples(t) {
 		t.Run(s.name, func(t *testing.T) {
-			m := quant.Open(s.packed, nil, s.config)
+			m := quant.Entries(s.packed, nil, s.config)
 			packed := m.Packed()
 			if len(packed) != len(s.want) {
 				t.Errorf("%d packed tensors, want %d", len(packed), len(s.want))
 			}
 			for _, p := range packed {
-				want := s.want[p.Packing.Weight]
+				want := s.want[p.Weight()]
 				if want == nil {
-					t.Errorf("%s: no weight is called %q", p.Name, p.Packing.Weight)
+					t.Errorf("%s: no weight is called %q", p.Name, p.Weight())
 					continue
 				}
 				w, err := m.Weight(p.Name, want.DType)
@@ -110,7 +110,7 @@ func differ(a, b []byte) (n int) {
 // TestPieces holds that a weight is the same whatever pieces it is read in.
 func TestPieces(t *testing.T) {
 	for _, s := range samples(t) {
-		m := quant.Open(s.packed, nil, s.config)
+		m := quant.Entries(s.packed, nil, s.config)
 		for _, p := range m.Packed() {
 			for _, to := range []safetensors.DType{safetensors.F16, safetensors.F32} {
 				w, err := m.Weight(p.Name, to)

@@ -68,7 +68,7 @@ func TestQuantizers(t *testing.T) {
 				t.Fatalf("%d tensors", names)
 			}
 			// What has been written is recognised, and read to the same values.
-			m := quant.Open(all, nil, nil)
+			m := quant.Entries(all, nil, nil)
 			packed := m.Packed()
 			if len(packed) != names {
 				t.Errorf("%d recognised, want %d", len(packed), names)

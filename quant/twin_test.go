@@ -110,7 +110,7 @@ func TestTwins(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			m := quant.Open(test.entries, nil, nil)
+			m := quant.Entries(test.entries, nil, nil)
 			packed := m.Packed()
 			if len(packed) != 1 {
 				t.Fatalf("%d packed tensors", len(packed))
@@ -151,7 +151,7 @@ func TestCodeBooks(t *testing.T) {
 			}
 		}
 		read := func(entries []safetensors.Entry) []byte {
-			w, err := quant.Open(entries, nil, s.config).Weight("half.weight", f32)
+			w, err := quant.Entries(entries, nil, s.config).Weight("half.weight", f32)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -172,7 +172,7 @@ func TestNatural(t *testing.T) {
 	want := map[string]safetensors.DType{"awq a.weight": f16, "fp8-block a.weight": safetensors.BF16, "nf4 full.weight": f32, "nf4 half.weight": f16,
 		"fp8-rows half.weight": f16, "gpt-oss model.layers.0.mlp.experts.gate_up_proj": safetensors.BF16}
 	for _, s := range samples(t) {
-		list, err := quant.Open(s.packed, nil, s.config).Unpacked(0, nil)
+		list, err := quant.Entries(s.packed, nil, s.config).Unpacked(0, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -326,7 +326,7 @@ func FuzzQuantize(f *testing.F) {
 			t.Fatal(err)
 		}
 		read := func(q *quant.Quantized) []byte {
-			m := quant.Open(q.Entries(), nil, nil)
+			m := quant.Entries(q.Entries(), nil, nil)
 			packed := m.Packed()
 			if len(packed) != 1 {
 				t.Fatalf("%d packed tensors", len(packed))

@@ -20,11 +20,15 @@ import (
 // over, to [experts, input, output], as transformers has them.
 type Weight struct {
 	safetensors.Info
-	Packing describe.Packing // how it was packed
+	Packed *describe.Tensor // what it is packed in
 
-	of   *companions
-	dec  decoder // nil if the weight is small: it is made again when it is read
-	size int64
+	from *reading
+}
+
+// A reading is what a weight is computed by.
+type reading struct {
+	m   *Model
+	dec decoder // nil of weights that are small: it is made again when they are read
 }
 
 // smallWeight is up to how many bytes a weight keeps no decoder, which is larger than
@@ -75,38 +79,42 @@ func newWeight(info safetensors.Info, of *companions, dec decoder) (*Weight, err
 	if err != nil {
 		return nil, fault(info.Name, ErrShape, "%v", err)
 	}
-	w := &Weight{Info: info, Packing: *of.t.Packing, of: of, size: size}
+	w := &Weight{Info: info, Packed: of.t, from: of.m.remade}
 	if size > smallWeight {
-		w.dec = dec
+		w.from = &reading{of.m, dec}
 	}
 	return w, nil
 }
 
 // Size returns the size of the floats in bytes.
-func (w *Weight) Size() int64 { return w.size }
+func (w *Weight) Size() int64 {
+	size, _ := w.DataSize() // which newWeight has asked for
+	return size
+}
 
 // Data returns the floats as package numeric reads them.
 func (w *Weight) Data() numeric.Data {
-	return numeric.Data{DType: w.DType, Source: w, Size: w.size}
+	return numeric.Data{DType: w.DType, Source: w, Size: w.Size()}
 }
 
 // ReadAt computes from offset off on. It implements [io.ReaderAt].
 func (w *Weight) ReadAt(p []byte, off int64) (n int, err error) {
+	size := w.Size()
 	switch {
 	case off < 0:
 		return 0, fmt.Errorf("offset %d: %w", off, numeric.ErrRange)
-	case off >= w.size:
+	case off >= size:
 		return 0, io.EOF
 	}
-	short := int64(len(p)) > w.size-off
+	short := int64(len(p)) > size-off
 	if short {
-		p = p[:w.size-off]
+		p = p[:size-off]
 	}
 	b := freeBuffers.Get().(*buffers)
 	defer freeBuffers.Put(b)
-	dec := w.dec
+	dec := w.from.dec
 	if dec == nil {
-		if dec, _, err = makers[w.of.t.Packing.Scheme](w.of); err != nil {
+		if dec, _, err = makers[w.Packed.Packing.Scheme](&companions{w.from.m, w.Packed}); err != nil {
 			return 0, w.explain(err)
 		}
 	}
@@ -129,7 +137,7 @@ func (w *Weight) read(b *buffers, dec decoder, p []byte, off int64) (int, error)
 	wanted, skip := off/width, off%width
 	first := wanted &^ (align - 1)
 	end := min((off+int64(len(p))+width-1)/width, first+dec.step())
-	whole := min(w.size/width, (end+align-1)&^(align-1))
+	whole := min(w.Size()/width, (end+align-1)&^(align-1))
 	values := grow(&b.values, whole-first)
 	if err := dec.decode(b, values, first); err != nil {
 		return 0, err
@@ -156,7 +164,7 @@ func (w *Weight) explain(err error) error {
 }
 
 // WriteTo writes the floats to dst. It implements [io.WriterTo].
-func (w *Weight) WriteTo(dst io.Writer) (int64, error) { return writeTo(dst, w, w.size) }
+func (w *Weight) WriteTo(dst io.Writer) (int64, error) { return writeTo(dst, w, w.Size()) }
 
 // writeTo copies what is computed at offsets.
 func writeTo(dst io.Writer, src io.ReaderAt, size int64) (written int64, err error) {

@@ -240,14 +240,14 @@ var unscaledNames = sync.OnceValue(func() globs {
 const packedAlready = "packed already"
 
 // why tells why a tensor is not cast; "" says that it is.
-func (c *casting) why(t describe.Tensor) string {
+func (c *casting) why(t *safetensors.Info, part describe.Role) string {
 	limits, float := numeric.LimitsOf(t.DType)
 	small := c.dtype.Bits() <= 8
 	chosen := len(c.only) > 0
 	switch {
-	case t.Role == describe.Packed:
+	case part == describe.Packed:
 		return packedAlready
-	case t.Role == describe.Companion:
+	case part == describe.Companion:
 		return "belongs to a packed weight"
 	case !float || t.DType == safetensors.C64 || !limits.Signed:
 		return "no floats"
@@ -257,7 +257,7 @@ func (c *casting) why(t describe.Tensor) string {
 		return "in --keep"
 	case t.DType == c.dtype && c.scaling == quant.Unscaled && c.mode == numeric.ToSpecial:
 		return "of that type already"
-	case small && !chosen && t.Role == describe.Buffer:
+	case small && !chosen && part == describe.Buffer:
 		return "a buffer"
 	case small && !chosen && len(t.Shape) < 2:
 		return "fewer than two dimensions"
@@ -267,7 +267,7 @@ func (c *casting) why(t describe.Tensor) string {
 	if ok, why := c.scaling.Fits(t.Shape, c.dtype); !ok {
 		return why
 	}
-	info := t.Info
+	info := *t
 	info.DType = c.dtype
 	if _, err := info.DataSize(); err != nil {
 		return "no whole number of bytes as " + c.dtype.String()
@@ -299,8 +299,8 @@ func (a *app) cast(ctx context.Context, c *casting, address string) error {
 	if c.mode == numeric.Saturate {
 		r.Overflow = "saturate"
 	}
-	parts := rolesOf(in.Checkpoint, p)
 	tensors, _ := matching(in.Checkpoint, nil)
+	parts := rolesOf(in.Checkpoint, p)
 	slices.SortFunc(tensors, func(x, y *safetensors.Tensor) int { return strings.Compare(x.Name, y.Name) })
 	stored := 1 // entries of a tensor
 	if c.scaling != quant.Unscaled {
@@ -310,9 +310,8 @@ func (a *app) cast(ctx context.Context, c *casting, address string) error {
 	jobs := make([]castJob, 0, len(tensors))
 	for _, source := range tensors {
 		e := safetensors.Entry{Info: source.Info, Data: source}
-		t := parts[source.Name] // the zero value if it is plain
-		if t.Info = source.Info; c.why(t) != "" {
-			r.Kept = append(r.Kept, castKept{t.Name, t.DType.String(), c.why(t)})
+		if why := c.why(&source.Info, parts.of(source.Name).is); why != "" {
+			r.Kept = append(r.Kept, castKept{source.Name, source.DType.String(), why})
 			w.entries = append(w.entries, e)
 			continue
 		}
@@ -323,7 +322,7 @@ func (a *app) cast(ctx context.Context, c *casting, address string) error {
 		jobs = append(jobs, castJob{source, q})
 		w.entries = append(w.entries, q.Entries()...)
 	}
-	tensors = nil
+	tensors, parts = nil, nil
 	if len(jobs) == 0 {
 		r.writeReport = nothing("cast")
 		if a.format == "human" {

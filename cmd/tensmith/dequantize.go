@@ -81,17 +81,19 @@ func (d *dequantizing) check() (err error) {
 }
 
 // keeps tells whether a packed tensor stays as it is.
-func (d *dequantizing) keeps(t describe.Tensor) bool {
-	return len(d.keep) > 0 && (d.kept.match(t.Name) || d.kept.match(t.Packing.Weight))
+func (d *dequantizing) keeps(t *describe.Tensor) bool {
+	return len(d.keep) > 0 && (d.kept.match(t.Name) || d.kept.match(t.Weight()))
 }
 
 // A dequantizeReport is the JSON of dequantize.
 type dequantizeReport struct {
 	writeReport
-	Packing string         `json:"packing"` // in words, as info has it
-	Weights []unpackedJSON `json:"weights"`
-	Kept    []string       `json:"kept"`
-	Config  string         `json:"config,omitempty"` // the file that was written
+	Packing string   `json:"packing"` // in words, as info has it
+	Weights listing  `json:"weights"`
+	Kept    []string `json:"kept"`
+	Config  string   `json:"config,omitempty"` // the file that was written
+
+	weights []*quant.Weight `json:"-"`
 }
 
 type unpackedJSON struct {
@@ -118,27 +120,30 @@ func (a *app) dequantize(ctx context.Context, d *dequantizing, address string) e
 		return err
 	}
 	config := configOf(p)
-	defer sparing(700, 0, in.Checkpoint)()
+	defer sparing(400, 0, in.Checkpoint)()
 	w := &writing{verb: "dequantize", metadata: in.Metadata(), from: address, paths: in.paths}
-	m := quant.Open(in.named(), w.metadata, config)
-	r := &dequantizeReport{Packing: m.Summary.Packing, Weights: []unpackedJSON{}, Kept: []string{}}
-	kept := map[string]bool{}
-	packed := m.Packed()
-	for _, t := range packed {
-		if d.keeps(t) {
+	m := quant.Open(in.Checkpoint, config)
+	r := &dequantizeReport{Packing: m.Summary.Packing, Kept: []string{}}
+	kept, packed := map[string]bool{}, 0
+	for i := range m.Summary.Tensors {
+		t := &m.Summary.Tensors[i]
+		if t.Role != describe.Packed {
+			continue
+		}
+		if packed++; d.keeps(t) {
 			kept[t.Name] = true
 			r.Kept = append(r.Kept, t.Name)
 		}
 	}
 	switch {
-	case len(kept) == len(packed):
+	case len(kept) == packed:
 		r.writeReport = nothing("dequantize")
 		if a.format != "human" {
 			if err := a.printDequantized(d, r, w); err != nil {
 				return err
 			}
 		}
-		if len(packed) == 0 {
+		if packed == 0 {
 			a.words("no weights are packed")
 		} else {
 			a.words("all packed weights are in --keep")
@@ -173,31 +178,32 @@ func (a *app) dequantize(ctx context.Context, d *dequantizing, address string) e
 	return a.printDequantized(d, r, w)
 }
 
-// named are all tensors, by the names the checkpoint has for them.
-func (in *input) named() []safetensors.Entry {
-	list := in.entries(all)
-	slices.SortFunc(list, func(x, y safetensors.Entry) int { return strings.Compare(x.Name, y.Name) })
-	return list
-}
-
 // describe lists the weights, and what is left out.
 func (r *dequantizeReport) describe(w *writing, m *quant.Model) {
-	written := make(map[string]*quant.Weight, len(w.entries)) // nil if it is as it was
-	for _, e := range w.entries {
-		written[e.Name], _ = e.Data.(*quant.Weight)
+	names := make([]string, len(w.entries))
+	for i, e := range w.entries {
+		names[i] = e.Name
+		if weight, ok := e.Data.(*quant.Weight); ok {
+			r.weights = append(r.weights, weight)
+		}
 	}
+	slices.Sort(names)
+	unpacked := r.weights // in the order of the tensors
 	for i := range m.Summary.Tensors {
 		t := &m.Summary.Tensors[i]
-		if t.Role != describe.Packed || written[t.Packing.Weight] == nil {
-			if _, ok := written[t.Name]; !ok {
-				w.report.Dropped = append(w.report.Dropped, t.Name)
-			}
-			continue
+		if len(unpacked) > 0 && unpacked[0].Packed == t {
+			unpacked = unpacked[1:]
+		} else if _, ok := slices.BinarySearch(names, t.Name); !ok {
+			w.report.Dropped = append(w.report.Dropped, t.Name)
 		}
-		e := written[t.Packing.Weight]
-		r.Weights = append(r.Weights, unpackedJSON{e.Name, t.Name, string(t.Packing.Scheme), t.Packing.Bits, e.Shape, e.DType.String(), e.Size()})
 	}
-	slices.SortFunc(r.Weights, func(x, y unpackedJSON) int { return natural(x.Name, y.Name) })
+	slices.SortFunc(r.weights, func(x, y *quant.Weight) int { return natural(x.Name, y.Name) })
+	r.Weights = listing{len(r.weights), func(i int) any { return unpackedOf(r.weights[i]) }}
+}
+
+func unpackedOf(w *quant.Weight) *unpackedJSON {
+	p := w.Packed.Packing
+	return &unpackedJSON{w.Name, w.Packed.Name, string(p.Scheme), p.Bits, w.Shape, w.DType.String(), w.Size()}
 }
 
 // explain gives an error of package quant its hint.
@@ -220,17 +226,19 @@ func (a *app) printDequantized(d *dequantizing, r *dequantizeReport, w *writing)
 		return a.printJSON(r)
 	case "tsv":
 		s := a.sheet("name", "from", "scheme", "bits", "dtype", "shape", "bytes")
-		for _, t := range r.Weights {
+		for _, weight := range r.weights {
+			t := unpackedOf(weight)
 			s.row(t.Name, t.From, t.Scheme, t.Bits, t.DType, t.Shape, t.Bytes)
 		}
 		return s.flush()
 	}
-	rows, left := r.Weights, 0
+	rows, left := r.weights, 0
 	if d.top > 0 && d.top < len(rows) {
 		rows, left = rows[:d.top], len(rows)-d.top
 	}
 	tab := table{a: a, right: []bool{false, false, false, false, true}, give: 0}
-	for _, t := range rows {
+	for _, weight := range rows {
+		t := unpackedOf(weight)
 		tab.row(safe(t.Name), t.Scheme, cell{t.DType, cyan}, shape(t.Shape), size(t.Bytes))
 	}
 	if err := tab.flush(); err != nil {
@@ -239,7 +247,7 @@ func (a *app) printDequantized(d *dequantizing, r *dequantizeReport, w *writing)
 	if left > 0 {
 		a.words("and %d more: --top 0 prints all", left)
 	}
-	a.words("%s unpacked from %s; %s dropped", plural(len(r.Weights), "weight"), r.Packing, plural(len(r.Dropped), "tensor"))
+	a.words("%s unpacked from %s; %s dropped", plural(len(r.weights), "weight"), r.Packing, plural(len(r.Dropped), "tensor"))
 	if len(r.Kept) > 0 {
 		a.words("%s kept packed", plural(len(r.Kept), "weight"))
 	}

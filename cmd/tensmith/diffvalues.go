@@ -118,7 +118,7 @@ func (c *compared) distance() float64 {
 
 // note says how weights are packed whose codes were compared.
 func (c *compared) note(parts roles) string {
-	if parts[c.a.Name].Role != describe.Packed {
+	if parts.of(c.a.Name).is != describe.Packed {
 		return ""
 	}
 	return parts.label(c.a.Name)

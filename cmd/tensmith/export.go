@@ -197,7 +197,7 @@ func rolesOfTensor(c *safetensors.Checkpoint, address, name string) string {
 		return ""
 	}
 	parts := rolesOf(c, p)
-	if parts[name].Packing == nil {
+	if parts.of(name).packing == nil {
 		return ""
 	}
 	return parts.label(name)

@@ -109,19 +109,42 @@ func (m *meter) steps() func(int64) {
 	}
 }
 
-// roles is the part that each tensor has in a model.
-type roles map[string]describe.Tensor
+// roles are the parts that tensors have in a model, by name, of those that are
+// not plain weights.
+type roles []role
 
-// rolesOf describes a model. Only tensors that are not plain weights are in
-// the result.
-func rolesOf(c *safetensors.Checkpoint, p place) roles {
-	r := roles{}
-	for _, t := range describe.Describe(c, configOf(p)).Tensors {
-		if t.Role != describe.Plain {
-			r[t.Name] = t
+// A role is what is kept of what describe tells of a tensor.
+type role struct {
+	name    string
+	packing *describe.Packing
+	purpose string
+	is      describe.Role
+}
+
+// rolesOf describes a model.
+func rolesOf(c *safetensors.Checkpoint, p place) (r roles) {
+	s := describe.Describe(c, configOf(p))
+	n := 0
+	for i := range s.Tensors {
+		if s.Tensors[i].Role != describe.Plain {
+			n++
+		}
+	}
+	r = make(roles, 0, n)
+	for i := range s.Tensors {
+		if t := &s.Tensors[i]; t.Role != describe.Plain {
+			r = append(r, role{t.Name, t.Packing, t.Purpose(), t.Role})
 		}
 	}
 	return r
+}
+
+// of returns the role of a tensor, the zero value if it is plain.
+func (r roles) of(name string) role {
+	if i, ok := slices.BinarySearchFunc(r, name, func(r role, name string) int { return strings.Compare(r.name, name) }); ok {
+		return r[i]
+	}
+	return role{}
 }
 
 // configOf returns the config.json beside a model, or nil.
@@ -145,18 +168,19 @@ func configOf(p place) []byte {
 // that it stands for, such as "GPTQ 4-bit", or what it is to a packed one,
 // such as "scale"; "" if it is plain.
 func (r roles) label(name string) string {
-	t, ok := r[name]
-	switch {
-	case !ok:
+	t := r.of(name)
+	switch p := t.packing; {
+	case t.is == describe.Plain:
 		return ""
-	case t.Role == describe.Buffer:
+	case t.is == describe.Buffer:
 		return "buffer"
-	case t.Packing == nil:
-		return cmp.Or(t.Purpose, t.Role.String())
-	case t.Packing.Bits == 0 || t.Packing.Scheme != describe.TorchAO4 && strings.ContainsAny(string(t.Packing.Scheme), "0123456789"):
-		return string(t.Packing.Scheme)
+	case p == nil:
+		return cmp.Or(t.purpose, t.is.String())
+	case p.Bits == 0 || p.Scheme != describe.TorchAO4 && strings.ContainsAny(string(p.Scheme), "0123456789"):
+		return string(p.Scheme)
+	default:
+		return fmt.Sprintf("%s %d-bit", p.Scheme, p.Bits)
 	}
-	return fmt.Sprintf("%s %d-bit", t.Packing.Scheme, t.Packing.Bits)
 }
 
 // A scalar is a float64 in JSON, which has no infinities: they are strings.

@@ -163,7 +163,7 @@ func (r *histRequest) edges(low, high float64) []float64 {
 // histogram is what is printed of it.
 func (b *binned) histogram(r *histRequest, parts roles) *histogram {
 	t := b.tensor
-	h := &histogram{Name: t.Name, DType: t.DType.String(), Shape: t.Shape, Role: parts[t.Name].Role.String(), Note: parts.label(t.Name), Scale: "linear",
+	h := &histogram{Name: t.Name, DType: t.DType.String(), Shape: t.Shape, Role: parts.of(t.Name).is.String(), Note: parts.label(t.Name), Scale: "linear",
 		Count: b.count, Zeros: b.zeros, NaNs: b.nans, PosInfs: b.posInfs, NegInfs: b.negInfs, Outside: b.outside, Edges: []scalar{}, Counts: []uint64{}}
 	if r.log {
 		h.Scale = "log"
@@ -335,7 +335,7 @@ func (a *app) printHist(address string, list histograms) error {
 	}
 	packed := 0
 	for i := range list.all {
-		if list.parts[list.all[i].tensor.Name].Role == describe.Packed {
+		if list.parts.of(list.all[i].tensor.Name).is == describe.Packed {
 			packed++
 		}
 	}

@@ -195,7 +195,7 @@ func (u *statsUnit) size() int64 {
 func (u *statsUnit) row(parts roles, shares []float64) *statsRow {
 	row := new(statsRow)
 	if t := u.single; t != nil {
-		*row = statsRow{Name: t.Name, DType: t.DType.String(), Shape: t.Shape, Role: parts[t.Name].Role.String(), Note: parts.label(t.Name), Tensors: 1, Bytes: t.Size()}
+		*row = statsRow{Name: t.Name, DType: t.DType.String(), Shape: t.Shape, Role: parts.of(t.Name).is.String(), Note: parts.label(t.Name), Tensors: 1, Bytes: t.Size()}
 	} else {
 		*row = u.group.row
 	}
@@ -239,7 +239,7 @@ func (r *statsRequest) units(tensors []*safetensors.Tensor, parts roles) []stats
 	var units []statsUnit
 	index := map[[2]string]*statsGroup{}
 	for _, t := range tensors {
-		role, note := parts[t.Name].Role.String(), parts.label(t.Name)
+		role, note := parts.of(t.Name).is.String(), parts.label(t.Name)
 		key := "model"
 		switch r.by {
 		case "layer":
