@@ -46,8 +46,11 @@ func (t *trace) text(b blob, at place, head []byte, format string) {
 	case format != "text":
 		return
 	}
-	lines := pythonLine().FindAll(head, 4)
-	if len(lines) >= 2 || len(lines) == 1 && (strings.HasSuffix(lower, ".py") || bytes.HasPrefix(bytes.TrimSpace(head), lines[0])) || strings.HasSuffix(lower, ".py") && len(head) > 0 {
+	if strings.HasSuffix(lower, ".py") && len(head) > 0 {
+		t.script(b, at, "python", "a Python program")
+		return
+	}
+	if lines := pythonLine().FindAll(head, 2); len(lines) == 2 || len(lines) == 1 && bytes.HasPrefix(bytes.TrimSpace(head), lines[0]) {
 		t.script(b, at, "python", "a Python program")
 		return
 	}

@@ -323,6 +323,23 @@ func (t *trace) looseContent(b blob, at place, k kind, format string) string {
 // FRAME, imports, strings that become names, marks and containers.
 const openings = "\x80\x95c(i)]}N\x8c\x8d\x8eXSTUVIJKLMGFBCP\x88\x89\x8a\x82\x83\x84"
 
+// triedCost is what it takes to find that a file is no pickle, in opcodes.
+const triedCost = 64
+
+// mayBegin tells whether a decoder gets beyond the first opcode: most need
+// something on the stack.
+func mayBegin(head []byte, size int64) bool {
+	const more = "\x8b\x8f\x96" // LONG4, EMPTY_SET, BYTEARRAY8
+	if len(head) == 0 || strings.IndexByte(openings, head[0]) < 0 && strings.IndexByte(more, head[0]) < 0 {
+		return false
+	}
+	switch head[0] {
+	case 'T', 'X', 'B': // of a length
+		return len(head) == 5 && int64(le.Uint32(head[1:])) <= size
+	}
+	return true
+}
+
 // certainNative tells machine code from numbers that look like its mark.
 func certainNative(head []byte) bool {
 	switch {
@@ -340,7 +357,21 @@ func certainNative(head []byte) bool {
 // names that can be names, or is read to its end and holds something.
 func (t *trace) tryPickle(b blob, at place) (*trace, reading, bool) {
 	apart := t.apart()
+	before := t.spent.opcodes
+	// What is called a model is told of, however it begins.
+	if !at.loose && !claimsModel(at.name) {
+		if first, err := b.at(0, 5); err == nil && !mayBegin(first, b.size) {
+			return apart, reading{}, false
+		}
+		if before <= 0 {
+			t.note("ST404", at, 0, "", "more files that may be pickles than a scan reads")
+			return apart, reading{}, false
+		}
+	}
 	r := apart.pickles(b, at)
+	if spent := before - t.spent.opcodes; !at.loose && r.count == 0 && r.imports == 0 && spent < 2*pickleCost {
+		t.spent.opcodes += spent - min(spent, triedCost) // an archive may have 200,000 texts
+	}
 	if r.legacy {
 		return apart, r, true
 	}
