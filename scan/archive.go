@@ -130,8 +130,8 @@ func (z *zipFile) read() {
 		}
 	}
 	for i := range z.d.members {
-		if t.ctx.Err() != nil {
-			return
+		if t.ctx.Err() != nil || t.spent.work < 0 {
+			break
 		}
 		m := &z.d.members[i]
 		name := z.d.name(m)
@@ -259,6 +259,9 @@ func (z *zipFile) open(m *member) (blob, bool) {
 		return blob{}, false
 	}
 	in := z.at.in(z.d.name(m))
+	if !z.t.work(workPart + workFlate*int64(min(m.size, uint64(max(z.t.spent.unpack, 0))))) {
+		return blob{}, false // which is told when all is done
+	}
 	if z.t.spent.unpack <= 0 {
 		z.t.note("ST404", in, m.entry, "", fmt.Sprintf("%d bytes become more than a scan unpacks", m.packed))
 		return blob{}, false

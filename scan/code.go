@@ -28,6 +28,9 @@ func (t *trace) text(b blob, at place, head []byte, format string) {
 	if b.size > smallText {
 		t.large()
 	}
+	if !t.work(workText+6*min(b.size, maxSource)) && at.depth > 0 {
+		return // which is told when all is done
+	}
 	t.secretText(b, at)
 	lower := strings.ToLower(at.name)
 	if claimsArchive(lower) {

@@ -244,6 +244,9 @@ func (t *trace) pickleInText(b blob, at place, text []byte) {
 	if text = text[:min(len(text), 1<<20)]; !hasNameLine(text) {
 		return // the expression takes ten times as long
 	}
+	if !t.work(workExpression * int64(len(text))) {
+		return
+	}
 	for _, m := range hiddenPickle().FindAllSubmatchIndex(text, 4096) {
 		name := string(text[m[2]:m[3]]) + "." + string(text[m[4]:m[5]])
 		if !runs(name) {

@@ -22,10 +22,6 @@ import (
 // MiB, joblib too.
 const maxDictionary = 16 << 20
 
-// maxSlow is how much is unpacked of what unpacks slowly, some 10 MB in a
-// second.
-const maxSlow = 8 << 20
-
 // errDictionary is the cause of an error about compressed bytes whose window
 // takes more memory than a scan has.
 var errDictionary = fmt.Errorf("a window of more than %d MiB", maxDictionary>>20)
@@ -109,9 +105,15 @@ func (t *trace) compressed(b blob, at place, k kind, format string) string {
 	if c, ok := r.(io.Closer); ok {
 		defer c.Close()
 	}
-	room := t.spent.unpack
-	if (k == kindBzip2 || k == kindXZ || k == kindLZMA) && !t.opts.Deep {
-		room = min(room, maxSlow)
+	room, slow := t.spent.unpack, int64(workFlate)
+	switch k {
+	case kindBzip2:
+		slow = workBzip2
+	case kindXZ, kindLZMA:
+		slow = workLZMA
+	}
+	if !t.opts.Deep { // of which the bytes are enough
+		room = min(room, max(t.spent.work, 0)/slow)
 	}
 	left := room
 	data.src, data.budget = r, &left
@@ -126,6 +128,9 @@ func (t *trace) compressed(b blob, at place, k kind, format string) string {
 	}
 	n := data.size
 	t.spent.unpack -= room - left
+	if !t.opts.Deep {
+		t.spent.work -= slow * (room - left)
+	}
 	in := at
 	in.file, in.depth = at.file+"!"+format, at.depth+1
 	in.name = strings.TrimSuffix(at.name, "."+map[string]string{"gzip": "gz", "bzip2": "bz2", "xz": "xz", "lzma": "lzma", "zstd": "zst", "lz4": "lz4", "zlib": "zlib"}[format])

@@ -39,6 +39,9 @@ func (t *trace) content(b blob, at place) string {
 			return format
 		}
 	}
+	if k != kindNative && k != kindPickle && !t.part(k) && at.depth > 0 {
+		return "" // which is told when all is done
+	}
 	if at.loose {
 		return t.looseContent(b, at, k, format)
 	}
@@ -233,6 +236,9 @@ func (t *trace) unmarked(b blob, at place, head []byte) string {
 		}
 		t.text(b, at, head, string(detected))
 		return string(detected)
+	}
+	if !t.work(workUnknown) && at.depth > 0 {
+		return ""
 	}
 	if format := t.protobuf(b, at, head); format != "" {
 		return format

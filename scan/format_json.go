@@ -3,7 +3,6 @@ package scan
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 )
 
@@ -32,6 +31,7 @@ func (t *trace) json(b blob, at place) (whole bool) {
 func (t *trace) jsonText(text io.Reader, at place, base int64) bool {
 	d := newJSONTokens(text)
 	var path []string // keys down to the token; "" for elements of arrays
+	var above []under // what they mean, from the first key on
 	var open []byte
 	key := ""
 	var keras kerasReader
@@ -47,7 +47,7 @@ func (t *trace) jsonText(text io.Reader, at place, base int64) bool {
 		if err != nil || t.ctx.Err() != nil {
 			return false // other programs say what is wrong with it
 		}
-		if t.spent.tokens--; t.spent.tokens < 0 {
+		if t.spent.tokens--; t.spent.tokens < 0 || !t.work(workWord+workSearch*int64(len(tok))) {
 			t.note("ST404", at, base+d.offset(), "", fmt.Sprintf("JSON of more than %d words, of which the rest was not read", maxTokens))
 			return true // and is JSON as far as it goes
 		}
@@ -60,11 +60,16 @@ func (t *trace) jsonText(text io.Reader, at place, base int64) bool {
 			keras.open(kind == '[')
 			open = append(open, kind)
 			path = append(path, key)
+			means := underOf(key)
+			if len(above) > 0 {
+				means |= above[len(above)-1]
+			}
+			above = append(above, means)
 			key = ""
 			continue
 		case '}', ']':
 			keras.close(t, at, base+d.offset())
-			open, path = open[:len(open)-1], path[:len(path)-1]
+			open, path, above = open[:len(open)-1], path[:len(path)-1], above[:len(above)-1]
 			if len(open) == 0 {
 				return true
 			}
@@ -79,7 +84,11 @@ func (t *trace) jsonText(text io.Reader, at place, base int64) bool {
 			}
 			continue
 		case '"':
-			t.jsonString(at, path, key, tok, base+d.offset())
+			means := underOf(key)
+			if len(above) > 0 {
+				means |= above[len(above)-1]
+			}
+			t.jsonString(at, path, means, key, tok, base+d.offset())
 			t.secret(at, base+d.offset(), key, tok)
 			keras.text(t, at, key, tok, base+d.offset())
 			model.text(key, tok, base+d.offset())
@@ -120,22 +129,36 @@ func kerasModule(module string) bool {
 	return !strings.Contains(module, ".") // a word of some other JSON
 }
 
-// jsonString judges a string by the keys that lead to it.
-func (t *trace) jsonString(at place, path []string, key, text string, offset int64) {
-	under := func(name string) bool {
-		for _, p := range path {
-			if p == name {
-				return true
-			}
-		}
-		return key == name
-	}
+// under says that a value stands somewhere below a key of that meaning. It is
+// kept for each level, or 10,000 of them would be looked through for each string.
+type under uint8
+
+const (
+	underAutoMap under = 1 << iota
+	underPipelines
+	underTemplate
+)
+
+func underOf(key string) under {
 	switch {
-	case under("auto_map"):
+	case key == "auto_map":
+		return underAutoMap
+	case key == "custom_pipelines":
+		return underPipelines
+	case isTemplateKey(key):
+		return underTemplate
+	}
+	return 0
+}
+
+// jsonString judges a string by the keys that lead to it.
+func (t *trace) jsonString(at place, path []string, means under, key, text string, offset int64) {
+	switch {
+	case means&underAutoMap != 0:
 		t.note("ST502", at, offset, clip(text, 80), fmt.Sprintf("names code for transformers to run: %+q", clip(text, 80)))
-	case under("custom_pipelines"):
+	case means&underPipelines != 0:
 		t.note("ST502", at, offset, clip(text, 80), fmt.Sprintf("names code of a pipeline: %+q", clip(text, 80)))
-	case isTemplateKey(key) || slices.ContainsFunc(path, isTemplateKey), key == "template" && strings.Contains(text, "{"):
+	case means&underTemplate != 0, key == "template" && strings.Contains(text, "{"):
 		t.template(at, offset, text)
 	}
 	if key == "_target_" {

@@ -250,6 +250,9 @@ func (f *File) scan(ctx context.Context, r io.ReaderAt, opts *Options, shared ro
 	if t.spent.again < 0 {
 		t.note("ST404", place{file: f.Path}, -1, "again", "what is unpacked is read back and forth more often than a scan unpacks it")
 	}
+	if t.spent.work < 0 {
+		t.note("ST404", place{file: f.Path}, -1, "work", "what lies in it takes longer than a scan does: the rest was not read")
+	}
 	f.Findings, f.Dropped = t.findings, t.dropped
 	return t.spent.needs
 }

@@ -89,11 +89,38 @@ func (t *trace) secretText(b blob, at place) {
 	lower := strings.ToLower(at.name)
 	for _, end := range []string{".yaml", ".yml", ".env", ".ini", ".cfg", ".conf", ".toml", ".properties"} {
 		if strings.HasSuffix(lower, end) {
-			for _, m := range secretLine().FindAllSubmatchIndex(text, 10_000) {
-				t.secret(at, int64(m[2]), string(text[m[2]:m[3]]), string(text[m[4]:m[5]]))
-			}
+			t.secretLines(at, text)
 			return
 		}
+	}
+}
+
+// secretWords are texts of which one stands, in letters of either case, in whatever
+// secretKey matches.
+var secretWords = []string{"passw", "secret", "key", "token"}
+
+// secretLines looks at lines that name a value.
+func (t *trace) secretLines(at place, text []byte) {
+	const most = 10_000
+	lower := lowerASCII(string(text))
+	found := 0
+	for begin := 0; begin < len(text) && found < most; {
+		end := begin + 1 + strings.IndexByte(lower[begin:], '\n')
+		if end == begin {
+			end = len(text)
+		}
+		line := text[begin:end]
+		// The expression takes ten times as long as this.
+		if hasAny(lower[begin:end], secretWords) || hasAny(string(line), issued) {
+			if !t.work(workFinding + workExpression*int64(len(line))) {
+				return
+			}
+			if m := secretLine().FindSubmatchIndex(line); m != nil {
+				found++
+				t.secret(at, int64(begin+m[2]), string(line[m[2]:m[3]]), string(line[m[4]:m[5]]))
+			}
+		}
+		begin = end
 	}
 }
 

@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"bytes"
 	"fmt"
 	"path"
 	"regexp"
@@ -39,8 +40,12 @@ var targetLibraries = []string{"nemo.", "torch.", "torchvision.", "torchaudio.",
 // settings looks for names in a text that is known by its own name.
 func (t *trace) settings(text []byte, at place) {
 	lower := strings.ToLower(at.name)
-	each := func(re *regexp.Regexp, judge func(offset int64, name string)) {
-		for _, m := range re.FindAllSubmatchIndex(text, 1000) {
+	// An expression is matched where there is a word that it has in any case.
+	each := func(re func() *regexp.Regexp, judge func(offset int64, name string), words ...string) {
+		if !hasAnyOf(text, words) || !t.work(workExpression*int64(len(text))) {
+			return
+		}
+		for _, m := range re().FindAllSubmatchIndex(text, 1000) {
 			judge(int64(m[2]), string(text[m[2]:m[3]]))
 		}
 	}
@@ -48,32 +53,43 @@ func (t *trace) settings(text []byte, at place) {
 	switch path.Ext(lower) {
 	case ".yaml", ".yml":
 		// Letters may be written as numbers, in keys as well as in tags.
-		text = plainLetters(text)
-		each(hydraTarget(), target)
-		each(yamlTag(), target)
+		if hasAnyOf(text, []string{`\x`, `\u00`, `\U00`, "%"}) && t.work(workExpression*int64(len(text))) {
+			text = plainLetters(text)
+		}
+		each(hydraTarget, target, "_target_")
+		each(yamlTag, target, "object:", "object/", "name:", "module:", "new:", "apply:", "applyref:")
 		if lower == "model_config.yaml" {
-			each(nemoTarget(), func(offset int64, name string) {
+			each(nemoTarget, func(offset int64, name string) {
 				if runs(name) {
 					target(offset, name)
 				}
-			})
+			}, "target")
 		}
 	case ".pbtxt", ".prototxt", ".textproto":
-		each(textOperator(), func(offset int64, words string) {
+		each(textOperator, func(offset int64, words string) {
 			op := strings.Join(strings.FieldsFunc(words, func(r rune) bool { return strings.ContainsRune("\"' \t\r\n", r) }), "")
 			if why := fileNodes[string(plainLetters([]byte(op)))]; why != "" {
 				t.note("ST374", at, offset, clip(op, 80), "the operator "+clip(op, 80)+" "+why)
 			}
-		})
-		each(pythonParam(), func(offset int64, name string) { t.imported(at, offset, name) })
+		}, "op")
+		each(pythonParam, func(offset int64, name string) { t.imported(at, offset, name) }, "python_param")
 	}
 	if lower == "mlmodel" {
-		each(loaderModule(), func(offset int64, name string) {
+		each(loaderModule, func(offset int64, name string) {
 			if !strings.HasPrefix(name, "mlflow.") { // its own, which pickles must not name
 				t.imported(at, offset, name)
 			}
-		})
+		}, "loader_module")
 	}
+}
+
+func hasAnyOf(text []byte, words []string) bool {
+	for _, w := range words {
+		if bytes.Contains(text, []byte(w)) {
+			return true
+		}
+	}
+	return false
 }
 
 // plainLetters writes the letters that are there as their numbers. Where there

@@ -31,7 +31,7 @@ func (t *trace) tar(b blob, at place) string {
 			t.junk(b.rest(end), at, end)
 			return format
 		}
-		if t.spent.members--; t.spent.members < 0 || t.ctx.Err() != nil {
+		if t.spent.members--; t.spent.members < 0 || !t.work(workEntry) || t.ctx.Err() != nil {
 			t.note("ST404", at, here, "", "more members than a scan reads")
 			return format
 		}

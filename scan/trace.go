@@ -55,6 +55,7 @@ type spending struct {
 	nested  int64 // bytes of strings that may still be looked into
 	members int64 // of archives
 	inner   int64 // archives and compressed files
+	work    int64 // see maxWork
 	room    room
 	entered bool
 	// inflater is a reader of DEFLATE that nothing uses any more.
@@ -131,11 +132,12 @@ func (t *trace) leave() {
 }
 
 func newTrace(ctx context.Context, opts *Options, size int64) *trace {
-	members, tokens, opcodes := int64(maxMembers), int64(maxTokens), int64(maxOpcodes)
+	members, tokens, opcodes, work := int64(maxMembers), int64(maxTokens), int64(maxOpcodes), int64(maxWork)
 	if opts.Deep {
 		members *= 8
 		tokens *= 8
 		opcodes *= 8
+		work *= 8
 	}
 	return &trace{ctx: ctx, opts: opts, spent: &spending{
 		unpack:  opts.unpack(size),
@@ -152,6 +154,7 @@ func newTrace(ctx context.Context, opts *Options, size int64) *trace {
 		nested:  4*min(size, 1<<40) + 1<<20,
 		members: members,
 		inner:   maxInner,
+		work:    work,
 	}}
 }
 
@@ -203,6 +206,7 @@ func (t *trace) add(f Finding) {
 		return
 	}
 	t.kept[rank]++
+	t.work(workFinding)
 	t.findings = append(t.findings, f)
 	switch {
 	case t.seen != nil:

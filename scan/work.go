@@ -1,0 +1,48 @@
+package scan
+
+// What a scan does for a file takes time by what is met, and never by a clock: the
+// same file comes as far on every machine. Units are about a nanosecond of a
+// processor of 2024. What has bounds of its own, which is pickles and
+// what is held against the other limits of a trace, takes from them and not from
+// here, or little.
+const (
+	maxWork = 600_000_000
+
+	workPart       = 2_000   // of a file within another, of whatever kind
+	workFinding    = 1_000   // that is kept
+	workText       = 3_000   // of a text
+	workExpression = 50      // of a byte that a regular expression is matched with
+	workSearch     = 4       // of a byte in which words are looked for
+	workWord       = 40      // of JSON
+	workField      = 60      // of protocol buffers
+	workEntry      = 1_500   // of an archive of tar
+	workUnknown    = 15_000  // of bytes that are held against all formats
+	workHeader     = 25_000  // of a format with a header of its own
+	workBzip2      = 90      // of an unpacked byte
+	workLZMA       = 70      // of an unpacked byte
+	workFlate      = 7       // of an unpacked byte, and of all that are as quick
+	workWindow     = 1 << 20 // of what decompressors begin with: they clear as many bytes
+)
+
+// partWork is what a file within another takes, by its kind. Files of program
+// code, pictures and pickles take no more than others do.
+var partWork = [...]int64{
+	kindSafetensors: workHeader, kindHDF5: workHeader, kindGGUF: workHeader / 2, kindNPY: workHeader / 5, kindData: workHeader, kindSevenZip: workHeader,
+	kindTar: workHeader, kindZip: workHeader, kindGzip: workHeader, kindZlib: 2 * workHeader, kindZstd: 2 * workHeader, kindLZ4: 2 * workHeader, kindZFile: 2 * workHeader,
+	kindBzip2: workWindow, kindXZ: workWindow, kindLZMA: 4 * workWindow,
+	kindPointer: 0,
+}
+
+// work takes from what may be done for the file, and tells whether there is as
+// much. Where there is not, it is told at the end, and nothing of its kind is
+// begun any more.
+func (t *trace) work(n int64) bool {
+	if t.spent.work < 0 {
+		return false
+	}
+	t.spent.work -= n
+	return t.spent.work >= 0
+}
+
+// part takes for one more file within the file.
+func (t *trace) part(k kind) bool { return t.work(workPart + partWork[k]) }
