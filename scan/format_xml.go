@@ -28,7 +28,8 @@ func (t *trace) xml(b blob, text []byte, at place) {
 	d := xml.NewDecoder(source)
 	d.Strict = true
 	d.CharsetReader = func(charset string, r io.Reader) (io.Reader, error) { return r, nil }
-	for t.ctx.Err() == nil {
+	for last := int64(0); t.ctx.Err() == nil && t.work(workTag+workXML*(d.InputOffset()-last)); {
+		last = d.InputOffset()
 		source.token()
 		tok, err := d.RawToken()
 		at, offset := at, d.InputOffset()

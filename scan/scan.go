@@ -247,6 +247,7 @@ func (f *File) scan(ctx context.Context, r io.ReaderAt, opts *Options, shared ro
 	t.spent.room = shared
 	defer t.leave()
 	f.Format = t.content(blob{&ahead{r: r}, 0, f.Size}, place{file: f.Path, name: path.Base(f.Path)})
+	t.kept = [4]int{} // what is not read is told, however much was found
 	if t.spent.again < 0 {
 		t.note("ST404", place{file: f.Path}, -1, "again", "what is unpacked is read back and forth more often than a scan unpacks it")
 	}

@@ -9,14 +9,16 @@ const (
 	maxWork = 600_000_000
 
 	workPart       = 2_000   // of a file within another, of whatever kind
-	workFinding    = 1_000   // that is kept
+	workFinding    = 2_500   // that is kept
 	workText       = 3_000   // of a text
 	workExpression = 50      // of a byte that a regular expression is matched with
 	workSearch     = 4       // of a byte in which words are looked for
 	workWord       = 40      // of JSON
+	workTag        = 250     // of XML
+	workXML        = 40      // of a byte of it
 	workField      = 60      // of protocol buffers
 	workEntry      = 1_500   // of an archive of tar
-	workUnknown    = 15_000  // of bytes that are held against all formats
+	workUnknown    = 30_000  // of bytes that are held against all formats
 	workHeader     = 25_000  // of a format with a header of its own
 	workBzip2      = 90      // of an unpacked byte
 	workLZMA       = 70      // of an unpacked byte
@@ -27,7 +29,7 @@ const (
 // partWork is what a file within another takes, by its kind. Files of program
 // code, pictures and pickles take no more than others do.
 var partWork = [...]int64{
-	kindSafetensors: workHeader, kindHDF5: workHeader, kindGGUF: workHeader / 2, kindNPY: workHeader / 5, kindData: workHeader, kindSevenZip: workHeader,
+	kindSafetensors: workHeader, kindHDF5: workHeader, kindGGUF: workHeader / 2, kindNPY: 1_000, kindData: workHeader, kindSevenZip: workHeader,
 	kindTar: workHeader, kindZip: workHeader, kindGzip: workHeader, kindZlib: 2 * workHeader, kindZstd: 2 * workHeader, kindLZ4: 2 * workHeader, kindZFile: 2 * workHeader,
 	kindBzip2: workWindow, kindXZ: workWindow, kindLZMA: 4 * workWindow,
 	kindPointer: 0,
