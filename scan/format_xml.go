@@ -98,6 +98,9 @@ func (t *trace) element(at place, offset int64, root string, e xml.StartElement)
 			if a.Name.Space == "xmlns" || a.Name.Local == "xmlns" || a.Name.Local == "schemaLocation" {
 				continue
 			}
+			if !t.work(workAttribute + workExpression*int64(len(a.Value))) {
+				return // which is told when all is done
+			}
 			if scripted().MatchString(a.Value) {
 				t.note("ST382", at, offset, "script", fmt.Sprintf("an attribute holds what looks like a program: %+q", clip(a.Value, 60)))
 			} else if strings.HasPrefix(a.Value, "http://") || strings.HasPrefix(a.Value, "https://") || strings.HasPrefix(a.Value, "file:") {

@@ -14,8 +14,9 @@ const (
 	workExpression = 50      // of a byte that a regular expression is matched with
 	workSearch     = 4       // of a byte in which words are looked for
 	workWord       = 40      // of JSON
-	workTag        = 250     // of XML
-	workXML        = 40      // of a byte of it
+	workTag        = 100     // of XML
+	workXML        = 15      // of a byte of it
+	workAttribute  = 1_000   // that is judged
 	workField      = 60      // of protocol buffers
 	workEntry      = 1_500   // of an archive of tar
 	workUnknown    = 30_000  // of bytes that are held against all formats
