@@ -26,6 +26,10 @@ func TestShorten(t *testing.T) {
 	}{
 		{"model.layers.0.weight", 21, "model.layers.0.weight"},
 		{"model.layers.0.weight", 12, "mod…0.weight"},
+		{"model.layers.10.self_attn.q_proj.weight", 34, "model.layers.10…attn.q_proj.weight"},
+		{"model.layers.10.self_attn.q_proj.weight", 29, "model.lay…_attn.q_proj.weight"},
+		{"model-00001-of-00002.safetensors", 26, "model-00001…02.safetensors"},
+		{"model-00001-of-00002.safetensors", 22, "model-0…02.safetensors"},
 		{"日本日本日本日本", 16, "日本日本日本日本"},
 		{"日本日本日本日本", 12, "日…日本日本"},
 		{"日本日本日本日本", 4, "日本日本日本日本"},

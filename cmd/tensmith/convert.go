@@ -399,7 +399,11 @@ func (a *app) printConversion(r *convert.Report, c *conversion) error {
 		fmt.Fprintf(a.stdout, "… and %d more: --list\n", n)
 	}
 	line := func(name, format string, args ...any) {
-		fmt.Fprintf(a.stdout, "%s  %s\n", a.paint(dim, pad(name, 9)), fmt.Sprintf(format, args...))
+		text := fmt.Sprintf(format, args...)
+		if onTerminal {
+			text = folded(text, 11, 11, max(width, 40))
+		}
+		fmt.Fprintf(a.stdout, "%s  %s\n", a.paint(dim, pad(name, 9)), text)
 	}
 	output := strings.Join(r.Files, " ")
 	if len(r.Files) > 3 {

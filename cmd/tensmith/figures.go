@@ -278,8 +278,9 @@ type figure struct {
 	left bool // aligned to the left
 }
 
-// leastName is up to where names give way before columns do.
-const leastName = 24
+// leastName is up to where names give way before columns do: what is left tells
+// most weights of a model from each other.
+const leastName = 34
 
 func (f *figures) flush() error {
 	widths := make([]int, len(f.columns))

@@ -163,13 +163,21 @@ func columns(s string) (n int) {
 	return n
 }
 
-// shorten cuts the middle out of s until it fits width columns.
+// shorten cuts the middle out of s until it fits width columns. It spares a number
+// in the first half: what tells the layers of a model from each other, or its
+// files.
 func shorten(s string, width int) string {
 	if width < 5 || len(s) <= width || columns(s) <= width {
 		return s
 	}
 	runes := []rune(s)
 	left := (width - 1) / 3
+	for i, n := 0, 0; i < len(runes) && n < (width-1)/2; i++ {
+		n += columnsOf(runes[i])
+		if n > left && n <= (width-1)/2 && isDigit(runes[i]) && !(i+1 < len(runes) && isDigit(runes[i+1])) {
+			left = n
+		}
+	}
 	right := width - 1 - left
 	head, tail := 0, len(runes)
 	for n := columnsOf(runes[0]); n <= left; n += columnsOf(runes[head]) {
@@ -180,6 +188,8 @@ func shorten(s string, width int) string {
 	}
 	return string(runes[:head]) + "…" + string(runes[tail:])
 }
+
+func isDigit(r rune) bool { return '0' <= r && r <= '9' }
 
 // words prints to standard error what is no data, unless told to be quiet.
 // Among them are warnings, so that only the levels above let nothing through.

@@ -221,6 +221,10 @@ Pages called docs/… are at https://github.com/tensmith/tensmith/tree/main/docs
 `
 
 func (a *app) root() *cobra.Command {
+	columns := 80
+	if width, ok := terminal(a.stdout); ok {
+		columns = max(width, 60)
+	}
 	var version bool
 	root := &cobra.Command{
 		Use:           "tensmith VERB [flags] MODEL…",
@@ -239,7 +243,11 @@ func (a *app) root() *cobra.Command {
 			if len(args) > 0 {
 				return a.unknownVerb(cmd, args[0])
 			}
-			_, err := io.WriteString(a.stdout, about)
+			text := about
+			if columns < 80 {
+				text = narrowed(text, columns)
+			}
+			_, err := io.WriteString(a.stdout, text)
 			return err
 		},
 		PersistentPreRunE: func(cmd *cobra.Command, args []string) error { return cmp.Or(a.settle(), refuseKeyless(cmd)) },
@@ -295,10 +303,6 @@ func (a *app) root() *cobra.Command {
 	}
 	root.SetHelpCommand(a.helpCommand(root))
 	root.SetHelpCommandGroupID("Other")
-	columns := 80
-	if width, ok := terminal(a.stdout); ok {
-		columns = max(width, 60)
-	}
 	root.SetUsageFunc(func(cmd *cobra.Command) error { return usage(cmd.OutOrStdout(), cmd, columns) })
 	if columns < 80 {
 		root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
