@@ -3,14 +3,17 @@ package safetensors
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io/fs"
 	"iter"
 	"maps"
+	"math/bits"
 	"os"
 	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 )
@@ -20,13 +23,47 @@ import (
 // safe for concurrent use.
 type Checkpoint struct {
 	parts []part
-	owner map[string]int // part of each tensor; nil if there is one part
+	names names // of the tensors of all parts; none if there is one part, without a prefix
 }
 
 // A part is a file and what its tensors' names are preceded by.
 type part struct {
 	file   *File
 	prefix string
+	first  int // how many tensors the parts before it have
+}
+
+// named tells whether the part's i-th tensor has a name.
+func (p *part) named(i int, name string) bool {
+	rest, ok := strings.CutPrefix(name, p.prefix)
+	return ok && p.file.h.name(&p.file.h.entries[i]) == rest
+}
+
+// names are the tensors of several parts by name, in a table of eight bytes for
+// each, or little more: the names themselves are in the headers.
+type names struct {
+	seed  maphash.Seed
+	slots []slot // as of a header; an entry counts through all parts
+}
+
+// find returns the slot of the tensor called name, or one that is free for it.
+func (c *Checkpoint) find(name string) (at, hash uint32, found bool) {
+	hash = uint32(maphash.String(c.names.seed, name))
+	mask := uint32(len(c.names.slots) - 1)
+	for at = hash & mask; c.names.slots[at].entry != 0; at = (at + 1) & mask {
+		if s := c.names.slots[at]; s.hash == hash {
+			if p := c.part(s); p.named(int(s.entry-1)-p.first, name) {
+				return at, hash, true
+			}
+		}
+	}
+	return at, hash, false
+}
+
+// part returns the part of a slot.
+func (c *Checkpoint) part(s slot) *part {
+	i := sort.Search(len(c.parts), func(i int) bool { return c.parts[i].first > int(s.entry-1) })
+	return &c.parts[i-1]
 }
 
 // OpenCheckpoint opens a file, an index (*.safetensors.index.json) with its
@@ -142,19 +179,23 @@ func (c *Checkpoint) All() iter.Seq[*Tensor] {
 // Tensor returns the tensor called name. If there is none the error is an
 // [ErrNotFound].
 func (c *Checkpoint) Tensor(name string) (*Tensor, error) {
-	i, ok := 0, len(c.parts) == 1
-	if c.owner != nil {
-		i, ok = c.owner[name]
+	if len(c.names.slots) == 0 && len(c.parts) == 1 {
+		t, err := c.parts[0].file.Tensor(name)
+		if err == nil {
+			t.Name = name
+		}
+		return t, err
 	}
-	if !ok {
-		return nil, fmt.Errorf("%w: %s", ErrNotFound, quote(name))
+	if len(c.names.slots) > 0 {
+		if at, _, ok := c.find(name); ok {
+			s := c.names.slots[at]
+			p := c.part(s)
+			t := p.file.tensor(&p.file.h.entries[int(s.entry-1)-p.first])
+			t.Name = name
+			return t, nil
+		}
 	}
-	p := c.parts[i]
-	t, err := p.file.Tensor(strings.TrimPrefix(name, p.prefix))
-	if err == nil {
-		t.Name = name
-	}
-	return t, err
+	return nil, fmt.Errorf("%w: %s", ErrNotFound, quote(name))
 }
 
 // Metadata returns the metadata of all files in a new map, or nil if none has
@@ -228,7 +269,7 @@ func (o *opener) file(name, prefix string) (*File, error) {
 		return !o.stopped
 	})
 	if file != nil {
-		o.c.parts = append(o.c.parts, part{file, prefix})
+		o.c.parts = append(o.c.parts, part{file: file, prefix: prefix})
 	}
 	return file, err
 }
@@ -366,19 +407,27 @@ func (o *opener) merge() error {
 	if len(c.parts) == 1 && c.parts[0].prefix == "" {
 		return nil
 	}
-	c.owner = make(map[string]int, c.Len())
-	for i, p := range c.parts {
+	n := c.Len()
+	c.names = names{maphash.MakeSeed(), make([]slot, 1<<bits.Len(uint(n+n/4)))}
+	for i, first := 0, 0; i < len(c.parts); i++ {
+		p := &c.parts[i]
+		p.first = first
+		first += p.file.Len()
+	}
+	for i := range c.parts {
+		p := &c.parts[i]
 		for n := range p.file.h.entries {
 			name := p.prefix + p.file.h.name(&p.file.h.entries[n])
-			if first, twice := c.owner[name]; twice {
-				o.report(&FormatError{File: p.file.name, Offset: -1, Tensor: name, Err: ErrDuplicate,
-					Detail: "the tensor is also in " + c.parts[first].file.name})
-				if o.stopped {
-					return nil
-				}
+			at, hash, twice := c.find(name)
+			if !twice {
+				c.names.slots[at] = slot{hash, uint32(p.first+n) + 1}
 				continue
 			}
-			c.owner[name] = i
+			o.report(&FormatError{File: p.file.name, Offset: -1, Tensor: name, Err: ErrDuplicate,
+				Detail: "the tensor is also in " + c.part(c.names.slots[at]).file.name})
+			if o.stopped {
+				return nil
+			}
 		}
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unsafe"
 )
 
 // index opens the shards that an index names, and compares the two.
@@ -36,34 +37,30 @@ func (o *opener) index(name, prefix string) error {
 		o.report(e)
 		return !o.stopped
 	}
-	weights := map[string]string{}
+	open := map[string]*File{} // by what the index calls the shards
 	x := indexParser{parser: parser{scanner: scanner{text: text}}}
 	x.report = func(e *FormatError) bool {
 		e.Offset -= prefixLen // which a header has before it, and an index has not
 		return report(e)
 	}
 	x.parse(func(key, file token) {
-		tensor, shard := x.string(key), x.string(file)
-		if !fs.ValidPath(shard) || strings.ContainsAny(shard, `\:`) || shard == "." {
-			report(&FormatError{Offset: int64(file.pos - 1), Tensor: tensor, Err: ErrPath, Detail: quote(shard)})
+		shard := x.view(file)
+		if _, ok := open[shard]; ok {
 			return
 		}
-		weights[tensor] = shard
+		if !fs.ValidPath(shard) || strings.ContainsAny(shard, `\:`) || shard == "." {
+			report(&FormatError{Offset: int64(file.pos - 1), Tensor: x.string(key), Err: ErrPath, Detail: quote(shard)})
+			return
+		}
+		open[strings.Clone(shard)] = nil
 	})
 	if failed || o.stopped {
 		return nil
 	}
 
-	var shards []string
-	for _, shard := range weights {
-		shards = append(shards, shard)
-	}
-	slices.Sort(shards)
-	open := map[string]*File{}
-	for _, shard := range slices.Compact(shards) {
+	for _, shard := range slices.Sorted(maps.Keys(open)) {
 		full := path.Join(path.Dir(name), shard)
 		if _, err := fs.Stat(o.fsys, full); errors.Is(err, fs.ErrNotExist) {
-			open[shard] = nil
 			o.report(&FormatError{File: full, Offset: -1, Err: ErrShard, Detail: "named by " + path.Base(name)})
 		} else if err != nil {
 			return err
@@ -74,7 +71,7 @@ func (o *opener) index(name, prefix string) error {
 			return nil
 		}
 	}
-	o.compare(name, weights, open)
+	o.compare(name, &x, open)
 	if x.total.pos > 0 && !o.stopped {
 		x.checkTotal(open, report)
 	}
@@ -82,17 +79,21 @@ func (o *opener) index(name, prefix string) error {
 }
 
 // compare reports where an index and the shards it opened disagree.
-func (o *opener) compare(name string, weights map[string]string, open map[string]*File) {
-	missing := []string{}
-	for tensor, shard := range weights {
+func (o *opener) compare(name string, x *indexParser, open map[string]*File) {
+	var missing [][2]string // tensors, and where they should be
+	for _, pos := range x.weights.slots {
+		if pos == 0 {
+			continue
+		}
+		tensor, shard := x.weight(pos)
 		if f := open[shard]; f != nil && f.h.find(tensor) == nil {
-			missing = append(missing, tensor)
+			missing = append(missing, [2]string{tensor, shard})
 		}
 	}
-	slices.Sort(missing)
-	for _, tensor := range missing {
-		detail := weights[tensor] + " does not hold it"
-		if o.report(&FormatError{File: name, Offset: -1, Tensor: tensor, Err: ErrIndex, Detail: detail}); o.stopped {
+	slices.SortFunc(missing, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
+	for _, m := range missing {
+		e := &FormatError{File: name, Offset: -1, Tensor: strings.Clone(m[0]), Err: ErrIndex, Detail: m[1] + " does not hold it"}
+		if o.report(e); o.stopped {
 			return
 		}
 	}
@@ -103,7 +104,7 @@ func (o *opener) compare(name string, weights map[string]string, open map[string
 		}
 		for i := range f.h.entries {
 			tensor := f.h.name(&f.h.entries[i])
-			if mapped, ok := weights[tensor]; !ok {
+			if mapped, ok := x.shard(tensor); !ok {
 				o.report(&FormatError{File: f.name, Offset: -1, Tensor: tensor, Err: NoteIndex, Detail: "the index does not list the tensor"})
 			} else if mapped != shard {
 				o.report(&FormatError{File: f.name, Offset: -1, Tensor: tensor, Err: ErrIndex, Detail: "the index has the tensor in " + mapped})
@@ -143,20 +144,48 @@ func readIndex(fsys fs.FS, name string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxHeaderLen+1))
-	if err != nil {
+	var text bytes.Buffer
+	if info, err := f.Stat(); err == nil {
+		text.Grow(int(min(max(0, info.Size()), maxHeaderLen)) + bytes.MinRead) // so that it does not grow by doubling
+	}
+	if _, err := text.ReadFrom(io.LimitReader(f, maxHeaderLen+1)); err != nil {
 		return nil, err
 	}
-	if len(text) > maxHeaderLen {
+	if text.Len() > maxHeaderLen {
 		return nil, fmt.Errorf("%s: %w", name, ErrHeaderTooLarge)
 	}
-	return text, nil
+	return text.Bytes(), nil
 }
 
 // An indexParser reads an index with the scanner of headers.
+//
+// It keeps where names stand in the text, which is what a map of them would have
+// to hold: there may be hundreds of thousands.
 type indexParser struct {
 	parser
-	total token // the value of total_size, without quotes
+	total   token  // the value of total_size, without quotes
+	weights keySet // the keys of weight_map
+}
+
+// weight returns the tensor whose name stands at pos, behind its quote, and its
+// shard. Both share the memory of the text if they can.
+func (x *indexParser) weight(pos uint32) (tensor, shard string) {
+	key, v := x.member(int(pos) - 1)
+	file, _ := x.str(v)
+	return x.view(key), x.view(file)
+}
+
+// shard returns the shard of a tensor.
+func (x *indexParser) shard(tensor string) (string, bool) {
+	if x.weights.n == 0 {
+		return "", false
+	}
+	i, ok := x.weights.findBytes(unsafe.Slice(unsafe.StringData(tensor), len(tensor)))
+	if !ok {
+		return "", false
+	}
+	_, shard := x.weight(x.weights.slots[i])
+	return shard, true
 }
 
 func (x *indexParser) parse(yield func(tensor, file token)) {
@@ -201,9 +230,9 @@ func (x *indexParser) parse(yield func(tensor, file token)) {
 	case x.text[weights] != '{':
 		x.problem(weights, token{}, ErrType, "weight_map is "+jsonKind(x.text[weights])+", not an object of strings")
 	default:
-		set := keySet{scanner: &x.scanner, seed: maphash.MakeSeed()}
+		x.weights = keySet{scanner: &x.scanner, seed: maphash.MakeSeed()}
 		x.strings(weights, func(key, value token) bool {
-			if set.add(key) {
+			if x.weights.add(key) {
 				yield(key, value)
 			} else {
 				x.problem(key.pos-1, key, ErrDuplicate, "weight_map")

@@ -38,8 +38,10 @@ func (k *keySet) add(key token) bool {
 }
 
 // find returns the slot that holds key or is free for it.
-func (k *keySet) find(key token) (int, bool) {
-	want := k.bytes(key, &k.wanted)
+func (k *keySet) find(key token) (int, bool) { return k.findBytes(k.bytes(key, &k.wanted)) }
+
+// findBytes is find for the value of a key.
+func (k *keySet) findBytes(want []byte) (int, bool) {
 	mask := len(k.slots) - 1
 	i := int(maphash.Bytes(k.seed, want)>>1) & mask
 	for ; k.slots[i] != 0; i = (i + 1) & mask {

@@ -184,6 +184,15 @@ func (s *scanner) string(t token) string {
 	return unsafe.String(unsafe.SliceData(b), len(b)) // nobody else has b
 }
 
+// view is string for a text that is never written to: what needs no unescaping
+// shares its memory.
+func (s *scanner) view(t token) string {
+	if t.len == 0 || t.escaped {
+		return s.string(t)
+	}
+	return unsafe.String(&s.text[t.pos], t.len)
+}
+
 // is reports whether t spells want.
 func (s *scanner) is(t token, want string) bool {
 	raw := s.text[t.pos : t.pos+t.len]
