@@ -76,7 +76,9 @@ func (c *counter) addBlock(src []byte) error {
 			return err
 		}
 		if ok {
-			c.stats.add(&b)
+			if err := c.sum(&b, src); err != nil {
+				return err
+			}
 			return c.tallyBlock(src, b.subnormals > 0)
 		}
 	}
@@ -84,8 +86,25 @@ func (c *counter) addBlock(src []byte) error {
 	if err != nil {
 		return err
 	}
-	c.stats.add(&b)
+	if err := c.sum(&b, src); err != nil {
+		return err
+	}
 	return c.tallyBlock(src, true)
+}
+
+// sum takes in what has been found in src.
+func (c *counter) sum(b *block, src []byte) error {
+	if !b.isCareless() {
+		c.stats.add(b)
+		return nil
+	}
+	if b.least < b.greatest { // else they are known
+		if err := c.widen(src); err != nil {
+			return err
+		}
+	}
+	c.stats.addCareful(b, c.wide)
+	return nil
 }
 
 // wideBlock summarises any src as float64.

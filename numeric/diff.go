@@ -3,7 +3,6 @@ package numeric
 import (
 	"context"
 	"fmt"
-	"math"
 )
 
 // A Tolerance is how far a number b may be from a: |a-b| <= Abs + Rel·|b|, as
@@ -38,23 +37,19 @@ type Diff struct {
 func (d *Diff) Share() float64 { return float64(d.Changed) / float64(max(d.Count, 1)) }
 
 // L2 returns the square root of the sum of squared differences.
-func (d *Diff) L2() float64 { return math.Sqrt(d.errors.float64()) }
+func (d *Diff) L2() float64 { return d.errors.root() }
 
 // Cosine returns the cosine of the angle between the two, Σab / √(Σa²·Σb²), NaN if one
 // is zero.
 func (d *Diff) Cosine() float64 {
-	c := d.dot.float64() / math.Sqrt(d.a.float64()) / math.Sqrt(d.b.float64())
+	c := d.dot.over(&d.a, &d.b)
 	return max(-1, min(c, 1))
 }
 
 // SQNR returns the ratio of signal to noise in decibels when b is what became of
 // a: 10·log10(Σa² / Σ(a-b)²). It is +Inf if there is no noise.
 func (d *Diff) SQNR() float64 {
-	noise := d.errors.float64()
-	if noise == 0 {
-		return math.Inf(1)
-	}
-	return 10 * math.Log10(d.a.float64()/noise)
+	return d.a.decibels(&d.errors)
 }
 
 // Merge adds o to d as what comes after it: the indices of o grow by d.Count.

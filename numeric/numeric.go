@@ -69,7 +69,9 @@
 // that begin where the data begin, in each of which 16 partial sums take turns;
 // the sums of blocks are added without any rounding. A sum of numbers is then
 // off by less than 2^-42 of the sum of their magnitudes, and usually by 2^-50.
-// For types of at most eight bits it is exact.
+// For types of at most eight bits it is exact. Blocks of numbers that are alike
+// but for their last bits are summed up about their mean, and F64s whose squares
+// no float64 holds are scaled first.
 //
 // # Kernels
 //
