@@ -31,10 +31,19 @@ func (t *trace) zip(b blob, at place) string {
 	}
 	t.names(b, at, d)
 	t.gaps(b, at, d)
-	a := &zipFile{t: t, b: b, at: at, d: d}
-	a.read()
-	t.format = a.format()
+	valid := false
+	if t.format, valid = t.readZip(b, at, d); valid {
+		t.validate(b, at)
+	}
 	return t.format
+}
+
+// readZip reads the members. It tells what the archive is, and whether it holds
+// tensors that can be put together.
+func (t *trace) readZip(b blob, at place, d *directory) (format string, valid bool) {
+	z := &zipFile{t: t, b: b, at: at, d: d}
+	z.read()
+	return z.format(), z.valid
 }
 
 // appended looks for a zip archive at the end of a file that is something
@@ -97,6 +106,7 @@ type zipFile struct {
 	d       *directory
 	top     string // folder of all members with its slash, or none
 	pickled bool
+	valid   bool
 	keys    keySet
 	scratch []byte
 	script  bool

@@ -14,21 +14,23 @@ import (
 // are put together, which takes several times the memory of reading them.
 const maxValidated = 2 << 20
 
-// check puts together the tensors of a torch archive.
+// check tells whether the tensors of a torch archive are to be put together: once
+// its directory, which the importer reads for itself, is not needed any more.
 func (z *zipFile) check(data blob, m *member) {
-	if data.size > maxValidated || z.d.name(m) != z.top+"data.pkl" {
-		return
+	if data.size <= maxValidated && z.d.name(m) == z.top+"data.pkl" && z.t.validates(z.at) {
+		z.valid = true
 	}
-	z.t.validate(z.b, z.at)
+}
+
+// validates tells whether what was read so far is worth it.
+func (t *trace) validates(at place) bool {
+	return !at.loose && !t.has(Error) && !t.has(Dangerous) && t.spent.unpack >= maxUnpack/2
 }
 
 // validate lets the importer put the tensors of a checkpoint together, for it
 // compares every shape, stride and offset with the bytes that are there. It
 // says nothing new about what runs.
 func (t *trace) validate(b blob, at place) {
-	if at.loose || t.has(Error) || t.has(Dangerous) || t.spent.unpack < maxUnpack/2 {
-		return
-	}
 	f, err := torch.Open(lone{b}, "checkpoint", &torch.Options{ExtractOnly: true, Quantized: "parts", Sparse: "parts", Complex: "split", MaxInflated: 4 << 20})
 	if err == nil {
 		f.Close()

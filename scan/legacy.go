@@ -127,7 +127,7 @@ func (t *trace) legacy(b blob, off int64, at place, r *reading) {
 		off += 8 + size
 		r.end = off
 	}
-	if at.depth == 0 && off <= maxValidated {
+	if at.depth == 0 && off <= maxValidated && t.validates(at) {
 		t.validate(b, at)
 	}
 	if off < b.size {

@@ -85,7 +85,7 @@ func (t *trace) tar(b blob, at place) string {
 		}
 		t.join(t.within(data, in))
 	}
-	if format == "torch-tar" {
+	if format == "torch-tar" && t.validates(at) {
 		t.validate(b, at)
 	}
 	if zeros, err := b.at(end, 1<<16); err == nil {
