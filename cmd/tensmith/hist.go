@@ -42,7 +42,8 @@ Bins are exact for types of at most 16 bits. For others a number less than
 
 The drawing is of plain ASCII where the locale is not UTF-8.
 
-Exit status: 0 done, 1 no tensor matches, 2 the model could not be read.`,
+Exit status: 0 done, 1 no tensor matches, 2 there is no tensor of that name, or
+the model could not be read.`,
 		Example: `  tensmith hist model.safetensors lm_head.weight
   tensmith hist model/ '*.q_proj.weight' --log
   tensmith hist model.safetensors lm_head.weight --range=-0.1:0.1 --json`,

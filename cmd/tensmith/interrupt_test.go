@@ -4,6 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -67,6 +72,50 @@ func TestInterruptedOutput(t *testing.T) {
 	for _, want := range []int{0, 1, 1 << 16, 1<<16 + 1, 1 << 20} {
 		if n, err := whole.Write(make([]byte, want)); n != want || err != nil {
 			t.Errorf("of %d bytes wrote %d: %v", want, n, err)
+		}
+	}
+}
+
+// A broken writer takes nothing: a pipe that nobody reads any more, or a file on a
+// disk that is full.
+type broken struct{ err error }
+
+func (b broken) Write([]byte) (int, error) {
+	return 0, &os.PathError{Op: "write", Path: "|1", Err: b.err}
+}
+
+// What is only looked at may be left, as with head; what is a judgement is made
+// to its end, and told by the exit status. An answer that did not arrive because a
+// disk is full is trouble.
+func TestClosedPipe(t *testing.T) {
+	good := realDir + "numpy.safetensors"
+	list := filepath.Join(t.TempDir(), "list")
+	if err := os.WriteFile(list, []byte(strings.Repeat("0", 64)+"  "+good+"\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		want int
+		args []string
+	}{
+		{exitYes, []string{"ls", good}},
+		{exitYes, []string{"hash", good}},
+		{exitYes, []string{"check", good, "--json"}},
+		{exitYes, []string{"scan", good, "--json"}},
+		{exitYes, []string{"diff", good, good, "--json"}},
+		{exitNo, []string{"check", "../../convert/torch/testdata/hand/evil_zip.pt"}},
+		{exitNo, []string{"scan", "../../convert/torch/testdata/hand/evil_zip.pt"}},
+		{exitNo, []string{"diff", good, realDir + "gptq", "--json"}},
+		{exitNo, []string{"hash", "-c", list}},
+		{exitNo, []string{"audit", "verify", list}},
+	} {
+		if got := run(t.Context(), test.args, nil, broken{syscall.EPIPE}, io.Discard); got != test.want {
+			t.Errorf("%s: exit status %d, not %d", strings.Join(test.args, " "), got, test.want)
+		}
+		if test.args[0] == "audit" {
+			continue // what is broken is told in words
+		}
+		if got := run(t.Context(), test.args, nil, broken{syscall.ENOSPC}, io.Discard); got != exitTrouble {
+			t.Errorf("%s, with a full disk: exit status %d", strings.Join(test.args, " "), got)
 		}
 	}
 }

@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"unicode"
 	"unicode/utf8"
 
@@ -35,6 +37,8 @@ type stream struct {
 	io.Writer
 	ctx context.Context
 	err error
+
+	judging bool // a pipe that nobody reads any more takes all
 }
 
 func (s *stream) Write(p []byte) (n int, err error) {
@@ -46,6 +50,10 @@ func (s *stream) Write(p []byte) (n int, err error) {
 		k, err = s.Writer.Write(p[n:min(len(p), n+1<<16)])
 		if n += k; len(p) == 0 {
 			break
+		}
+		if s.judging && errors.Is(err, syscall.EPIPE) {
+			s.Writer = io.Discard
+			n, err = len(p), nil
 		}
 	}
 	if s.err == nil {

@@ -91,7 +91,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root := a.root()
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
-	if out.err != nil && (err == nil || errors.Is(err, errNo)) {
+	if out.err != nil && (err == nil || errors.Is(err, errNo) && !errors.Is(out.err, syscall.EPIPE)) {
 		err = out.err // an answer that did not arrive is none
 	}
 	if err == nil {
@@ -291,9 +291,15 @@ func (a *app) root() *cobra.Command {
 			if group.group == "Look" || group.group == "Judge" && cmd.Name() != "conformance" {
 				a.reading(cmd)
 			}
+			if group.group == "Judge" {
+				a.judging(cmd)
+			}
 			for _, c := range append(cmd.Commands(), cmd) {
 				if group.group == "Trust" && (c.Name() == "verify" || c.Name() == "digest") {
 					a.reading(c)
+				}
+				if group.group == "Trust" && c.Name() == "verify" {
+					a.judging(c)
 				}
 			}
 			if writes := []string{"sign", "attest", "sbom"}; group.group == "Change" || slices.Contains(writes, cmd.Name()) {
@@ -398,6 +404,25 @@ func (a *app) reading(cmd *cobra.Command) {
 	if work := cmd.RunE; work != nil {
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
 			return a.abandoning(cmd.Context(), func() error { return work(cmd, args) })
+		}
+	}
+}
+
+// judging lets a verb whose exit status is an answer go on when nobody reads any
+// more what it prints, and the verbs below it: where the shell looks at all of a
+// pipe (pipefail), `check models/* | head` would say yes to what it has not
+// looked at.
+func (a *app) judging(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		a.judging(sub)
+	}
+	if work := cmd.RunE; work != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			list := cmd.Flags().Lookup("check")
+			if out, ok := a.stdout.(*stream); ok && (list == nil || list.Value.String() != "") { // hash without a list judges nothing
+				out.judging = true
+			}
+			return work(cmd, args)
 		}
 	}
 }
