@@ -47,6 +47,18 @@ func (e *LimitError) Error() string {
 // Is makes every limit match [ErrLimit].
 func (e *LimitError) Is(target error) bool { return target == ErrLimit }
 
-func malformed(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
+// malformed is an error of ErrMalformed. Its text is made when it is asked for,
+// which it hardly ever is where bytes were only tried for a pickle: so args must not
+// change.
+func malformed(format string, args ...any) error { return &malformedError{format, args} }
+
+type malformedError struct {
+	format string
+	args   []any
 }
+
+func (e *malformedError) Error() string {
+	return ErrMalformed.Error() + ": " + fmt.Sprintf(e.format, e.args...)
+}
+
+func (e *malformedError) Unwrap() error { return ErrMalformed }

@@ -60,11 +60,17 @@ func (d *Decoder) survey() {
 	}
 	mem := budget{max: maxSurveyed}
 	// What was read is not read again, for most pickles of large files are short.
-	s := skimScanner{r: d.s.r, base: d.s.offset(), buf: d.s.buf[d.s.pos:], end: d.s.end, lent: true}
+	work := int64(unbounded)
+	if d.Work != nil {
+		work = *d.Work / 5
+		before := work
+		defer func() { *d.Work -= before - work }()
+	}
+	s := skimScanner{r: d.s.r, base: d.s.offset(), buf: d.s.buf[d.s.pos:], end: d.s.end, lent: true, work: &work}
 	var o skimmed
 	var wanted bitset
 	puts, gets := int64(0), int64(0)
-	for n := int64(0); n < d.lim.Opcodes; n++ {
+	for n := int64(0); n < d.lim.Opcodes && work > 0; n++ {
 		if s.next(&o) != nil {
 			return
 		}
@@ -90,7 +96,7 @@ func (d *Decoder) survey() {
 		default:
 			// What a caller claims between the opcodes, joblib's arrays, is read
 			// as opcodes here.
-			if d.RawAfterBuild != nil && (bytes.Contains(o.data, []byte("joblib")) || bytes.Contains(o.first, []byte("joblib"))) {
+			if d.RawAfterBuild != nil && len(o.data)+len(o.first) > 0 && (bytes.Contains(o.data, []byte("joblib")) || bytes.Contains(o.first, []byte("joblib"))) {
 				return
 			}
 		}
@@ -251,6 +257,7 @@ func (d *Decoder) census() {
 	most := d.lim.Memory / 8 * 5
 	count := func(v Value) bool {
 		held += held0(v)
+		spend(d.Work, workHeld)
 		return held <= most
 	}
 	for _, v := range d.stack {
@@ -265,6 +272,7 @@ func (d *Decoder) census() {
 	for _, v := range d.memo.sparse {
 		walk(v, count)
 	}
+	spend(d.Work, held/2) // and the collector goes over it, too
 	d.counted = held > most
 	if !d.counted {
 		d.mem.used = held

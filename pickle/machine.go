@@ -53,6 +53,13 @@ type Decoder struct {
 	// with Drop.
 	Pack func(*Object) int64
 
+	// Work, if not nil, is what is left of a bound on time, in units of about a
+	// nanosecond. What is read takes from it, by its opcodes and lengths and never by
+	// a clock, so that the same input always comes as far; where nothing is left
+	// Decode ends with a [LimitError]. Several Decoders may share it, and the functions
+	// that they call may take from it for what they do.
+	Work *int64
+
 	s       scanner
 	o       operand
 	mem     budget
@@ -83,6 +90,8 @@ type Decoder struct {
 	packed  int64 // bytes
 	counted bool  // the census has found most of the memory in use
 	surveys bool  // of short pickles too, for tests
+	most    int64 // of Work, at the beginning
+	largest largestKey
 
 	first    int64 // offset of the pickle
 	proto    uint8 // that PROTO said last
@@ -110,6 +119,18 @@ func (d *Decoder) Break(err error) { d.broken = err }
 // read, for Drop, an eighth counts, and numbers that take long as in [Limits].
 func (d *Decoder) Opcodes() int64 { return d.opcodes + d.slow + d.read/8 }
 
+// LargestKey returns the largest key of the memo that the last pickle puts something
+// under, with the opcode that does and its offset. Python takes memory for as many.
+func (d *Decoder) LargestKey() (key int64, op Op, offset int64) {
+	return d.largest.key, d.largest.op, d.largest.off
+}
+
+type largestKey struct {
+	key int64
+	op  Op
+	off int64
+}
+
 // Decode reads the next pickle. At the end of the input it returns io.EOF
 // itself, and any other error as an [*Error]; after an error it returns the
 // same error again.
@@ -123,7 +144,13 @@ func (d *Decoder) Decode() (Value, error) {
 	}
 	d.marks, d.first, d.proto, d.tooNew, d.protocol = d.marks[:0], d.s.offset(), 0, false, false
 	d.memo.reset()
+	d.largest = largestKey{}
 	d.s.frameEnd = 0
+	if !spend(d.Work, workStart) {
+		d.o = operand{off: d.first}
+		d.err = &Error{Offset: d.first, Err: workLimit(d.most)}
+		return nil, d.err
+	}
 	d.survey()
 	v, err := d.run()
 	clear(d.stack)
@@ -143,7 +170,10 @@ func (d *Decoder) start() {
 	d.started = true
 	d.lim = d.Limits.withDefaults(d.s.left())
 	d.mem.max = d.lim.Memory
-	d.s.lim, d.s.mem = d.lim, &d.mem
+	d.s.lim, d.s.mem, d.s.work = d.lim, &d.mem, d.Work
+	if d.Work != nil {
+		d.most = *d.Work
+	}
 }
 
 func (d *Decoder) run() (Value, error) {
@@ -154,6 +184,9 @@ func (d *Decoder) run() (Value, error) {
 		d.opcodes++
 		if d.slow += d.o.slow; d.opcodes+d.slow > d.lim.Opcodes {
 			return nil, &LimitError{"Opcodes", d.lim.Opcodes}
+		}
+		if !spend(d.Work, int64(opWork[d.o.op])+d.o.work) {
+			return nil, workLimit(d.most)
 		}
 		if err := d.irregular(); err != nil {
 			return nil, err
@@ -454,6 +487,9 @@ func (d *Decoder) put(key int64) error {
 		if err := d.share(d.stack[n-1]); err != nil { // as it will be
 			return err
 		}
+	}
+	if key > d.largest.key {
+		d.largest = largestKey{key, d.o.op, d.o.off}
 	}
 	replaced, err := d.memo.put(key, d.stack[n-1], &d.lim, &d.mem)
 	if replaced {

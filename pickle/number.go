@@ -100,19 +100,15 @@ func parseInteger(b []byte, base int, maxDigits int64) (int64, *big.Int, error) 
 	if base == 10 && int64(len(digits)) > maxDigits {
 		return 0, nil, &LimitError{"Digits", maxDigits}
 	}
-	var n int64
-	var z *big.Int
-	if u, err := strconv.ParseUint(digits, base, 63); err == nil {
-		n = int64(u)
-		if negative {
-			n = -n
-		}
-	} else {
+	n, z := wholeDigits(digits, base), (*big.Int)(nil)
+	if n < 0 {
 		z = bigDigits(digits, base)
 		if negative {
 			z.Neg(z)
 		}
 		n, z = small(z)
+	} else if negative {
+		n = -n
 	}
 	if onlyZero && (n != 0 || z != nil) {
 		return 0, nil, errNumber
@@ -120,12 +116,59 @@ func parseInteger(b []byte, base int, maxDigits int64) (int64, *big.Int, error) 
 	return n, z, nil
 }
 
-// bigDigits reads checked digits. SetString takes quadratic time in any base,
-// which only the limit of decimal digits makes harmless.
-func bigDigits(digits string, base int) *big.Int {
+// wholeDigits reads checked digits, or returns -1 if an int64 has no room for them.
+func wholeDigits(digits []byte, base int) int64 {
+	n := uint64(0)
+	for _, c := range digits {
+		hi, lo := bits.Mul64(n, uint64(base))
+		digit := uint64(digitOf(c))
+		if hi != 0 || lo > math.MaxInt64-digit {
+			return -1
+		}
+		n = lo + digit
+	}
+	return int64(n)
+}
+
+// digitOf is the value of a digit, at least 99 if c is none.
+func digitOf(c byte) int {
+	switch {
+	case c >= '0' && c <= '9':
+		return int(c - '0')
+	case c|0x20 >= 'a' && c|0x20 <= 'f':
+		return int(c|0x20-'a') + 10
+	}
+	return 99
+}
+
+// bigDecimal reads checked decimal digits, as many at a time as a word holds. It
+// takes quadratic time, which the limit of digits makes harmless.
+func bigDecimal(digits []byte) *big.Int {
+	const most = 9 + 10*(bits.UintSize/64)
+	words := make([]big.Word, 0, len(digits)/most+1)
+	for len(digits) > 0 {
+		n := min(len(digits), most)
+		carry, scale := uint(0), uint(1)
+		for _, c := range digits[:n] {
+			carry, scale = 10*carry+uint(c-'0'), 10*scale
+		}
+		digits = digits[n:]
+		for i, w := range words {
+			hi, lo := bits.Mul(uint(w), scale)
+			lo, more := bits.Add(lo, carry, 0)
+			words[i], carry = big.Word(lo), hi+more
+		}
+		if carry > 0 {
+			words = append(words, big.Word(carry))
+		}
+	}
+	return new(big.Int).SetBits(words)
+}
+
+// bigDigits reads checked digits.
+func bigDigits(digits []byte, base int) *big.Int {
 	if base == 10 {
-		z, _ := new(big.Int).SetString(digits, base)
-		return z
+		return bigDecimal(digits)
 	}
 	width := bits.Len(uint(base - 1))
 	be := make([]byte, (len(digits)*width+7)/8)
@@ -144,33 +187,33 @@ func bigDigits(digits string, base int) *big.Int {
 }
 
 // plainDigits checks the digits of b and drops the underscores.
-func plainDigits(b []byte, base int) (string, error) {
-	if len(b) == 0 || b[0] == '_' || b[len(b)-1] == '_' || bytes.Contains(b, []byte("__")) {
-		return "", errNumber
+func plainDigits(b []byte, base int) ([]byte, error) {
+	if len(b) == 0 || b[0] == '_' || b[len(b)-1] == '_' {
+		return nil, errNumber
 	}
-	for _, c := range b {
-		digit := 99
-		switch {
-		case c == '_':
-			continue
-		case c >= '0' && c <= '9':
-			digit = int(c - '0')
-		case c|0x20 >= 'a' && c|0x20 <= 'f':
-			digit = int(c|0x20-'a') + 10
-		}
-		if digit >= base {
-			return "", errNumber
+	underscores := false
+	for i, c := range b {
+		if c == '_' {
+			if b[i-1] == '_' {
+				return nil, errNumber
+			}
+			underscores = true
+		} else if digitOf(c) >= base {
+			return nil, errNumber
 		}
 	}
-	return string(bytes.ReplaceAll(b, []byte("_"), nil)), nil
+	if underscores {
+		b = bytes.ReplaceAll(b, []byte("_"), nil)
+	}
+	return b, nil
 }
 
-func canonical(n int64, z *big.Int, text []byte) bool {
-	if z == nil {
-		return string(strconv.AppendInt(nil, n, 10)) == string(text)
+// canonical tells whether text is what a pickler writes for its value: decimal
+// digits without frills.
+func canonical(text []byte) bool {
+	if len(text) == 1 && text[0] == '0' {
+		return true
 	}
-	// Decimal text is canonical if it has no frills; formatting a big integer
-	// again only to compare would take quadratic time.
 	t := bytes.TrimPrefix(text, []byte("-"))
 	return len(t) > 0 && t[0] >= '1' && t[0] <= '9' && decimal(t)
 }
@@ -207,7 +250,7 @@ func parseIntOp(line []byte, maxDigits int64) (n int64, z *big.Int, isBool, odd 
 	if isBool {
 		odd = string(line) != "00" && string(line) != "01"
 	} else {
-		odd = len(text) != len(line) || !canonical(n, z, text)
+		odd = len(text) != len(line) || !canonical(text)
 	}
 	return n, z, isBool, odd, nil
 }
@@ -245,7 +288,7 @@ func parseLong(line []byte, maxDigits int64) (n int64, z *big.Int, odd bool, err
 	if n, z, err = parseInteger(digits, 0, maxDigits); err != nil {
 		return 0, nil, false, err
 	}
-	return n, z, !hasL || len(digits) != len(text) || !canonical(n, z, digits), nil
+	return n, z, !hasL || len(digits) != len(text) || !canonical(digits), nil
 }
 
 // parseMemoKey reads the line of PUT or GET.
@@ -261,7 +304,7 @@ func parseMemoKey(line []byte, maxDigits int64) (n int64, odd bool, err error) {
 	if z != nil {
 		return 0, false, malformed("memo key out of range")
 	}
-	return n, len(text) != len(line) || !canonical(n, nil, text), nil
+	return n, len(text) != len(line) || !canonical(text), nil
 }
 
 // parseFloat reads the line of FLOAT as PyOS_string_to_double does: no blanks,
@@ -279,7 +322,7 @@ func parseFloat(line []byte) (f float64, odd bool, err error) {
 		return 0, false, errNumber
 	}
 	c := text[0]
-	odd = odd || c == '+' || c == '.' || !bytes.Equal(text, bytes.ToLower(text))
+	odd = odd || c == '+' || c == '.' || bytes.ContainsAny(text, "EINFTYA")
 	return f, odd, nil
 }
 
@@ -298,9 +341,12 @@ func decimalFloat(b []byte) bool {
 	if len(b) > 0 && (b[0] == '-' || b[0] == '+') {
 		b = b[1:]
 	}
-	switch string(bytes.ToLower(b[:min(len(b), 9)])) {
-	case "inf", "infinity", "nan":
-		return true
+	if len(b) > 0 && b[0] > '9' {
+		switch string(bytes.ToLower(b[:min(len(b), 9)])) {
+		case "inf", "infinity", "nan":
+			return true
+		}
+		return false
 	}
 	whole := countDigits(b)
 	b = b[whole:]

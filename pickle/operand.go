@@ -12,6 +12,7 @@ import (
 // belong to the scanner, until the next call of next, unless own is set.
 type operand struct {
 	slow  int64 // opcodes that it counts as beyond one
+	work  int64 // that its length takes
 	op    Op
 	off   int64
 	n     int64    // integer, length of a frame, memo key, code
@@ -152,6 +153,7 @@ func (s *scanner) countedString(o *operand, kind argKind) error {
 	if err := s.counted(o, n); err != nil {
 		return err
 	}
+	o.work = int64(len(o.data))
 	if kind >= argUTF1 && o.long.Op == 0 && !validUTF8(o.data) {
 		return malformed("text is not UTF-8")
 	}
@@ -179,6 +181,7 @@ func (s *scanner) binaryLong(o *operand, kind argKind) error {
 	if err := s.counted(o, n); err != nil {
 		return err
 	}
+	o.work = 2 * int64(len(o.data))
 	if o.n, o.big = decodeLong(o.data); o.big != nil {
 		return s.mem.take(int64(n) + costBig)
 	}
@@ -197,6 +200,7 @@ func (s *scanner) names(o *operand) error {
 		return err
 	}
 	o.first, o.data = s.first, name
+	o.work = int64(len(o.first) + len(name))
 	if len(o.first) == 0 || len(name) == 0 {
 		return malformed("empty name") // CPython: "pickle data was truncated"
 	}
@@ -214,6 +218,7 @@ func (s *scanner) textLine(o *operand, kind argKind) error {
 		return err
 	}
 	o.text = line
+	o.work = int64(len(line))
 	switch kind {
 	case argLine:
 		if !ascii(line) {
@@ -221,17 +226,21 @@ func (s *scanner) textLine(o *operand, kind argKind) error {
 		}
 		o.data = line
 	case argStringLine:
+		o.work = 3 * int64(len(line))
 		o.data, o.odd, err = decodeString(line)
 	case argUnicodeLine:
+		o.work = 3 * int64(len(line))
 		o.data, o.odd, err = decodeRawUnicode(line)
 	case argFloatLine:
 		o.f, o.odd, err = parseFloat(line)
 		if slowFloat(line, o.f) {
-			o.slow = slowCost
+			o.slow, o.work = slowCost, workFloat+int64(len(line))
 		}
 	case argLongLine:
+		o.work = digitsWork(len(line))
 		o.n, o.big, o.odd, err = parseLong(line, s.lim.Digits)
 	case argIntLine:
+		o.work = digitsWork(len(line))
 		if o.op == opInt {
 			o.n, o.big, o.bool, o.odd, err = parseIntOp(line, s.lim.Digits)
 		} else {

@@ -23,6 +23,8 @@ type scanner struct {
 	pos      int    // next byte of buf
 	lim      Limits
 	mem      *budget
+	work     *int64 // what is left, or nil
+	ahead    int64  // bytes to read next, or 0
 	frameEnd int64  // 0 outside of a frame
 	first    []byte // the module of a pair of lines, which the second may push out of buf
 }
@@ -64,9 +66,16 @@ func (s *scanner) fill(n int) error {
 	have := copy(s.buf[:cap(s.buf)], s.buf[s.pos:])
 	s.base, s.pos = s.offset(), 0
 	want := int(min(int64(cap(s.buf)), left))
+	if s.ahead > 0 {
+		want = min(want, max(have+n, int(s.ahead)))
+		s.ahead *= 4
+	}
 	s.buf = s.buf[:want]
 	k, err := s.r.ReadAt(s.buf[have:], s.base+int64(have))
 	s.buf = s.buf[:have+k]
+	if !spend(s.work, workRead+int64(k)/perWork) && s.work != nil {
+		return workLimit(0)
+	}
 	if have+k >= n {
 		return nil
 	}
@@ -87,7 +96,8 @@ func (s *scanner) skip(n int64) {
 		s.pos += int(n)
 		return
 	}
-	s.base, s.pos, s.buf = s.offset()+n, 0, s.buf[:0]
+	// Behind what was skipped little is read, for the next thing may be skipped too.
+	s.base, s.pos, s.buf, s.ahead = s.offset()+n, 0, s.buf[:0], firstWindow
 }
 
 // counted reads the n bytes of a string into o.

@@ -8,48 +8,44 @@ import (
 )
 
 // Skim reads pickles that stand back to back as [Decoder] does, but builds no
-// values, and calls visit for every name that is imported and every code of an
-// extension. It takes some MiB at any length of the input, and a tenth of the
+// values, and calls visit for names that are imported and codes of
+// extensions. It takes some MiB at any length of the input, and a tenth of the
 // time, and so can go on where a [LimitError] ends a Decoder: to find what is
-// [Dangerous], it is exact. A name that cannot be, with the module that it is of,
-// stands with a question mark in the place of what no dangerous name has. A name
-// that was told lately is not told again. Ranges that raw has, in their order, are
-// skipped, as [Decoder.RawAfterBuild] has them. If inner is not nil, it is called for
-// bytes, and for what Python 2 has in their place: they may be pickles of their own.
+// [Dangerous], it is exact, and tells of no other name but by chance. A name that cannot
+// be, with the module that it is of, stands with a question mark in the place of
+// what no dangerous name has. A name that was told lately is not told again. Ranges
+// that raw has, in their order, are skipped, as [Decoder.RawAfterBuild] has them. If
+// inner is not nil, it is called for bytes, and for what Python 2 has in their place:
+// they may be pickles of their own. What it reads takes from work, as in
+// [Decoder.Work].
 //
-// The offset it returns is behind the last STOP. If there was none, or most opcodes
-// were read, it is where reading ended, and the error tells why.
-func Skim(r io.ReaderAt, offset, end, most int64, raw []Range, visit func(*Symbol), inner func(Range)) (next, opcodes int64, err error) {
-	k := skimmer{skimScanner: skimScanner{r: r, base: offset, end: max(end, offset)}, raw: raw, visit: visit, inner: inner}
-	whole := int64(-1)
-	for ; opcodes < most; opcodes++ {
+// The offset it returns is behind the last STOP. If there was none, or nothing is
+// left of work, it is where reading ended, and the error tells why.
+func Skim(r io.ReaderAt, offset, end int64, work *int64, raw []Range, visit func(*Symbol), inner func(Range)) (next int64, err error) {
+	k := skimmer{skimScanner: skimScanner{r: r, base: offset, end: max(end, offset), work: work}, raw: raw, visit: visit, inner: inner}
+	most, whole := *work, int64(-1)
+	for *work > 0 {
 		more, err := k.step()
 		switch {
 		case err != nil && whole >= 0:
-			return whole, opcodes, nil
+			return whole, nil
 		case err != nil:
-			return k.offset(), opcodes, err
+			return k.offset(), err
 		case !more:
 			whole = k.offset()
 			k.restart()
 		}
 	}
-	return k.offset(), opcodes, &LimitError{"Opcodes", most}
+	return k.offset(), workLimit(most)
 }
 
 // restart is for the next pickle, which finds the stack and the memo empty.
 func (k *skimmer) restart() {
 	k.stack, k.bottom, k.marks, k.gone = k.stack[:0], 0, k.marks[:0], false
 	k.lost, k.size, k.proto = false, 0, 0
+	*k.work -= workStart/8 + int64(len(k.known)+len(k.memo))
 	clear(k.memo)
-	clear(k.known)
-	clear(k.objects)
-	if len(k.known) > 1<<10 { // or a million short ones would clear that of a long one
-		k.known, k.objects, k.memo = nil, nil, nil
-	}
-	if k.renames {
-		k.last, k.renames = [64][2]string{}, false
-	}
+	k.known, k.objects = k.known[:0], k.objects[:0]
 }
 
 // What a skimmer holds of the stack: a text that can be a part of what is
@@ -87,9 +83,8 @@ type skimmer struct {
 	proto   uint8
 	texts   []string
 	numbers map[string]uint16
-	last    [64][2]string // names that were told
-	unknown Op            // that told of a name last
-	renames bool          // those are of protocols that rename none
+	last    [64]toldName
+	unknown Op // that told of a name last
 	raw     []Range
 	visit   func(*Symbol)
 	inner   func(Range)
@@ -191,10 +186,12 @@ func (k *skimmer) put(key int64, v uint16) {
 	}
 	if v == skimPlain {
 		if len(k.memo) > 0 {
+			*k.work -= workLookup
 			delete(k.memo, key)
 		}
 		return
 	}
+	*k.work -= workLookup
 	if _, there := k.memo[key]; !there && len(k.memo) == skimMemo {
 		k.lost = true
 		return
@@ -209,6 +206,10 @@ func (k *skimmer) get(key int64) uint16 {
 	if key < 0 || k.lost || k.objects.has(key) {
 		return skimOpaque
 	}
+	if len(k.memo) == 0 {
+		return skimPlain
+	}
+	*k.work -= workLookup
 	return k.memo[key]
 }
 
@@ -217,9 +218,10 @@ func (k *skimmer) text(b []byte) uint16 {
 	switch {
 	case k.o.long || len(b) > skimText:
 		return skimOpaque
-	case !relevant(b):
+	case !k.relevant(b):
 		return skimPlain
 	}
+	*k.work -= workLookup
 	n, ok := k.numbers[string(b)]
 	if !ok {
 		if len(k.texts) == skimNames {
@@ -236,31 +238,66 @@ func (k *skimmer) text(b []byte) uint16 {
 }
 
 // relevant tells whether it can decide about a name that a text is a part of it:
-// if it has a word that a table has, or reaches into the interpreter.
-func relevant(b []byte) bool {
-	for more := true; more; {
-		var word []byte
-		if word, b, more = bytes.Cut(b, dot); bytes.HasPrefix(word, dunder) {
+// if it has a word that a table has, or reaches into the interpreter, or through
+// more names than any that is in use.
+func (k *skimmer) relevant(b []byte) bool {
+	words := tableWords()
+	*k.work -= int64(len(b)) / perWork
+	for n := 0; ; n++ {
+		*k.work -= workWord
+		i := bytes.IndexByte(b, '.')
+		word := b
+		if i >= 0 {
+			word = b[:i]
+		}
+		if words.has(word) || len(word) > 1 && word[0] == '_' && word[1] == '_' || n == maxParts {
 			return true
 		}
-		if _, ok := tableWords()[string(word)]; ok {
-			return true
+		if i < 0 {
+			return false
 		}
+		b = b[i+1:]
 	}
-	return false
 }
 
-var dot, dunder = []byte("."), []byte("__")
+// A wordSet is words, and for each a bit by its length and its ends, which tells
+// of most others that they are none.
+type wordSet struct {
+	words map[string]struct{}
+	bits  [1 << 8]uint64
+}
+
+func wordBit(first, last byte, n int) uint32 {
+	return (uint32(first)*37 + uint32(last)*1031 + uint32(n)*5407) % (1 << 14)
+}
+
+func (s *wordSet) add(path string) {
+	for word := range strings.SplitSeq(path, ".") {
+		if word != "" {
+			s.words[word] = struct{}{}
+			bit := wordBit(word[0], word[len(word)-1], len(word))
+			s.bits[bit/64] |= 1 << (bit % 64)
+		}
+	}
+}
+
+func (s *wordSet) has(word []byte) bool {
+	if len(word) == 0 {
+		return false
+	}
+	bit := wordBit(word[0], word[len(word)-1], len(word))
+	if s.bits[bit/64]&(1<<(bit%64)) == 0 {
+		return false
+	}
+	_, ok := s.words[string(word)]
+	return ok
+}
 
 // tableWords are the words between the dots of all names that are judged, and of
 // what they were called in Python 2.
-var tableWords = sync.OnceValue(func() map[string]struct{} {
-	words := make(map[string]struct{})
-	add := func(path string) {
-		for word := range strings.SplitSeq(path, ".") {
-			words[word] = struct{}{}
-		}
-	}
+var tableWords = sync.OnceValue(func() *wordSet {
+	set := &wordSet{words: make(map[string]struct{})}
+	add := set.add
 	for path := range dangerous().why {
 		add(path)
 	}
@@ -281,8 +318,14 @@ var tableWords = sync.OnceValue(func() map[string]struct{} {
 		add(old.module + "." + old.name)
 		add(now.module + "." + now.name)
 	}
-	return words
+	return set
 })
+
+// A toldName is a name that was told, and whether as protocols 0 to 2 have it.
+type toldName struct {
+	module, name string
+	renamed      bool
+}
 
 // name tells of a name that is imported.
 func (k *skimmer) name(module, name []byte) {
@@ -290,11 +333,15 @@ func (k *skimmer) name(module, name []byte) {
 		return // which Python does not look up
 	}
 	at := &k.last[nameSlot(module, name, len(k.last))]
-	if at[0] == string(module) && at[1] == string(name) {
+	if at.module == string(module) && at.name == string(name) && at.renamed == (k.proto < 3) {
 		return
 	}
+	if !k.relevant(module) && !k.relevant(name) {
+		return
+	}
+	*k.work -= workName + 20*int64(len(module)+len(name))
 	s := &Symbol{WrittenModule: string(module), WrittenName: string(name), Offset: k.o.off, Op: k.o.op, Protocol: k.proto}
-	*at = [2]string{s.WrittenModule, s.WrittenName}
+	*at = toldName{s.WrittenModule, s.WrittenName, k.proto < 3}
 	s.Module, s.Name = s.WrittenModule, s.WrittenName
 	if k.proto < 3 {
 		s.Module, s.Name = renamed(s.Module, s.Name)
@@ -314,18 +361,25 @@ func (k *skimmer) computed() {
 // stackGlobal joins the two uppermost values to a name.
 func (k *skimmer) stackGlobal() {
 	module, name := k.top(1), k.top(0)
-	switch {
-	case module == skimOpaque || name == skimOpaque:
+	if module == skimOpaque || name == skimOpaque {
 		k.computed()
-	case module != skimPlain || name != skimPlain:
-		text := func(v uint16) []byte {
-			if v == skimPlain {
-				return []byte("?")
-			}
-			return []byte(k.texts[v-skimTexts])
-		}
-		k.name(text(module), text(name))
+		return
 	}
+	k.join(module, name)
+}
+
+// join tells of the name that two texts are.
+func (k *skimmer) join(module, name uint16) {
+	if module < skimTexts && name < skimTexts {
+		return
+	}
+	text := func(v uint16) []byte {
+		if v < skimTexts {
+			return []byte("?")
+		}
+		return []byte(k.texts[v-skimTexts])
+	}
+	k.name(text(module), text(name))
 }
 
 // bytes tells of the operand that was read last.
@@ -366,11 +420,7 @@ func (k *skimmer) step() (more bool, err error) {
 		k.push(k.top(0))
 		return true, nil
 	case opProto:
-		if k.proto = uint8(o.n); k.proto >= 3 && !k.renames {
-			k.last, k.renames = [64][2]string{}, true // names are other ones
-		} else if k.proto < 3 && k.renames {
-			k.last, k.renames = [64][2]string{}, false
-		}
+		k.proto = uint8(o.n)
 		return true, nil
 	case opFrame, opReadonlyBuffer:
 		return true, nil
@@ -434,8 +484,10 @@ func (k *skimmer) decoded() []byte {
 	var err error
 	switch k.o.op {
 	case opString:
+		*k.work -= 2 * int64(len(k.o.data))
 		out, _, err = decodeString(k.o.data)
 	case opUnicode:
+		*k.work -= 2 * int64(len(k.o.data))
 		out, _, err = decodeRawUnicode(k.o.data)
 	default:
 		return k.o.data

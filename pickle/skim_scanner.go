@@ -25,6 +25,9 @@ type skimScanner struct {
 	buf   []byte
 	lent  bool // buf is a scanner's
 	first []byte
+	work  *int64 // what is left
+	ended int64  // where a line begins that has no end, or 0
+	ahead int64  // bytes to read next
 }
 
 func (s *skimScanner) offset() int64 { return s.base + int64(s.pos) }
@@ -40,13 +43,19 @@ func (s *skimScanner) need(n int) error {
 	}
 	rest := s.buf[s.pos:]
 	s.base, s.pos = s.offset(), 0
-	if size := int(min(left, window)); s.lent || cap(s.buf) < size {
-		s.buf, s.lent = make([]byte, 0, size), false
+	// Behind what was skipped little is read, for the next thing may be skipped too.
+	size := int(min(left, max(s.ahead, int64(n), firstWindow)))
+	s.ahead = min(4*int64(size), window)
+	if room := int(min(left, window)); s.lent || cap(s.buf) < room {
+		s.buf, s.lent = make([]byte, 0, room), false
 	}
 	have := copy(s.buf[:cap(s.buf)], rest)
-	s.buf = s.buf[:min(int64(cap(s.buf)), left)]
+	s.buf = s.buf[:max(size, have)]
 	m, err := s.r.ReadAt(s.buf[have:], s.base+int64(have))
 	s.buf = s.buf[:have+m]
+	if *s.work -= workRead + int64(m)/perWork; *s.work < 0 {
+		return workLimit(0)
+	}
 	if len(s.buf) >= n {
 		return nil
 	}
@@ -58,7 +67,7 @@ func (s *skimScanner) skip(n int64) {
 		s.pos += int(n)
 		return
 	}
-	s.base, s.pos, s.buf = s.offset()+n, 0, s.buf[:0]
+	s.base, s.pos, s.buf, s.ahead = s.offset()+n, 0, s.buf[:0], firstWindow
 }
 
 func (s *skimScanner) next(o *skimmed) error {
@@ -68,6 +77,7 @@ func (s *skimScanner) next(o *skimmed) error {
 		}
 	}
 	o.op, o.off, o.data, o.long = Op(s.buf[s.pos]), s.offset(), nil, false
+	*s.work -= workSkim
 	info := &opcodes[o.op]
 	if info.arg == argNone {
 		if info.name == "" {
@@ -127,6 +137,7 @@ func (s *skimScanner) lines(o *skimmed, kind argKind) error {
 	if err != nil {
 		return err
 	}
+	*s.work -= workLine + int64(len(line))/2
 	o.long = !whole
 	switch kind {
 	case argLines:
@@ -153,6 +164,10 @@ const skimLine = 4 << 10
 
 // line reads a line, or the beginning of one that does not fit the window.
 func (s *skimScanner) line() (line []byte, whole bool, err error) {
+	if s.ended != 0 && s.offset() >= s.ended {
+		return nil, false, errShort
+	}
+	begin := s.offset()
 	for searched := 0; ; {
 		if i := bytes.IndexByte(s.buf[s.pos+searched:], '\n'); i >= 0 {
 			b := s.buf[s.pos : s.pos+searched+i : s.pos+searched+i]
@@ -163,9 +178,14 @@ func (s *skimScanner) line() (line []byte, whole bool, err error) {
 		if searched >= window {
 			b := bytes.Clone(s.buf[s.pos : s.pos+skimLine])
 			s.pos = len(s.buf)
-			return b, false, s.restOfLine()
+			if err := s.restOfLine(); err != nil {
+				s.ended = max(begin, 1)
+				return nil, false, err
+			}
+			return b, false, nil
 		}
 		if err := s.need(searched + 1); err != nil {
+			s.ended = max(begin, 1) // or all lines that begin here would be read to the end
 			return nil, false, err
 		}
 	}

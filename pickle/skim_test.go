@@ -10,9 +10,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+// plenty is more work than any input of these tests takes.
+const plenty = 1 << 40
+
 // skimmedNames are the dangerous names that Skim finds.
 func skimmedNames(data []byte, most int64, raw ...Range) (names []string, end int64, err error) {
-	end, _, err = Skim(bytes.NewReader(data), 0, int64(len(data)), most, raw, func(s *Symbol) {
+	end, err = Skim(bytes.NewReader(data), 0, int64(len(data)), &most, raw, func(s *Symbol) {
 		if v, _ := Judge(s); v != Dangerous {
 			return
 		}
@@ -57,7 +60,7 @@ func TestSkim(t *testing.T) {
 		{"a string that is none", "\x80\x02X\x0a\x00\x00\x00cos\nsystem.", nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, end, err := skimmedNames([]byte(test.data), 1000)
+			got, end, err := skimmedNames([]byte(test.data), plenty)
 			if err != nil || end != int64(len(test.data)) {
 				t.Errorf("ends at %d of %d: %v", end, len(test.data), err)
 			}
@@ -69,16 +72,16 @@ func TestSkim(t *testing.T) {
 }
 
 func TestSkimEnds(t *testing.T) {
-	if _, end, err := skimmedNames([]byte("NNNNNN."), 3); !errors.Is(err, ErrLimit) || end != 3 {
+	if _, end, err := skimmedNames([]byte(strings.Repeat("N0", 1000)+"."), 1000); !errors.Is(err, ErrLimit) || end < 10 || end > 200 {
 		t.Errorf("at a bound: %d, %v", end, err)
 	}
-	if _, end, err := skimmedNames([]byte("N\xff"), 3); !errors.Is(err, ErrMalformed) || end != 1 {
+	if _, end, err := skimmedNames([]byte("N\xff"), plenty); !errors.Is(err, ErrMalformed) || end != 1 {
 		t.Errorf("at no opcode: %d, %v", end, err)
 	}
-	if _, _, err := skimmedNames([]byte("00"), 3); !errors.Is(err, ErrMalformed) {
+	if _, _, err := skimmedNames([]byte("00"), plenty); !errors.Is(err, ErrMalformed) {
 		t.Errorf("an empty stack: %v", err)
 	}
-	names, _, err := skimmedNames([]byte("N\xff\xff\xffcos\nsystem\n."), 10, Range{Offset: 1, Size: 3})
+	names, _, err := skimmedNames([]byte("N\xff\xff\xffcos\nsystem\n."), plenty, Range{Offset: 1, Size: 3})
 	if diff := cmp.Diff([]string{"os.system"}, names); diff != "" || err != nil {
 		t.Errorf("behind raw bytes: %v %s", err, diff)
 	}
@@ -94,7 +97,7 @@ func TestSkimBounds(t *testing.T) {
 	below := "\x80\x04NNN" + strings.Repeat("(", 2*skimMarks) + strings.Repeat("1", 2*skimMarks) + "000cos\nsystem\n."
 	key := "\x80\x04\x8c\x02osp" + strings.Repeat("0", 5000) + "1\n0g" + strings.Repeat("0", 5000) + "1\n\x8c\x06system\x93."
 	for i, data := range []string{deep, many, marks, popped, below, key} {
-		names, _, _ := skimmedNames([]byte(data), 1<<30)
+		names, _, _ := skimmedNames([]byte(data), plenty)
 		if len(names) == 0 {
 			t.Errorf("%d: nothing is told", i)
 		}
@@ -106,7 +109,7 @@ func TestSkimBounds(t *testing.T) {
 func TestSkimLongNames(t *testing.T) {
 	for _, n := range []int{10, 4 << 10, window - 10, window, 5 * window} {
 		name := "system" + strings.Repeat(".__call__", n/9)
-		names, _, err := skimmedNames([]byte("\x80\x04cos\n"+name+"\n."), 10)
+		names, _, err := skimmedNames([]byte("\x80\x04cos\n"+name+"\n."), plenty)
 		if err != nil || len(names) != 1 || !strings.HasPrefix(names[0], "os.system.__call__") {
 			t.Errorf("%d bytes: %.40q, %v", n, names, err)
 		}
@@ -117,7 +120,8 @@ func TestSkimInner(t *testing.T) {
 	long := strings.Repeat("x", 300)
 	data := "\x80\x05C\x02abU\x03abcX\x01\x00\x00\x00aB\x2c\x01\x00\x00" + long + "\x96\x01\x00\x00\x00\x00\x00\x00\x00b."
 	var got []string
-	_, _, err := Skim(strings.NewReader(data), 0, int64(len(data)), 100, nil, func(*Symbol) {}, func(r Range) {
+	work := int64(plenty)
+	_, err := Skim(strings.NewReader(data), 0, int64(len(data)), &work, nil, func(*Symbol) {}, func(r Range) {
 		got = append(got, r.Op.String()+" "+data[r.Offset:r.Offset+r.Size])
 	})
 	want := []string{"SHORT_BINBYTES ab", "SHORT_BINSTRING abc", "BINBYTES " + long, "BYTEARRAY8 b"}
@@ -141,7 +145,7 @@ func checkSkim(t *testing.T, data []byte) {
 		}
 	}
 	_, err := d.Decode()
-	names, end, skimErr := skimmedNames(data, 1<<20)
+	names, end, skimErr := skimmedNames(data, plenty)
 	if want > 0 && len(names) == 0 {
 		t.Errorf("%d are dangerous, none was found: %q", want, data)
 	}

@@ -19,8 +19,8 @@ func TestMayBegin(t *testing.T) {
 			if r.count > 0 || r.imports > 0 || r.calls > 0 || tr.has(Dangerous) {
 				t.Errorf("%q is refused: %+v, %+v", data, r, tr.findings)
 			}
-			if before := tr.spent.opcodes; before < maxOpcodes-pickleCost-1 {
-				t.Errorf("%q takes %d opcodes", data, maxOpcodes-before)
+			if before := tr.spent.pickles; before < maxPickles-2*pickleWork {
+				t.Errorf("%q takes %d", data, maxPickles-before)
 			}
 		}
 	}

@@ -143,30 +143,34 @@ const (
 
 // source looks for programs in plain data: source that imports and calls what
 // is dangerous, and pairs that name a module and a function of it.
-func (w *watcher) source(v pickle.Value) {
+func (w *watcher) source(v pickle.Value, hints hinted) {
 	text, offset := "", int64(-1)
-	switch v := v.(type) {
-	case string:
-		text = v
-	case pickle.ByteString:
-		text = string(v)
-	case []byte:
-		text = string(v[:min(len(v), maxSourceText)])
-	case pickle.Range:
-		if raw, ok := w.b.sub(v.Offset, v.Size); ok && w.sources < maxTexts {
+	if dict, ok := v.(*pickle.Dict); ok {
+		w.namedCall(dict)
+		return
+	} else if long, ok := v.(pickle.Range); ok {
+		if raw, ok := w.b.sub(long.Offset, long.Size); ok && w.sources < maxTexts {
 			w.sources += 16
 			head, _ := raw.at(0, maxSourceText)
-			text, offset = string(head), v.Offset
+			w.spend(len(head) * textWork)
+			text, offset = string(head), long.Offset
+			hints, _ = find(hintsOf(), head)
 		}
-	case *pickle.Dict:
-		w.namedCall(v)
+	} else if hints&(hintImport|hintCommand) != 0 {
+		switch v := v.(type) {
+		case string:
+			text = v
+		case pickle.ByteString:
+			text = string(v)
+		case []byte:
+			text = string(v)
+		}
+	}
+	isSource := hints&hintImport != 0
+	if len(text) < 10 || !isSource && (hints&hintCommand == 0 || !strings.ContainsAny(text, "(|") && !strings.Contains(text, " -c ") && !strings.Contains(text, " /c ")) {
 		return
 	}
-	text = text[:min(len(text), maxSourceText)]
-	isSource := strings.Contains(text, "import ")
-	if len(text) < 10 || !isSource && !strings.ContainsAny(text, "(|") && !strings.Contains(text, " -c ") && !strings.Contains(text, " /c ") {
-		return
-	}
+	w.spend(len(text) * textWork)
 	left := min(maxCommands, maxTexts-w.sources)
 	before := left
 	match := commandWithin(text, &left)
@@ -198,6 +202,7 @@ func (w *watcher) namedCall(d *pickle.Dict) {
 	if len(d.Pairs) > 64 {
 		return
 	}
+	w.spend(len(d.Pairs) * pairWork)
 	module, function := "", ""
 	for _, p := range d.Pairs {
 		key, _ := pickle.Text(p.Key)

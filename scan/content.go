@@ -329,9 +329,6 @@ func (t *trace) looseContent(b blob, at place, k kind, format string) string {
 // FRAME, imports, strings that become names, marks and containers.
 const openings = "\x80\x95c(i)]}N\x8c\x8d\x8eXSTUVIJKLMGFBCP\x88\x89\x8a\x82\x83\x84"
 
-// triedCost is what it takes to find that a file is no pickle, in opcodes.
-const triedCost = 64
-
 // mayBegin tells whether a decoder gets beyond the first opcode: most need
 // something on the stack.
 func mayBegin(head []byte, size int64) bool {
@@ -363,7 +360,7 @@ func certainNative(head []byte) bool {
 // names that can be names, or is read to its end and holds something.
 func (t *trace) tryPickle(b blob, at place) (*trace, reading, bool) {
 	apart := t.apart()
-	before := t.spent.opcodes
+	before := t.spent.pickles
 	// What is called a model is told of, however it begins.
 	if !at.loose && !claimsModel(at.name) {
 		if first, err := b.at(0, 5); err == nil && !mayBegin(first, b.size) {
@@ -375,8 +372,8 @@ func (t *trace) tryPickle(b blob, at place) (*trace, reading, bool) {
 		}
 	}
 	r := apart.pickles(b, at)
-	if spent := before - t.spent.opcodes; !at.loose && r.count == 0 && r.imports == 0 && spent < 2*pickleCost {
-		t.spent.opcodes += spent - min(spent, triedCost) // an archive may have 200,000 texts
+	if spent := before - t.spent.pickles; !at.loose && r.count == 0 && r.imports == 0 && spent < 2*pickleWork {
+		t.spent.pickles += spent - min(spent, triedWork) // an archive may have 200,000 texts
 	}
 	if r.legacy {
 		return apart, r, true

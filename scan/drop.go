@@ -25,7 +25,7 @@ func (w *watcher) drop(key, value pickle.Value) bool {
 	}
 	if _, isDict := value.(*pickle.Dict); isDict {
 		w.pairs(value)
-		w.source(value)
+		w.source(value, 0)
 	}
 	return true
 }
@@ -48,6 +48,7 @@ func (w *watcher) plainArgs(args []pickle.Value, depth int) bool {
 	if len(args) > 16 {
 		return false
 	}
+	w.spend(len(args) * valueWork)
 	for _, v := range args {
 		switch v := v.(type) {
 		case nil, bool, int64, float64, string, *pickle.Persistent:
@@ -102,6 +103,7 @@ func (w *watcher) room(e pickle.Event, fn *pickle.Symbol, args []pickle.Value) {
 	}
 	for _, arg := range args {
 		if tuple, ok := arg.(*pickle.Tuple); ok {
+			w.spend(min(len(tuple.Items), 64) * valueWork)
 			for _, n := range tuple.Items[:min(len(tuple.Items), 64)] {
 				multiply(n)
 			}

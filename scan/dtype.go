@@ -19,9 +19,11 @@ type dtype struct {
 const maxFields = 4096
 
 // dtypeOf reads a type of NumPy, to which a state is about to be given, or none.
-func dtypeOf(v pickle.Value, state ...pickle.Value) dtype {
+func (s *spending) dtypeOf(v pickle.Value, state ...pickle.Value) dtype {
 	left := maxFields
-	return readDtype(v, state, &left, 8)
+	d := readDtype(v, state, &left, 8)
+	s.pickles -= int64(maxFields-left) * elementsWork
+	return d
 }
 
 // readDtype reads a type of up to depth types within each other. The state is a
@@ -42,6 +44,7 @@ func readDtype(v pickle.Value, state []pickle.Value, left *int, depth int) dtype
 		d.width, d.object = namedSizes[name], name == "object"
 	case sym.Is("numpy", "dtype") && len(args) > 0:
 		code, _ := pickle.Text(args[0])
+		*left -= len(code) / 16
 		d.width, d.object = codeSize(code)
 		switch of := args[0].(type) {
 		case *pickle.Symbol:
@@ -75,6 +78,10 @@ func readDtype(v pickle.Value, state []pickle.Value, left *int, depth int) dtype
 		part(tuple.Items[2])
 		if fields, ok := tuple.Items[4].(*pickle.Dict); ok {
 			for _, p := range fields.Pairs {
+				if *left--; *left < 0 {
+					d.known = false
+					break
+				}
 				part(p.Value)
 			}
 		}
@@ -185,7 +192,7 @@ func (w *watcher) arrayCall(e pickle.Event, fn *pickle.Symbol, args []pickle.Val
 	default:
 		return
 	}
-	switch d := dtypeOf(dtype); {
+	switch d := w.t.spent.dtypeOf(dtype); {
 	case d.object || d.lies:
 		w.add("ST308", e, w.known(fn).name, w.known(fn).name+" makes objects of bytes")
 	case !d.known:
@@ -214,7 +221,7 @@ func (w *watcher) arrayState(e pickle.Event, state []pickle.Value) {
 		w.misuse(e, "", "numpy.ndarray", "is given a state that no pickler gives it")
 		return
 	}
-	d := dtypeOf(state[1])
+	d := w.t.spent.dtypeOf(state[1])
 	_, isList := state[3].(*pickle.List)
 	switch {
 	case d.lies, d.object && !isList:

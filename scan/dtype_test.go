@@ -26,7 +26,7 @@ func TestWidth(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", tt.code, err)
 		}
-		if got := dtypeOf(v); got.width != tt.want || got.object {
+		if got := new(spending).dtypeOf(v); got.width != tt.want || got.object {
 			t.Errorf("%s, %d in its state: %+v, want %d", tt.code, tt.state, got, tt.want)
 		}
 	}

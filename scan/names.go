@@ -63,6 +63,7 @@ func (w *watcher) known(sym *pickle.Symbol) *knownName {
 	}
 	n, ok := w.names[key]
 	if !ok {
+		w.spend(nameWork + 20*len(sym.Name))
 		n = &knownName{name: sym.String()}
 		n.verdict, n.why = pickle.Judge(sym)
 		switch {
@@ -145,6 +146,7 @@ var errStrange = &pickle.LimitError{Limit: "findings", Max: maxStrange}
 
 // strange counts what a pickle does that is told.
 func (w *watcher) strange() {
+	w.spend(strayWork)
 	if w.t.spent.strange--; w.t.spent.strange < 0 {
 		w.d.Break(errStrange)
 	}

@@ -29,7 +29,7 @@ func (t *trace) rawArray(o *pickle.Object, b blob, off int64, at place, r *readi
 		return 0, &rawError{"its description is no dict"}
 	}
 	elements, _ := state.Get("dtype")
-	d := dtypeOf(elements)
+	d := t.spent.dtypeOf(elements)
 	if d.object {
 		at = at.in("objects")
 		if at.depth > maxDepth {

@@ -154,6 +154,7 @@ func (w *watcher) look(v pickle.Value, offset int64) {
 		head, _ := raw.at(0, 64)
 		if isBase64(head) || isHex(head) {
 			all, _ := raw.at(0, 1<<20)
+			w.spend(len(all) * lookWork)
 			text = string(all)
 		}
 	case *pickle.ByteArray:
@@ -170,6 +171,9 @@ func (w *watcher) look(v pickle.Value, offset int64) {
 	default:
 		return
 	}
+	if _, made := v.(*pickle.Object); made {
+		w.spend(int(min(data.size, maxUnpack)) * lookWork) // as often as it is made
+	}
 	if data.size >= minPayload {
 		w.inside(data, offset, "bytes")
 		if _, isText := v.(string); !isText && kindOf([]byte(text[:min(len(text), 64)])) != kindUnknown {
@@ -185,11 +189,13 @@ func (w *watcher) look(v pickle.Value, offset int64) {
 		w.inside(inMemory([]byte(text)), offset, "text")
 	case isHex(head):
 		w.decodes++
+		w.spend(len(text) * lookWork)
 		if b, err := hex.DecodeString(strings.TrimSpace(text)); err == nil {
 			w.inside(inMemory(b), offset, "hexadecimal")
 		}
 	case isBase64(head):
 		w.decodes++
+		w.spend(len(text) * lookWork)
 		if b := unbase64(text); b != nil {
 			w.inside(inMemory(b), offset, "base64")
 		}
@@ -245,7 +251,7 @@ func (w *watcher) inside(data blob, offset int64, how string) {
 			return
 		}
 	}
-	if w.t.spent.opcodes -= pickleCost; w.t.spent.opcodes <= 0 {
+	if w.t.spent.pickles -= pickleWork; w.t.spent.pickles <= 0 {
 		w.t.note("ST404", w.at, -1, "", "more strings that look like files than a scan reads")
 		w.t.skimNames(data, 0, w.at, nil)
 		return

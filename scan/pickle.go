@@ -13,9 +13,11 @@ import (
 // file, and are looked into there.
 const maxText = 8 << 10
 
-// pickleCost is what it takes to begin with a pickle, or with what may be a file
-// within a string, in opcodes.
-const pickleCost = 512
+// Why something was not read.
+const (
+	moreWork  = "more pickles, or longer ones, than a scan reads"
+	moreNames = "more behind a bound, or behind what is broken, than a scan reads for names alone"
+)
 
 // A reading is what came of the pickles of a blob.
 type reading struct {
@@ -47,8 +49,8 @@ func (r *reading) format() string {
 func (t *trace) pickles(b blob, at place) reading {
 	var r reading
 	for off := int64(0); off < b.size && t.ctx.Err() == nil; off = r.end {
-		if t.spent.opcodes <= 0 {
-			t.note("ST404", at, off, "", "more pickles, or longer ones, than a scan reads")
+		if t.spent.pickles <= 0 {
+			t.note("ST404", at, off, "", moreWork)
 			t.skim(b, off, at, nil)
 			r.err = errBudget
 			break
@@ -63,6 +65,9 @@ func (t *trace) pickles(b blob, at place) reading {
 		}
 		if err != nil {
 			r.err = err
+			if into != t && t.spent.pickles <= 0 {
+				t.note("ST404", at, off, "", moreWork)
+			}
 			break
 		}
 		r.count++
@@ -85,7 +90,13 @@ func (t *trace) pickle(b blob, off int64, at place, r *reading) (pickle.Value, i
 		t.large()
 	}
 	d := pickle.NewDecoder(b, off, b.size)
-	d.Limits = pickle.Limits{Memory: t.valueRoom(), Opcodes: max(t.spent.opcodes, 1), Memo: 1 << 23, Stack: 1 << 20, Marks: 1 << 19, String: maxText}
+	d.Limits = pickle.Limits{Memory: t.valueRoom(), Memo: 1 << 23, Stack: 1 << 20, Marks: 1 << 19, String: maxText}
+	d.Work = &t.spent.pickles
+	if !t.spent.sharing {
+		t.spent.sharing = true
+		defer t.sharePickles(t.spent.pickles)
+	}
+	t.spent.pickles -= pickleWork
 	// What a string holds is read while the values around it are there.
 	t.spent.memory /= 2
 	defer func() { t.spent.memory *= 2 }()
@@ -102,13 +113,8 @@ func (t *trace) pickle(b blob, off int64, at place, r *reading) (pickle.Value, i
 	}
 	v, err := d.Decode()
 	w.finish(v)
-	cost := d.Opcodes() + pickleCost
-	if at.junk {
-		cost *= 4 // for each place where one may begin reads the rest of the file
-	}
-	t.spent.opcodes -= cost
 	if err == nil {
-		t.memo(b, off, d.Offset(), at)
+		t.memo(d, off, at)
 		return v, d.Offset(), nil
 	}
 	e, ok := errors.AsType[*pickle.Error](err)
@@ -124,7 +130,11 @@ func (t *trace) pickle(b blob, off int64, at place, r *reading) (pickle.Value, i
 		t.add(Finding{ID: "ST402", File: at.file, Offset: e.Offset, Op: opName(e.Op), Message: "a name or number longer than any pickler writes: " + e.Err.Error()})
 		t.skim(b, off, at, w.raw) // older Pythons read them
 	case errors.Is(err, pickle.ErrLimit):
-		t.note("ST404", at, e.Offset, "", "the pickle is over a bound of this scan: "+e.Err.Error())
+		bound := e.Err.Error()
+		if t.spent.pickles <= 0 {
+			bound = moreWork
+		}
+		t.note("ST404", at, e.Offset, "", "the pickle is over a bound of this scan: "+bound)
 		t.skim(b, off, at, w.raw)
 	case errors.Is(err, pickle.ErrMalformed), errors.Is(err, io.ErrUnexpectedEOF):
 		t.add(Finding{ID: "ST402", File: at.file, Offset: e.Offset, Op: opName(e.Op), Message: "the pickle breaks off: " + clip(e.Err.Error(), 200)})
@@ -144,6 +154,13 @@ func (t *trace) pickle(b blob, off int64, at place, r *reading) (pickle.Value, i
 	return nil, off, err
 }
 
+// sharePickles takes from what may be done for the whole file as much as pickles have
+// taken, but never all that is left: whatever is behind them is looked at, too.
+func (t *trace) sharePickles(before int64) {
+	t.spent.sharing = false
+	t.work(min((before-t.spent.pickles)/pickleUnits, t.spent.work/2))
+}
+
 // tooLong tells whether a bound was met that no sound pickle comes near.
 func tooLong(err error) bool {
 	e, ok := errors.AsType[*pickle.LimitError](err)
@@ -157,23 +174,12 @@ func opName(op pickle.Op) string {
 	return op.String()
 }
 
-// memo looks for keys of the memo that make Python take memory for all keys
-// below them, too.
-func (t *trace) memo(b blob, off, end int64, at place) {
+// memo looks for a key of the memo that makes Python take memory for all keys
+// below it, too. Pickles of many bytes may have as many keys.
+func (t *trace) memo(d *pickle.Decoder, off int64, at place) {
 	const searched, most = 1 << 20, 1 << 20
-	if end-off > searched {
-		return
-	}
-	for in, err := range pickle.Disassemble(b, off, end, pickle.Limits{String: maxText}) {
-		if err != nil {
-			return
-		}
-		if op := in.Op.String(); op != "LONG_BINPUT" && op != "PUT" {
-			continue
-		}
-		if key, ok := in.Arg.(int64); ok && key > most {
-			t.add(Finding{ID: "ST332", File: at.file, Offset: in.Offset, Op: in.Op.String(), Message: fmt.Sprintf("the memo's key %d, for which Python takes memory for as many", key)})
-		}
+	if key, op, offset := d.LargestKey(); key > most && d.Offset()-off <= searched {
+		t.add(Finding{ID: "ST332", File: at.file, Offset: offset, Op: opName(op), Message: fmt.Sprintf("the memo's key %d, for which Python takes memory for as many", key)})
 	}
 }
 
@@ -188,24 +194,37 @@ func (t *trace) skim(b blob, off int64, at place, raw []pickle.Range) {
 	}
 }
 
+// skimming gives read a part of what is left for reading names alone. It is never all
+// of it, so that what comes behind is read as well, if it is short.
+func (t *trace) skimming(read func(left *int64)) {
+	most := t.spent.skims - t.spent.skims/8
+	left := most
+	if read(&left); t.spent.skims > 0 {
+		t.spent.skims -= most - left + skimWork
+		t.work(min((most-left+skimWork)/pickleUnits, t.spent.work/2))
+	}
+}
+
 // skimNames is skim up to what is no pickle.
 func (t *trace) skimNames(b blob, off int64, at place, raw []pickle.Range) (next int64, err error) {
-	if t.spent.skims <= 0 {
-		return b.size, nil
-	}
 	loads := false
 	var inner []pickle.Range
-	next, n, err := pickle.Skim(b, off, b.size, t.spent.skims, raw, func(sym *pickle.Symbol) {
-		loads = loads || sym.String() == loadFromBytes
-		t.skimmed(sym, at)
-	}, func(r pickle.Range) {
-		if len(inner) < maxRaw {
-			inner = append(inner, r)
-		}
+	t.skimming(func(left *int64) {
+		next, err = pickle.Skim(b, off, b.size, left, raw, func(sym *pickle.Symbol) {
+			loads = loads || sym.String() == loadFromBytes
+			t.skimmed(sym, at)
+		}, func(r pickle.Range) {
+			if len(inner) < maxRaw {
+				inner = append(inner, r)
+			}
+		})
 	})
-	t.spent.skims -= n + pickleCost
 	if loads {
 		t.skimLoads(b, inner, at)
+	}
+	if errors.Is(err, pickle.ErrLimit) {
+		t.note("ST404", at, next, "", moreNames)
+		return next, nil
 	}
 	return next, err
 }
@@ -215,7 +234,7 @@ func (t *trace) skimLoads(b blob, inner []pickle.Range, at place) {
 	for _, r := range inner {
 		data, ok := b.sub(r.Offset, r.Size)
 		at := at.in(fmt.Sprintf("bytes@%d", r.Offset))
-		if !ok || at.depth > maxDepth || r.Size > t.spent.nested || t.ctx.Err() != nil {
+		if t.spent.skims -= pickleWork; !ok || at.depth > maxDepth || r.Size > t.spent.nested || t.spent.skims < 0 || t.ctx.Err() != nil {
 			return // after a bound, which was told
 		}
 		t.spent.nested -= r.Size
@@ -244,56 +263,12 @@ func (t *trace) skimmed(sym *pickle.Symbol, at place) {
 	t.add(f)
 }
 
-// maxSwept is how many opcodes are looked at behind a place where a pickle
-// breaks off, and maxResumed how often the next is looked for.
-const (
-	maxSwept   = 1 << 20
-	maxResumed = 64
-)
-
-// sweep lists the names behind the place where a bound was met, or where the
-// pickle is broken for some readers. Without the stack it takes the two strings
-// before STACK_GLOBAL for its operands.
+// sweep looks for names behind the place where the pickle is broken for some
+// readers, or where another reader may begin.
 func (t *trace) sweep(b blob, off int64, at place) {
-	var texts [2]string
-	left := min(maxSwept, t.spent.skims)
-	before := left
-	defer func() { t.spent.skims -= before - left + pickleCost }()
-	for range maxResumed {
-		next := off + 1
-		for in, err := range pickle.Disassemble(b, off, b.size, pickle.Limits{String: maxText}) {
-			if left--; left < 0 || t.ctx.Err() != nil {
-				return
-			}
-			if err != nil {
-				if e, ok := errors.AsType[*pickle.Error](err); ok {
-					next = e.Offset + 1
-				}
-				break
-			}
-			next = in.Offset + 1
-			t.swept(in, &texts, at)
+	t.skimming(func(left *int64) {
+		if pickle.Sweep(b, off, b.size, left, func(sym *pickle.Symbol) { t.skimmed(sym, at) }) != nil {
+			t.note("ST404", at, off, "", moreNames)
 		}
-		if off = next; off >= b.size {
-			return
-		}
-	}
-}
-
-func (t *trace) swept(in pickle.Instruction, texts *[2]string, at place) {
-	sym := &pickle.Symbol{Offset: in.Offset, Op: in.Op}
-	text, isText := pickle.Text(in.Arg)
-	switch in.Op.String() {
-	case "GLOBAL", "INST":
-		sym.Module, sym.Name, _ = strings.Cut(text, " ")
-	case "STACK_GLOBAL":
-		sym.Module, sym.Name = texts[0], texts[1]
-	default:
-		if isText {
-			texts[0], texts[1] = texts[1], text
-		}
-		return
-	}
-	sym.WrittenModule, sym.WrittenName = sym.Module, sym.Name
-	t.skimmed(sym, at)
+	})
 }

@@ -24,7 +24,7 @@ type field struct {
 func (t *trace) fields(b blob, visit func(field) bool) bool {
 	var p [20]byte
 	for off := int64(0); off < b.size; {
-		if t.spent.opcodes--; t.spent.opcodes < 0 || !t.work(workField) || t.ctx.Err() != nil {
+		if !t.work(workField) || t.ctx.Err() != nil {
 			return false
 		}
 		n, err := b.ReadAt(p[:], off)

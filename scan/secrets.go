@@ -33,7 +33,7 @@ func (t *trace) secret(at place, offset int64, key, text string) {
 	}
 	if t.spent.search -= int64(len(text)); t.spent.search < 0 || t.spent.hinted < 0 {
 		t.spent.search = -1
-		t.add(Finding{ID: "ST408", Severity: Note, File: at.file, Offset: offset, Name: "secrets", Message: "more texts look as if they held secrets than a scan searches; code is looked for in all of them"})
+		t.unsearched(at, offset)
 		return
 	}
 	lower := lowerASCII(text)
@@ -53,6 +53,11 @@ func (t *trace) secret(at place, offset int64, key, text string) {
 		}
 		t.note(s.id, at, offset, name, "has "+s.what+where+": "+redact(match))
 	}
+}
+
+// unsearched tells that no more texts are searched for secrets.
+func (t *trace) unsearched(at place, offset int64) {
+	t.add(Finding{ID: "ST408", Severity: Note, File: at.file, Offset: offset, Name: "secrets", Message: "more texts look as if they held secrets than a scan searches; code is looked for in all of them"})
 }
 
 func hasAny(text string, words []string) bool {
@@ -127,8 +132,15 @@ func (t *trace) secretLines(at place, text []byte) {
 // maxSecretTexts is how many long strings of a pickle are searched for secrets.
 const maxSecretTexts = 256
 
-// secrets looks for them in a string or bytes at offset.
-func (w *watcher) secrets(v pickle.Value, offset int64) {
+// secrets looks for them in a string or bytes at offset, which have hints.
+func (w *watcher) secrets(v pickle.Value, offset int64, hints hinted) {
+	if _, long := v.(pickle.Range); !long && hints&hintSecret == 0 {
+		return
+	}
+	if w.t.spent.hinted < maxHinted-pickleHinted {
+		w.t.unsearched(w.at, offset)
+		return
+	}
 	switch v := v.(type) {
 	case string:
 		w.t.secret(w.at, offset, "", v)
@@ -142,6 +154,7 @@ func (w *watcher) secrets(v pickle.Value, offset int64) {
 		}
 		if raw, ok := w.b.sub(v.Offset, v.Size); ok {
 			text, _ := raw.at(0, 64<<10)
+			w.spend(len(text) * textWork)
 			w.t.secret(w.at, v.Offset, "", string(text))
 		}
 	}
@@ -166,6 +179,7 @@ func (w *watcher) pairs(v pickle.Value) {
 
 // secretPair leaves to the value's own turn what its shape tells.
 func (w *watcher) secretPair(key, text string) {
+	w.spend(keyWork)
 	if secretKey().MatchString(key) && !hasAny(text, issued) {
 		w.t.secret(w.at, -1, key, text)
 	}

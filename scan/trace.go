@@ -44,9 +44,10 @@ type spending struct {
 	unpack  int64 // bytes that may still be unpacked
 	unpacks int64 // bytes that might be, at the beginning
 	again   int64 // bytes that may still be unpacked once more
-	opcodes int64 // of pickles, that may still be executed
+	pickles int64 // see maxPickles
+	sharing bool  // a pickle is being read, which takes from work what those within it do
 	strange int64 // things in pickles that may still be told
-	skims   int64 // of pickles over a bound, that may still be read for names alone
+	skims   int64 // such units, for what is over a bound, or broken, and is read for names alone
 	memory  int64 // bytes of the values of a pickle, at the depth that was reached
 	search  int64 // bytes of texts that may hold secrets, and may still be searched
 	hinted  int64 // bytes around what may begin a secret or a program, that may still be searched
@@ -132,18 +133,18 @@ func (t *trace) leave() {
 }
 
 func newTrace(ctx context.Context, opts *Options, size int64) *trace {
-	members, tokens, opcodes, work := int64(maxMembers), int64(maxTokens), int64(maxOpcodes), int64(maxWork)
+	members, tokens, pickles, work := int64(maxMembers), int64(maxTokens), int64(maxPickles), int64(maxWork)
 	if opts.Deep {
 		members *= 8
 		tokens *= 8
-		opcodes *= 8
+		pickles *= 8
 		work *= 8
 	}
 	return &trace{ctx: ctx, opts: opts, spent: &spending{
 		unpack:  opts.unpack(size),
 		unpacks: opts.unpack(size),
 		again:   2 * opts.unpack(size),
-		opcodes: opcodes,
+		pickles: pickles,
 		skims:   maxSkimmed,
 		strange: maxStrange,
 		memory:  maxMemory,
@@ -170,13 +171,12 @@ func (t *trace) valueRoom() int64 {
 // opcodes; one of a million members is none.
 const (
 	maxUnpack    = 24 << 20
-	maxOpcodes   = 12 << 20
-	maxSkimmed   = 64 << 20
 	maxMembers   = 200_000
 	maxInner     = 1000
 	maxDepth     = 8
 	maxSearch    = 12 << 20
 	maxHinted    = 32 << 20
+	pickleHinted = 8 << 20   // of those, in pickles
 	maxTokens    = 3_000_000 // of JSON: the largest tokenizers in use have 2.6 million
 	maxTemplates = 1 << 20   // of which those in use have some 10 KiB each
 	maxMemory    = 24 << 20  // of the values of one pickle

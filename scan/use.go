@@ -91,6 +91,7 @@ func (w *watcher) use(e pickle.Event, o *pickle.Object, fn *pickle.Symbol) {
 // tuples of them: what is handed over can be called.
 func (w *watcher) arguments(e pickle.Event, fn *pickle.Symbol, args []pickle.Value) {
 	classes := takesClass(fn)
+	w.spend(len(args) * valueWork)
 	for i, arg := range args {
 		switch arg := arg.(type) {
 		case *pickle.Symbol:
@@ -99,6 +100,7 @@ func (w *watcher) arguments(e pickle.Event, fn *pickle.Symbol, args []pickle.Val
 			}
 			w.argument(e, fn, arg, classes)
 		case *pickle.Tuple:
+			w.spend(min(len(arg.Items), 64) * valueWork)
 			for _, v := range arg.Items[:min(len(arg.Items), 64)] {
 				if sym, ok := v.(*pickle.Symbol); ok {
 					w.argument(e, fn, sym, classes)
@@ -181,6 +183,7 @@ func (w *watcher) attributes(e pickle.Event, name string, state pickle.Value) {
 		if !ok {
 			continue
 		}
+		w.spend(min(len(dict.Pairs), 256) * pairWork)
 		for _, p := range dict.Pairs[:min(len(dict.Pairs), 256)] {
 			if key, ok := pickle.Text(p.Key); !ok || strings.HasPrefix(key, "__") {
 				w.misuse(e, Dangerous, name, fmt.Sprintf("sets the attribute %+q", clip(key, 60)))
@@ -238,6 +241,9 @@ func (w *watcher) build(e pickle.Event) {
 		return
 	}
 	name := w.known(sym).name
+	if dict, ok := e.Arg.(*pickle.Dict); ok {
+		w.spend(min(len(dict.Pairs), 256) * pairWork)
+	}
 	state, isTuple := e.Arg.(*pickle.Tuple)
 	switch {
 	case e.Arg == nil:
@@ -249,7 +255,7 @@ func (w *watcher) build(e pickle.Event) {
 		if isDate(o) && len(state.Items) != 9 { // the last is its unit, without which NumPy 2.4 reads address 0
 			w.misuse(e, "", name, "is a date without its unit, which picklers have in the state")
 		}
-		if dtypeOf(o, e.Arg).lies {
+		if w.t.spent.dtypeOf(o, e.Arg).lies {
 			w.add("ST308", e, name, "a type of elements whose flags deny its objects, or claim some: what is read as addresses differs between readers")
 		}
 	case sym.Is("collections", "OrderedDict") && onlyKeys(e.Arg, "_metadata"):

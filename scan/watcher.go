@@ -36,6 +36,7 @@ type watcher struct {
 const maxWatched = 4096
 
 func (w *watcher) add(id string, e pickle.Event, name, message string) {
+	w.spend(messageWork)
 	w.t.add(Finding{ID: id, File: w.at.file, Offset: e.Offset, Op: opName(e.Op), Name: name, Message: message})
 }
 
@@ -51,7 +52,11 @@ func (w *watcher) keep(v pickle.Value) {
 	}
 }
 
+// spend takes from what the decoder may still do.
+func (w *watcher) spend(n int) { w.t.spent.pickles -= int64(n) }
+
 func (w *watcher) event(e pickle.Event) {
+	w.spend(eventWork)
 	switch e.Kind {
 	case pickle.KindGlobal:
 		w.global(e)
@@ -172,6 +177,7 @@ func (w *watcher) callSymbol(e pickle.Event, o *pickle.Object, fn *pickle.Symbol
 	case w.isLoad(fn):
 		w.nestedLoad(e, o, fn, args)
 	case greedy(fn):
+		w.spend(len(args) * valueWork)
 		w.room(e, fn, args)
 	}
 }
@@ -198,7 +204,7 @@ func (w *watcher) nestedLoad(e pickle.Event, o *pickle.Object, fn *pickle.Symbol
 			case *pickle.Object, *pickle.ByteArray, pickle.Range, pickle.ByteString:
 				w.loaded[v] = true
 			}
-			if w.t.spent.opcodes <= 0 {
+			if w.t.spent.pickles <= 0 {
 				w.t.note("ST404", w.at, e.Offset, "", "more checkpoints within the pickle than a scan reads")
 				w.t.skimNames(data, 0, w.at, nil)
 				return
@@ -260,8 +266,9 @@ func (w *watcher) text(v pickle.Value, op pickle.Op, offset int64) {
 	if _, isArray := v.(*pickle.ByteArray); isArray {
 		return // looked into when it is filled
 	}
-	w.secrets(v, offset)
-	w.source(v)
+	hints := w.hints(v)
+	w.secrets(v, offset, hints)
+	w.source(v, hints)
 	if _, isText := v.(string); !isText && len(w.loads) > 0 && len(w.later) < maxWatched {
 		// It may be what is loaded, which is read there.
 		w.later = append(w.later, v)
@@ -269,6 +276,24 @@ func (w *watcher) text(v pickle.Value, op pickle.Op, offset int64) {
 		return
 	}
 	w.look(v, offset)
+}
+
+// hints are those of a string or bytes that are there.
+func (w *watcher) hints(v pickle.Value) (found hinted) {
+	size, places := 0, 0
+	switch v := v.(type) {
+	case string:
+		size = len(v)
+		found, places = find(hintsOf(), v)
+	case pickle.ByteString:
+		size = len(v)
+		found, places = find(hintsOf(), v)
+	case []byte:
+		size = len(v)
+		found, places = find(hintsOf(), v)
+	}
+	w.spend(size + places*placeWork)
+	return found
 }
 
 // lookLater looks into bytes that are written as text, as soon as it is known
@@ -345,7 +370,7 @@ func (w *watcher) finish(v pickle.Value) {
 			w.changed(v)
 		case *pickle.Dict:
 			w.pairs(v)
-			w.source(v)
+			w.source(v, 0)
 		case *big.Int:
 			w.number(v)
 		case *pickle.ByteArray: // which opcodes may have filled

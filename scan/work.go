@@ -27,6 +27,29 @@ const (
 	workWindow     = 1 << 20 // of what decompressors begin with: they clear as many bytes
 )
 
+// Pickles are bounded by units of pickle.Decoder.Work, of which two are one of those
+// above. 300,000 tensors take nearly all of the first: what is behind a bound or a
+// place where a pickle breaks off is still read for names.
+const (
+	maxPickles   = 760_000_000 // to read and to judge pickles
+	maxSkimmed   = 400_000_000 // to read them for names alone
+	pickleUnits  = 2
+	pickleWork   = 8_000 // to begin with a pickle, or with what may be a file within a string
+	triedWork    = 1_500 // to find that a text is none
+	skimWork     = 2_000
+	eventWork    = 25
+	nameWork     = 800 // a name that was not met before
+	strayWork    = 80  // what is told
+	messageWork  = 400 // of it
+	valueWork    = 5   // a value among others
+	pairWork     = 15
+	placeWork    = 25  // a place of a text that may be a hint
+	keyWork      = 300 // the name of a value, which may be one of a secret
+	textWork     = 10  // a byte of a text that may be a program, or hold a secret
+	lookWork     = 3   // a byte of what is decoded to be looked into
+	elementsWork = 100 // a part of a type of NumPy
+)
+
 // partWork is what a file within another takes, by its kind. Files of program
 // code, pictures and pickles take no more than others do.
 var partWork = [...]int64{
