@@ -109,6 +109,8 @@ func (a *app) open(address string) (*safetensors.Checkpoint, error) {
 	switch format := p.detect(name); {
 	case foreign(format):
 		return nil, hinted{fmt.Errorf("%s: no safetensors file: it is %s", e.File, format), advice(format, e.File)}
+	case format == convert.JSON && !strings.HasSuffix(name, ".index.json"):
+		return nil, hinted{fmt.Errorf("%s: no model: it is JSON, and no index of shards", e.File), "if it describes a model, that is the directory: " + quoted(filepath.Dir(e.File))}
 	case format == convert.Unknown && e.Err == safetensors.ErrHeaderTooLarge:
 		err = plainError{e, e.File + ": no safetensors file, nor any other that is known here"}
 		return nil, hinted{err, "it may be raw data, a part of another file, or encrypted"}

@@ -95,6 +95,9 @@ func unknown(address, name string, c *safetensors.Checkpoint, err error) error {
 	if len(names) > 0 {
 		return hinted{err, "there is " + strings.Join(names, ", ")}
 	}
+	if strings.ContainsAny(name, "*?{") {
+		return hinted{err, "NAME is that of one tensor, no pattern: `tensmith ls " + quoted(address) + " " + quoted(name) + "` lists what matches"}
+	}
 	return hinted{err, "`tensmith ls " + quoted(address) + "` lists the names"}
 }
 

@@ -44,6 +44,7 @@ func (o *output) flags(cmd *cobra.Command, shard string, inPlace bool) {
 	}
 	f.IntVar(&o.align, "align", 8, "let the data begin at a multiple of `N` bytes, a power of two")
 	f.StringVar(&o.slack, "slack", "0", "leave this `SIZE` of the header free, so that metadata can be edited in place")
+	f.Lookup("slack").DefValue = "" // none needs no words
 	f.BoolVar(&o.dryRun, "dry-run", false, "tell what would be done, and write nothing")
 }
 
