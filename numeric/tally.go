@@ -367,13 +367,19 @@ func (s *Stats) histogram(edges []float64, of func(float64) float64) []uint64 {
 }
 
 // LinearEdges returns the n+1 edges of n bins of equal width from low to high, n at
-// least 1.
+// least 1: those of numpy.linspace, where the width is a float64.
 func LinearEdges(low, high float64, n int) []float64 {
 	edges := make([]float64, n+1)
+	step := (high - low) / float64(n)
 	for i := range edges {
+		if step-step == 0 && step != 0 {
+			edges[i] = low + float64(float64(i)*step) // never fused
+			continue
+		}
 		share := float64(i) / float64(n)
-		edges[i] = float64(low*(1-share)) + float64(high*share) // never fused
+		edges[i] = float64(low*(1-share)) + float64(high*share)
 	}
+	edges[n] = high
 	return edges
 }
 

@@ -140,16 +140,22 @@ func TestStatsGolden(t *testing.T) {
 					t.Errorf("quantile %v: got %v, want %v", q, got, want.Quantiles[i])
 				}
 			}
-			// The edges of ours are numpy's, but for the last digits.
-			for i, edge := range LinearEdges(want.Edges[0], want.Edges[16], 16) {
-				if math.Abs(edge-want.Edges[i]) > 1e-15*(math.Abs(want.Edges[0])+math.Abs(want.Edges[16])) {
-					t.Errorf("linear edge %d: %v, want %v", i, edge, want.Edges[i])
-				}
+			// The edges of ours are numpy's, but for the last digits of logarithmic ones.
+			if diff := cmp.Diff(want.Edges, LinearEdges(want.Edges[0], want.Edges[16], 16)); diff != "" {
+				t.Errorf("linear edges: %s", diff)
 			}
 			for i, edge := range LogEdges(want.LogEdges[0], want.LogEdges[12], 12) {
 				if !near(edge, want.LogEdges[i], 1e-13) {
 					t.Errorf("logarithmic edge %d: %v, want %v", i, edge, want.LogEdges[i])
 				}
+			}
+			exact, err := Scan{Workers: 2}.Histogram(t.Context(), series(t, want.DType, want.Series), want.Edges)
+			if diff := cmp.Diff(want.Histogram, exact); diff != "" || err != nil {
+				t.Errorf("histogram: %s, %v", diff, err)
+			}
+			exact, err = Scan{}.Magnitudes(t.Context(), series(t, want.DType, want.Series), want.LogEdges)
+			if diff := cmp.Diff(want.Magnitudes, exact); diff != "" || err != nil {
+				t.Errorf("magnitudes: %s, %v", diff, err)
 			}
 			if within > 0 {
 				return // bins near an edge may differ; TestHistogramSketch bounds them

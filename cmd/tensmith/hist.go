@@ -37,8 +37,8 @@ Bins have equal width, from the least to the greatest number; with --log they
 are of magnitudes, and of equal ratio, from the smallest that is not zero.
 NaN, infinities and what --range leaves out are counted beside the bins.
 
-Bins are exact for types of at most 16 bits. For others a number less than
-0.4 % away from an edge may be counted on its other side.
+Types of more than 16 bits are read twice: once for the ends of the bins, and
+once to count.
 
 The drawing is of plain ASCII where the locale is not UTF-8.
 
@@ -99,9 +99,6 @@ type histogram struct {
 	// scale.
 	Edges  []scalar `json:"edges"`
 	Counts []uint64 `json:"counts"`
-	// EdgeError is up to what part of an edge's value a number may be off it
-	// and be counted on the wrong side.
-	EdgeError float64 `json:"edge_error"`
 }
 
 // A binned is what is kept of a histogram, of which there may be a hundred
@@ -113,7 +110,8 @@ type binned struct {
 	counts                                        string // varints; "" if there are no bins
 }
 
-func (b *binned) take(s *numeric.Stats, r *histRequest) {
+// take keeps what statistics say. What count counts between edges is in the bins.
+func (b *binned) take(s *numeric.Stats, r *histRequest, count func(edges []float64) ([]uint64, error)) error {
 	b.count, b.zeros, b.nans, b.posInfs, b.negInfs = s.Count, s.Zeros, s.NaNs, s.PosInfs, s.NegInfs
 	b.outside = s.Finite()
 	low, high := s.Min(), s.Max()
@@ -125,7 +123,7 @@ func (b *binned) take(s *numeric.Stats, r *histRequest) {
 		low, high = r.low, r.high
 	}
 	if s.Finite() == 0 || r.log && !(low > 0) {
-		return
+		return nil
 	}
 	if low == high {
 		// All the same: a bin around it, which its own width cannot give.
@@ -138,20 +136,47 @@ func (b *binned) take(s *numeric.Stats, r *histRequest) {
 			low, high = low-math.Abs(low)/2, high+math.Abs(high)/2
 		}
 		if low == high || low == 0 && r.log || math.IsInf(low, 0) || math.IsInf(high, 0) {
-			return // at the ends of float64
+			return nil // at the ends of float64
 		}
 	}
 	b.low, b.high = low, high
-	counts := s.Histogram
-	if r.log {
-		counts = s.Magnitudes
+	counts, err := count(r.edges(low, high))
+	if err != nil {
+		return err
 	}
 	var text []byte
-	for _, n := range counts(r.edges(low, high)) {
+	for _, n := range counts {
 		text = binary.AppendUvarint(text, n)
 		b.outside -= n
 	}
 	b.counts = string(text)
+	return nil
+}
+
+// binned reads a tensor. A sketch has counts of all numbers of 16 bits. Of wider
+// types it knows no more than eight bits of each, which are too few for weights
+// around 1, and so they are counted once their ends are known.
+func (r *histRequest) binned(ctx context.Context, t *safetensors.Tensor, workers int, progress func(int64)) (b binned, err error) {
+	b.tensor = t
+	wide := t.DType.Bits() > 16
+	scan := numeric.Scan{Workers: workers, Quantiles: !wide || r.log, Progress: progress}
+	s, err := scan.Stats(ctx, dataOf(t))
+	if err != nil {
+		return b, err
+	}
+	scan.Progress = nil
+	err = b.take(s, r, func(edges []float64) ([]uint64, error) {
+		switch {
+		case wide && r.log:
+			return scan.Magnitudes(ctx, dataOf(t), edges)
+		case wide:
+			return scan.Histogram(ctx, dataOf(t), edges)
+		case r.log:
+			return s.Magnitudes(edges), nil
+		}
+		return s.Histogram(edges), nil
+	})
+	return b, err
 }
 
 func (r *histRequest) edges(low, high float64) []float64 {
@@ -168,9 +193,6 @@ func (b *binned) histogram(r *histRequest, parts roles) *histogram {
 		Count: b.count, Zeros: b.zeros, NaNs: b.nans, PosInfs: b.posInfs, NegInfs: b.negInfs, Outside: b.outside, Edges: []scalar{}, Counts: []uint64{}}
 	if r.log {
 		h.Scale = "log"
-	}
-	if t.DType.Bits() > 16 {
-		h.EdgeError = 1.0 / 256
 	}
 	if b.counts == "" {
 		return h
@@ -263,17 +285,14 @@ func (a *app) hist(ctx context.Context, r *histRequest, address string, patterns
 		return cmp.Or(a.printHist(address, histograms{}), errNo)
 	}
 	list := histograms{all: make([]binned, len(tensors)), r: r, parts: rolesOf(c, p)}
-	for i, t := range tensors {
-		list.all[i].tensor = t
-	}
 	m := a.meter("reading", bytes)
 	defer m.end()
 	err = a.work(ctx, len(tensors), func(i int) int64 { return tensors[i].Size() }, func(ctx context.Context, i, workers int) error {
-		s, err := numeric.Scan{Workers: workers, Quantiles: true, Progress: m.steps()}.Stats(ctx, dataOf(tensors[i]))
+		b, err := r.binned(ctx, tensors[i], workers, m.steps())
 		if err != nil {
 			return fmt.Errorf("%s: %w", address, err)
 		}
-		list.all[i].take(s, r)
+		list.all[i] = b
 		return nil
 	})
 	m.end()
