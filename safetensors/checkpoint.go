@@ -162,7 +162,8 @@ func (c *Checkpoint) Len() (n int) {
 	return n
 }
 
-// All returns the tensors, file by file in the order of their data.
+// All returns the tensors, file by file in the order of their data. Those of one
+// shape may share it, as of [File.All].
 func (c *Checkpoint) All() iter.Seq[*Tensor] {
 	return func(yield func(*Tensor) bool) {
 		for _, p := range c.parts {
@@ -190,7 +191,7 @@ func (c *Checkpoint) Tensor(name string) (*Tensor, error) {
 		if at, _, ok := c.find(name); ok {
 			s := c.names.slots[at]
 			p := c.part(s)
-			t := p.file.tensor(&p.file.h.entries[int(s.entry-1)-p.first])
+			t := p.file.tensor(&p.file.h.entries[int(s.entry-1)-p.first], nil)
 			t.Name = name
 			return t, nil
 		}

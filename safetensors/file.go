@@ -284,11 +284,13 @@ func (f *File) Metadata() map[string]string {
 // Len returns the number of tensors.
 func (f *File) Len() int { return len(f.h.entries) }
 
-// All returns the tensors in the order of their data.
+// All returns the tensors in the order of their data. Those of one shape may
+// share it, so it is not to be written to.
 func (f *File) All() iter.Seq[*Tensor] {
 	return func(yield func(*Tensor) bool) {
+		var met shapes
 		for i := range f.h.entries {
-			if !yield(f.tensor(&f.h.entries[i])) {
+			if !yield(f.tensor(&f.h.entries[i], &met)) {
 				return
 			}
 		}
@@ -302,10 +304,10 @@ func (f *File) Tensor(name string) (*Tensor, error) {
 	if e == nil {
 		return nil, fmt.Errorf("%w: %s", ErrNotFound, quote(name))
 	}
-	return f.tensor(e), nil
+	return f.tensor(e, nil), nil
 }
 
-func (f *File) tensor(e *entry) *Tensor {
+func (f *File) tensor(e *entry, met *shapes) *Tensor {
 	base := f.DataOffset()
-	return &Tensor{Info: f.h.info(e), file: f, begin: base + int64(e.begin), end: base + int64(e.end)}
+	return &Tensor{Info: f.h.info(e, met), file: f, begin: base + int64(e.begin), end: base + int64(e.end)}
 }

@@ -3,6 +3,7 @@ package safetensors
 import (
 	"bytes"
 	"hash/maphash"
+	"slices"
 	"unsafe"
 )
 
@@ -88,14 +89,37 @@ func (h *header) find(name string) *entry {
 	return nil
 }
 
-// info returns what the header says of e.
-func (h *header) info(e *entry) Info {
+// info returns what the header says of e. Its shape may be one that was met
+// before.
+func (h *header) info(e *entry, met *shapes) Info {
 	s := scanner{text: h.text}
-	rank := 0
-	s.integers(int(e.shape)-1, func(uint64) bool { rank++; return true })
-	shape := make([]uint64, 0, rank)
+	var some [8]uint64
+	shape := some[:0]
 	s.integers(int(e.shape)-1, func(n uint64) bool { shape = append(shape, n); return true })
-	return Info{Name: h.name(e), DType: e.dtype, Shape: shape}
+	return Info{Name: h.name(e), DType: e.dtype, Shape: met.keep(shape)}
+}
+
+// shapes are those that were met last. A hundred thousand tensors have a few.
+type shapes struct {
+	met  [4][]uint64
+	turn int
+}
+
+// keep returns a copy of a shape, or the one that was made before. Without
+// shapes it makes one.
+func (s *shapes) keep(shape []uint64) []uint64 {
+	if s != nil {
+		for _, m := range s.met {
+			if m != nil && slices.Equal(m, shape) {
+				return m
+			}
+		}
+	}
+	m := append(make([]uint64, 0, len(shape)), shape...)
+	if s != nil {
+		s.met[s.turn], s.turn = m, (s.turn+1)%len(s.met)
+	}
+	return m
 }
 
 // shapeText returns e's shape as the header spells it, cut to fit a message.

@@ -225,6 +225,7 @@ type castKept struct {
 	Name  string `json:"name"`
 	DType string `json:"dtype"`
 	Why   string `json:"why"`
+	rank  int    // dimensions
 }
 
 // unscaledNames are weights that nobody scales unless told to: those that are
@@ -311,7 +312,7 @@ func (a *app) cast(ctx context.Context, c *casting, address string) error {
 	for _, source := range tensors {
 		e := safetensors.Entry{Info: source.Info, Data: source}
 		if why := c.why(&source.Info, parts.of(source.Name).is); why != "" {
-			r.Kept = append(r.Kept, castKept{source.Name, source.DType.String(), why})
+			r.Kept = append(r.Kept, castKept{source.Name, source.DType.String(), why, len(source.Shape)})
 			w.entries = append(w.entries, e)
 			continue
 		}
@@ -336,7 +337,7 @@ func (a *app) cast(ctx context.Context, c *casting, address string) error {
 		}
 		return errNo
 	}
-	r.Quant = quantizationConfig(c, r.Kept, w.entries)
+	r.Quant = quantizationConfig(c, r.Kept)
 	// What is refused is to be refused before the work.
 	if err := c.out.guardBefore(w, c.config, address); err != nil {
 		return err

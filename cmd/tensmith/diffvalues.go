@@ -209,8 +209,10 @@ func (r *diffRequest) match(ca, cb *safetensors.Checkpoint, report *valuesReport
 			report.Changed = append(report.Changed, changedTensor{t.Name, p.A, p.B})
 			return
 		}
+		u.Shape = t.Shape // one is enough
 		pairs = append(pairs, compared{a: t, b: u, tied: tied})
 	}
+	pairs = make([]compared, 0, min(ca.Len(), cb.Len()))
 	for t := range ca.All() {
 		name, err := r.rename(t.Name)
 		if err != nil {

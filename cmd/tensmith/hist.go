@@ -101,13 +101,46 @@ type histogram struct {
 	Counts []uint64 `json:"counts"`
 }
 
-// A binned is what is kept of a histogram, of which there may be a hundred
-// thousand: its edges follow from their ends, and most counts are small.
+// A binned is a histogram without edges, which follow from their ends.
 type binned struct {
 	tensor                                        *safetensors.Tensor
 	count, zeros, nans, posInfs, negInfs, outside uint64
 	low, high                                     float64
 	counts                                        string // varints; "" if there are no bins
+}
+
+// A keptBins is what is kept of a histogram, of which there may be a hundred
+// thousand: most numbers are small.
+type keptBins struct {
+	tensor *safetensors.Tensor
+	text   string // numbers as varints, the ends of the edges, counts
+}
+
+func (b *binned) keep() keptBins {
+	text := make([]byte, 0, 128+len(b.counts))
+	for _, n := range []uint64{b.count, b.zeros, b.nans, b.posInfs, b.negInfs, b.outside} {
+		text = binary.AppendUvarint(text, n)
+	}
+	if b.counts != "" {
+		text = binary.LittleEndian.AppendUint64(text, math.Float64bits(b.low))
+		text = binary.LittleEndian.AppendUint64(text, math.Float64bits(b.high))
+		text = append(text, b.counts...)
+	}
+	return keptBins{b.tensor, string(text)}
+}
+
+func (k *keptBins) binned() *binned {
+	b, text := &binned{tensor: k.tensor}, []byte(k.text)
+	for _, n := range []*uint64{&b.count, &b.zeros, &b.nans, &b.posInfs, &b.negInfs, &b.outside} {
+		var size int
+		*n, size = binary.Uvarint(text)
+		text = text[size:]
+	}
+	if len(text) > 0 {
+		b.low, b.high = math.Float64frombits(binary.LittleEndian.Uint64(text)), math.Float64frombits(binary.LittleEndian.Uint64(text[8:]))
+		b.counts = string(text[16:])
+	}
+	return b
 }
 
 // take keeps what statistics say. What count counts between edges is in the bins.
@@ -284,7 +317,8 @@ func (a *app) hist(ctx context.Context, r *histRequest, address string, patterns
 		}
 		return cmp.Or(a.printHist(address, histograms{}), errNo)
 	}
-	list := histograms{all: make([]binned, len(tensors)), r: r, parts: rolesOf(c, p)}
+	defer sparing(500, 0, c)()
+	list := histograms{all: make([]keptBins, len(tensors)), r: r, parts: rolesOf(c, p)}
 	m := a.meter("reading", bytes)
 	defer m.end()
 	err = a.work(ctx, len(tensors), func(i int) int64 { return tensors[i].Size() }, func(ctx context.Context, i, workers int) error {
@@ -292,25 +326,25 @@ func (a *app) hist(ctx context.Context, r *histRequest, address string, patterns
 		if err != nil {
 			return fmt.Errorf("%s: %w", address, err)
 		}
-		list.all[i] = b
+		list.all[i] = b.keep()
 		return nil
 	})
 	m.end()
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(list.all, func(x, y binned) int { return natural(x.tensor.Name, y.tensor.Name) })
+	slices.SortFunc(list.all, func(x, y keptBins) int { return natural(x.tensor.Name, y.tensor.Name) })
 	return a.printHist(address, list)
 }
 
 // histograms are those that are printed, made one by one.
 type histograms struct {
-	all   []binned
+	all   []keptBins
 	r     *histRequest
 	parts roles
 }
 
-func (l histograms) at(i int) *histogram { return l.all[i].histogram(l.r, l.parts) }
+func (l histograms) at(i int) *histogram { return l.all[i].binned().histogram(l.r, l.parts) }
 
 // each calls yield for each histogram, which is its own.
 func (l histograms) each(yield func(*histogram) bool) {

@@ -16,14 +16,10 @@ import (
 // quantizationConfig is what config.json has to say for loaders to know what
 // cast has made, or nil if none knows it. The fields are those of transformers'
 // FineGrainedFP8Config and of compressed-tensors' QuantizationConfig.
-func quantizationConfig(c *casting, kept []castKept, entries []safetensors.Entry) any {
-	ranks := map[string]int{}
-	for _, e := range entries {
-		ranks[e.Name] = len(e.Shape)
-	}
+func quantizationConfig(c *casting, kept []castKept) any {
 	modules := []string{}
 	for _, t := range kept {
-		if module, ok := strings.CutSuffix(t.Name, ".weight"); ok && ranks[t.Name] >= 2 {
+		if module, ok := strings.CutSuffix(t.Name, ".weight"); ok && t.rank >= 2 {
 			modules = append(modules, module)
 		}
 	}

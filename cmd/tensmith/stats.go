@@ -402,6 +402,7 @@ func (a *app) stats(ctx context.Context, r *statsRequest, address string, patter
 			return errNo
 		}
 	}
+	defer sparing(500, 0, c)()
 	parts := rolesOf(c, p)
 	units := r.units(tensors, parts)
 	tensors = nil
