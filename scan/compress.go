@@ -112,6 +112,9 @@ func (t *trace) compressed(b blob, at place, k kind, format string) string {
 	case kindXZ, kindLZMA:
 		slow = workLZMA
 	}
+	if at.loose {
+		room = min(room, t.spent.loose)
+	}
 	if !t.opts.Deep { // of which the bytes are enough
 		room = min(room, max(t.spent.work, 0)/slow)
 	}
@@ -128,6 +131,9 @@ func (t *trace) compressed(b blob, at place, k kind, format string) string {
 	}
 	n := data.size
 	t.spent.unpack -= room - left
+	if at.loose {
+		t.spent.loose -= room - left
+	}
 	if !t.opts.Deep {
 		t.spent.work -= slow * (room - left)
 	}

@@ -38,6 +38,12 @@ func trouble(name string, err error) Finding {
 func (s *scanner) link(root, name string) {
 	target, err := fs.ReadLink(s.fsys, name)
 	f := File{Path: name, Format: "link"}
+	if err == nil {
+		if s.links == nil {
+			s.links = map[string]string{}
+		}
+		s.links[name] = path.Join(path.Dir(name), target)
+	}
 	switch {
 	case err != nil:
 		f.Findings = []Finding{trouble(name, err)}
@@ -84,11 +90,11 @@ func (s *scanner) target(f *File, byPath map[string]*File) *File {
 		if f == nil || f.Format != "link" {
 			return f
 		}
-		to, err := fs.ReadLink(s.fsys, f.Path)
-		if err != nil {
+		to, ok := s.links[f.Path]
+		if !ok {
 			return nil
 		}
-		f = byPath[path.Join(path.Dir(f.Path), to)]
+		f = byPath[to]
 	}
 	return nil
 }
@@ -106,11 +112,10 @@ func (s *scanner) linked() {
 		if byPath == nil {
 			byPath = s.byPath()
 		}
-		to, err := fs.ReadLink(s.fsys, f.Path)
-		if err != nil {
+		to, ok := s.links[f.Path]
+		if !ok {
 			continue // told when the directory was listed
 		}
-		to = path.Join(path.Dir(f.Path), to)
 		target := s.target(f, byPath)
 		switch {
 		case target == nil:

@@ -2,10 +2,10 @@ package scan
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -46,26 +46,14 @@ func (f *File) add(id string, offset int64, name, message string) {
 // tensors are in the files that it names is for [Check]. The index may be a
 // link, and what it names beside the link; its text is at another place then.
 func (s *scanner) index(f *File, at string, byPath map[string]*File) {
-	text, err := s.small(at)
-	if err != nil {
+	names, err := s.shardNames(at)
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
 		return // the scan of the file has told
 	}
-	var index struct {
-		Map map[string]any `json:"weight_map"`
-	}
-	if err := json.Unmarshal(text, &index); err != nil {
+	if err != nil {
 		f.add("ST506", -1, "", "the index is not what one is: "+err.Error())
 		return
 	}
-	var names []string
-	seen := map[string]bool{}
-	for _, v := range index.Map {
-		if name, ok := v.(string); ok && !seen[name] {
-			seen[name] = true
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
 	safe := strings.HasSuffix(f.Path, ".safetensors.index.json")
 	for _, name := range names[:min(len(names), 1000)] {
 		there := byPath[path.Join(path.Dir(f.Path), name)]

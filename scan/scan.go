@@ -122,6 +122,7 @@ type scanner struct {
 	files  []File
 	room   room
 	shares *shares
+	links  map[string]string // what links name, from the place that is scanned
 
 	counting    sync.Mutex
 	done, total int64 // bytes, for Options.Progress

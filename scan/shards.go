@@ -2,10 +2,8 @@ package scan
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"path"
-	"slices"
 
 	"github.com/tensmith/tensmith/safetensors"
 )
@@ -91,24 +89,11 @@ func (s *scanner) indexed(f *File, byPath map[string]*File) []string {
 	if text == nil || text.Format != "json" {
 		return nil
 	}
-	raw, err := s.small(text.Path)
+	names, err := s.shardNames(text.Path)
 	if err != nil {
-		return nil // told where the file was scanned
+		return nil // told where the index was judged
 	}
-	var index struct {
-		Map map[string]any `json:"weight_map"`
-	}
-	if json.Unmarshal(raw, &index) != nil {
-		return nil
-	}
-	var names []string
-	for _, v := range index.Map {
-		if name, ok := v.(string); ok {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	return names
 }
 
 // values reads the numbers of all safetensors files, one model after the other,

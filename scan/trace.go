@@ -43,6 +43,7 @@ type findingKey struct{ id, file, name, op, tensor string }
 type spending struct {
 	unpack  int64 // bytes that may still be unpacked
 	unpacks int64 // bytes that might be, at the beginning
+	loose   int64 // bytes that may still be unpacked of what lies in numbers and strings
 	again   int64 // bytes that may still be unpacked once more
 	pickles int64 // see maxPickles
 	sharing bool  // a pickle is being read, which takes from work what those within it do
@@ -143,6 +144,7 @@ func newTrace(ctx context.Context, opts *Options, size int64) *trace {
 	return &trace{ctx: ctx, opts: opts, spent: &spending{
 		unpack:  opts.unpack(size),
 		unpacks: opts.unpack(size),
+		loose:   maxLoose,
 		again:   2 * opts.unpack(size),
 		pickles: pickles,
 		skims:   maxSkimmed,
@@ -171,6 +173,7 @@ func (t *trace) valueRoom() int64 {
 // opcodes; one of a million members is none.
 const (
 	maxUnpack    = 24 << 20
+	maxLoose     = 48 << 20
 	maxMembers   = 200_000
 	maxInner     = 1000
 	maxDepth     = 8

@@ -1,0 +1,63 @@
+package scan
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+)
+
+// maxShardNames is how many files of an index are kept. The largest models that
+// are published have some 200.
+const maxShardNames = 50_000
+
+// shardNames returns the names of the files that an index in the place names,
+// sorted and each once. Of an index of millions of tensors that is little.
+func (s *scanner) shardNames(name string) ([]string, error) {
+	f, err := s.fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	d := newJSONTokens(io.LimitReader(f, maxJSON))
+	seen := map[string]bool{}
+	depth, key, within := 0, "", false // the last key of the outermost object, and whether its map is open
+	for range maxTokens {
+		kind, text, err := d.next()
+		if err == io.EOF && depth == 0 {
+			names := make([]string, 0, len(seen))
+			for name := range seen {
+				names = append(names, name)
+			}
+			slices.Sort(names)
+			return names, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case kind == '}' || kind == ']':
+			if depth--; depth == 1 {
+				within = false
+			}
+			continue
+		case kind == 'k':
+			if depth == 1 {
+				key = text
+			}
+			continue
+		case depth == 0 && kind != '{':
+			return nil, errors.New("no object")
+		case depth == 1 && key == "weight_map" && kind != '{' && kind != 'n':
+			return nil, errors.New("the weight_map is no object")
+		case depth == 2 && within && kind == '"' && len(seen) < maxShardNames:
+			seen[text] = true
+		}
+		if kind == '{' || kind == '[' {
+			if depth++; depth == 2 {
+				within = kind == '{' && key == "weight_map"
+			}
+		}
+	}
+	return nil, fmt.Errorf("more than %d words", maxTokens)
+}
