@@ -21,7 +21,8 @@ func (s *scanner) shardNames(name string) ([]string, error) {
 	defer f.Close()
 	d := newJSONTokens(io.LimitReader(f, maxJSON))
 	seen := map[string]bool{}
-	depth, key, within := 0, "", false // the last key of the outermost object, and whether its map is open
+	depth, key := 0, ""          // the last of the outermost object
+	within, done := false, false // the map is open; the object is not
 	for range maxTokens {
 		kind, text, err := d.next()
 		if err == io.EOF && depth == 0 {
@@ -35,11 +36,14 @@ func (s *scanner) shardNames(name string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
+		if done {
+			return nil, errors.New("something behind the object")
+		}
 		switch {
 		case kind == '}' || kind == ']':
-			if depth--; depth == 1 {
-				within = false
-			}
+			depth--
+			within = within && depth > 1
+			done = depth == 0
 			continue
 		case kind == 'k':
 			if depth == 1 {

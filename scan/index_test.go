@@ -1,0 +1,48 @@
+package scan
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestShardNames compares the names that an index has with what encoding/json
+// makes of it.
+func TestShardNames(t *testing.T) {
+	var many strings.Builder
+	many.WriteString(`{"weight_map":{"a":"x"`)
+	for i := range 100_000 {
+		fmt.Fprintf(&many, `,"k%d":"f%d"`, i, i%300)
+	}
+	many.WriteString("}}")
+	for _, text := range []string{
+		`{}`, `{"weight_map":{}}`, `{"weight_map":null}`, `{"metadata":{"weight_map":{"a":"no"}},"weight_map":{"a":"x","b":"y","c":"x"}}`,
+		`{"weight_map":{"a":{"b":"no"},"c":["no"],"d":"x","e":1,"f":null,"g":true}}`, `{"weight_map":["a"]}`, `{"weight_map":"a"}`, `{"weight_map":1}`,
+		`["weight_map"]`, `{"weight_map":{"a":"x"}} `, `{"weight_map":{"a":"x"}}{}`, `{"weight_map":{"a":"x"}`, `{"weight_map":{"a":"x",}}`, `{"a":"weight_map","b":{"c":"no"}}`,
+		`{"weight_map":{"a":"\u0078"},"z":[{"weight_map":{"a":"no"}}]}`, many.String(),
+	} {
+		var index struct {
+			Map map[string]any `json:"weight_map"`
+		}
+		fails := json.Unmarshal([]byte(text), &index)
+		want := []string{}
+		for _, v := range index.Map {
+			if name, ok := v.(string); ok && !slices.Contains(want, name) {
+				want = append(want, name)
+			}
+		}
+		slices.Sort(want)
+		s := &scanner{fsys: fstest.MapFS{"i.json": {Data: []byte(text)}}}
+		got, err := s.shardNames("i.json")
+		if (err != nil) != (fails != nil) {
+			t.Errorf("%.80s: %v, and by encoding/json %v", text, err, fails)
+		} else if diff := cmp.Diff(want, got); err == nil && diff != "" {
+			t.Errorf("%.80s: %s", text, diff)
+		}
+	}
+}
