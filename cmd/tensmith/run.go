@@ -237,8 +237,7 @@ func (a *app) root() *cobra.Command {
 			// Not by cobra: a template of text/template may call any method by its
 			// name, so that the linker would leave none out, a fifth of the program.
 			if version {
-				_, err := fmt.Fprintf(a.stdout, "tensmith %s\n", versionLine())
-				return err
+				return a.printVersion()
 			}
 			if len(args) > 0 {
 				return a.unknownVerb(cmd, args[0])

@@ -17,29 +17,31 @@ func versionCommand(a *app) *cobra.Command {
 		Short: "print the version",
 		Long:  "Print the version, the revision it was built from, for what, and with which\nbuild tags: pkcs11 adds keys in hardware, nokeyless leaves Sigstore out.\n\nExit status: 0 printed.",
 		Args:  args(0, 0, ""),
-		RunE: func(*cobra.Command, []string) error {
-			version, revision := version()
-			tags := buildTags()
-			switch {
-			case a.isJSON():
-				return a.printJSON(struct {
-					Schema   string   `json:"schema"`
-					Version  string   `json:"version"`
-					Revision string   `json:"revision"`
-					Go       string   `json:"go"`
-					OS       string   `json:"os"`
-					Arch     string   `json:"arch"`
-					Tags     []string `json:"tags"` // that it was built with
-				}{"tensmith.version/1", version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH, tags})
-			case a.format == "tsv":
-				s := a.sheet("version", "revision", "go", "os", "arch", "tags")
-				s.row(version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH, strings.Join(tags, " "))
-				return s.flush()
-			}
-			_, err := fmt.Fprintf(a.stdout, "tensmith %s\n", versionLine())
-			return err
-		},
+		RunE:  func(*cobra.Command, []string) error { return a.printVersion() },
 	}
+}
+
+func (a *app) printVersion() error {
+	version, revision := version()
+	tags := buildTags()
+	switch {
+	case a.isJSON():
+		return a.printJSON(struct {
+			Schema   string   `json:"schema"`
+			Version  string   `json:"version"`
+			Revision string   `json:"revision"`
+			Go       string   `json:"go"`
+			OS       string   `json:"os"`
+			Arch     string   `json:"arch"`
+			Tags     []string `json:"tags"` // that it was built with
+		}{"tensmith.version/1", version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH, tags})
+	case a.format == "tsv":
+		s := a.sheet("version", "revision", "go", "os", "arch", "tags")
+		s.row(version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH, strings.Join(tags, " "))
+		return s.flush()
+	}
+	_, err := fmt.Fprintf(a.stdout, "tensmith %s\n", versionLine())
+	return err
 }
 
 // versionLine is all of it in a line, for people and reports of faults.
