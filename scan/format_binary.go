@@ -10,7 +10,7 @@ import (
 // gguf reads the keys of a GGUF file for the template of its chat (ggml's
 // docs/gguf.md).
 func (t *trace) gguf(b blob, at place) {
-	c := &ggufCursor{b: b, off: 4}
+	c := &ggufCursor{t: t, b: b, off: 4}
 	version := c.number(4)
 	if version < 2 || version > 3 {
 		t.note("ST408", at, 4, "", fmt.Sprintf("version %d of GGUF, which is not read here", version))
@@ -19,6 +19,7 @@ func (t *trace) gguf(b blob, at place) {
 	c.number(8) // tensors
 	pairs := c.number(8)
 	for i := uint64(0); i < pairs && c.err == nil && t.ctx.Err() == nil; i++ {
+		t.work(workPair)
 		key := c.text(1 << 16)
 		kind := uint32(c.number(4))
 		if strings.HasPrefix(key, "/") || strings.Contains(key, "..") || strings.ContainsAny(key, "\\\x00") || strings.ContainsFunc(key, unprintable) {
@@ -31,12 +32,13 @@ func (t *trace) gguf(b blob, at place) {
 		}
 		c.skip(kind, 0)
 	}
-	if c.err != nil {
+	if c.err != nil && c.err != errWork {
 		t.note("ST402", at, c.off, "", "the keys of the file break off")
 	}
 }
 
 type ggufCursor struct {
+	t   *trace
 	b   blob
 	off int64
 	err error
@@ -58,6 +60,10 @@ func (c *ggufCursor) number(n int64) uint64 {
 // text reads a string, and of a long one its beginning.
 func (c *ggufCursor) text(limit uint64) string {
 	n := c.number(8)
+	if !c.t.work(workString) {
+		c.err = errWork // or a sparse file would have billions of empty ones
+		return ""
+	}
 	if c.err != nil || n > uint64(c.b.size-c.off) {
 		c.err = io.ErrUnexpectedEOF
 		return ""

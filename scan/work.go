@@ -1,5 +1,7 @@
 package scan
 
+import "errors"
+
 // What a scan does for a file takes time by what is met, and never by a clock: the
 // same file comes as far on every machine. Units are about a nanosecond of a
 // processor of 2024. What has bounds of its own, which is pickles and
@@ -17,6 +19,8 @@ const (
 	workTag        = 100     // of XML
 	workXML        = 15      // of a byte of it
 	workAttribute  = 1_000   // that is judged
+	workString     = 35      // of GGUF
+	workPair       = 75      // of GGUF, with its key
 	workField      = 60      // of protocol buffers
 	workEntry      = 1_500   // of an archive of tar
 	workUnknown    = 30_000  // of bytes that are held against all formats
@@ -49,6 +53,10 @@ const (
 	lookWork     = 3   // a byte of what is decoded to be looked into
 	elementsWork = 100 // a part of a type of NumPy
 )
+
+// errWork ends what is read for as long as there is work left, which is told
+// when all is done.
+var errWork = errors.New("more work than a scan does")
 
 // partWork is what a file within another takes, by its kind. Files of program
 // code, pictures and pickles take no more than others do.
