@@ -2,6 +2,7 @@ package numeric
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -38,40 +39,54 @@ func Encode[T float32 | float64](dst []byte, d safetensors.DType, src []T, mode 
 	if err := checkSize(d, len(src), len(dst)); err != nil {
 		return err
 	}
-	if narrow, ok := any(src).([]float32); ok {
-		done := encodeKernel(dst, d, narrow, mode)
+	switch src := any(src).(type) {
+	case []float64:
+		if narrowsFirst(d) {
+			return encodeWide(dst, d, src, mode)
+		}
+	case []float32:
+		done := encodeKernel(dst, d, src, mode)
 		dst, src = dst[done*d.Bits()/8:], src[done:]
+		if narrowsFirst(d) {
+			return refusedAfter(done, encodeNarrow(dst, d, src, mode))
+		}
+		return refusedAfter(done, encodeRest(dst, d, src, mode))
 	}
-	switch d {
-	case safetensors.F4, safetensors.F6E2M3, safetensors.F6E3M2:
+	return encodeRest(dst, d, src, mode)
+}
+
+// refusedAfter adds the numbers before to the index of a ValueError.
+func refusedAfter(before int, err error) error {
+	var refused *ValueError
+	if errors.As(err, &refused) {
+		refused.Index += before
+	}
+	return err
+}
+
+// encodeNarrow is the plain form of the kernels.
+func encodeNarrow(dst []byte, d safetensors.DType, src []float32, mode Overflow) error {
+	if d.Bits() < 8 {
 		return encodePacked(dst, d, src)
+	}
+	l, _ := layoutOf(d)
+	r := newRounder(l, mode)
+	for i, v := range src {
+		if d.Bits() == 8 {
+			dst[i] = uint8(r.round(v))
+		} else {
+			binary.LittleEndian.PutUint16(dst[2*i:], uint16(r.round(v)))
+		}
+	}
+	return nil
+}
+
+// encodeRest encodes types that are no narrow floats.
+func encodeRest[T float32 | float64](dst []byte, d safetensors.DType, src []T, mode Overflow) error {
+	switch d {
 	case safetensors.F8E8M0:
 		for i, v := range src {
 			dst[i] = scaleCode(float64(v), mode)
-		}
-	case safetensors.F8E5M2, safetensors.F8E4M3, safetensors.F8E4M3FNUZ, safetensors.F8E5M2FNUZ:
-		l, _ := layoutOf(d)
-		if narrow, ok := any(src).([]float32); ok {
-			r := newRounder(l, mode)
-			for i, v := range narrow {
-				dst[i] = uint8(r.round(v))
-			}
-			return nil
-		}
-		for i, v := range src {
-			dst[i] = uint8(l.code(float64(v), mode))
-		}
-	case safetensors.F16, safetensors.BF16:
-		l, _ := layoutOf(d)
-		if narrow, ok := any(src).([]float32); ok {
-			r := newRounder(l, mode)
-			for i, v := range narrow {
-				binary.LittleEndian.PutUint16(dst[2*i:], uint16(r.round(v)))
-			}
-			return nil
-		}
-		for i, v := range src {
-			binary.LittleEndian.PutUint16(dst[2*i:], uint16(l.code(float64(v), mode)))
 		}
 	case safetensors.F32, safetensors.C64:
 		encodeF32(dst, src, mode)
@@ -87,6 +102,53 @@ func Encode[T float32 | float64](dst []byte, d safetensors.DType, src []T, mode 
 		return encodeWhole(dst, d, src)
 	}
 	return nil
+}
+
+// narrowsFirst tells whether a float64 becomes a float of type d by way of a
+// float32 with a last bit that tells of what was cut off: a float32 has more than
+// two bits more than d has, subnormal numbers too.
+func narrowsFirst(d safetensors.DType) bool {
+	_, ok := layoutOf(d)
+	return ok && d.Bits() <= 16 && d != safetensors.F8E8M0
+}
+
+// encodeWide is Encode of float64, as many at a time as stay in the nearest
+// cache.
+func encodeWide(dst []byte, d safetensors.DType, src []float64, mode Overflow) error {
+	var narrow [1024]float32
+	for first := 0; first < len(src); first += len(narrow) {
+		part := src[first:min(len(src), first+len(narrow))]
+		for i, v := range part {
+			narrow[i] = cutOff(v)
+		}
+		size := len(part) * d.Bits() / 8
+		if err := Encode(dst[:size], d, narrow[:len(part)], mode); err != nil {
+			return refusedAfter(first, err)
+		}
+		dst = dst[size:]
+	}
+	return nil
+}
+
+// cutOff rounds a float64 to odd: what does not fit a float32 is cut off, and the
+// last bit set if that was not zero. To round the result to fewer bits is to round
+// the float64 once (Boldo and Melquiond, "Emulation of FMA and correctly rounded
+// sums: proved algorithms using rounding to odd", 2008).
+func cutOff(v float64) float32 {
+	bits := math.Float64bits(v)
+	sign := uint32(bits >> 32 & (1 << 31))
+	if exponent := bits >> 52 & 0x7FF; exponent-897 < 254 { // a normal float32
+		rest := bits & (1<<29 - 1)
+		return math.Float32frombits(sign | uint32((bits>>29-896<<23)&(1<<31-1)) | uint32((rest+1<<29-1)>>29))
+	}
+	f := float32(v)
+	switch {
+	case v != v || float64(f) == v:
+		return f
+	case math.Abs(float64(f)) > math.Abs(v):
+		f = math.Float32frombits(math.Float32bits(f) - 1)
+	}
+	return math.Float32frombits(math.Float32bits(f) | 1)
 }
 
 // encodeF32 leaves the rounding to the processor, which is IEEE 754's.
@@ -107,10 +169,9 @@ func encodeF32[T float32 | float64](dst []byte, src []T, mode Overflow) {
 }
 
 // encodePacked encodes F4 and F6.
-func encodePacked[T float32 | float64](dst []byte, d safetensors.DType, src []T) error {
+func encodePacked(dst []byte, d safetensors.DType, src []float32) error {
 	l, _ := layoutOf(d)
 	r := newRounder(l, Saturate)
-	_, narrow := any(T(0)).(float32)
 	group, width := 4, 6
 	if d == safetensors.F4 {
 		group, width = 2, 4
@@ -122,13 +183,7 @@ func encodePacked[T float32 | float64](dst []byte, d safetensors.DType, src []T)
 			if v != v {
 				return &ValueError{Index: i + j, DType: d, Value: "NaN", Err: ErrNaN}
 			}
-			var code uint32
-			if narrow {
-				code = r.round(float32(v))
-			} else {
-				code = l.code(float64(v), Saturate)
-			}
-			packed |= code << (j * width)
+			packed |= r.round(v) << (j * width)
 		}
 		for j := range size {
 			dst[j] = byte(packed >> (8 * j))

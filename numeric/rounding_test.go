@@ -3,6 +3,7 @@ package numeric
 import (
 	"errors"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -86,4 +87,50 @@ func rounded(t *testing.T, d safetensors.DType, values []float64, mode Overflow)
 		t.Fatal(err)
 	}
 	return back
+}
+
+// TestRefusedAt: the index of what is refused counts what kernels have done.
+func TestRefusedAt(t *testing.T) {
+	for _, d := range []safetensors.DType{safetensors.F4, safetensors.F6E2M3, safetensors.F6E3M2} {
+		for _, at := range []int{0, 5, 64, 1025, 5000, 8191} {
+			narrow, wide := make([]float32, 8192), make([]float64, 8192)
+			narrow[at], wide[at] = float32(math.NaN()), math.NaN()
+			dst := make([]byte, len(narrow)*d.Bits()/8)
+			for _, err := range []error{Encode(dst, d, narrow, Saturate), Encode(dst, d, wide, Saturate)} {
+				var refused *ValueError
+				if !errors.As(err, &refused) || refused.Index != at {
+					t.Errorf("%s: NaN at %d: %v", d, at, err)
+				}
+			}
+		}
+	}
+}
+
+// TestCutOff: to round a float64 to odd and then to a type is to round it once.
+func TestCutOff(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for i := range 200_000 {
+		v := math.Ldexp(random.Float64()*2-1, random.IntN(330)-170)
+		switch i % 4 {
+		case 0: // ties, and what is next to them
+			v = math.Float64frombits(math.Float64bits(v)&^(1<<random.UintN(53)-1) + random.Uint64N(3) - 1)
+		case 1:
+			v = math.Float64frombits(random.Uint64())
+		}
+		if v != v {
+			continue
+		}
+		for _, d := range []safetensors.DType{safetensors.BF16, safetensors.F16, safetensors.F8E4M3, safetensors.F8E5M2FNUZ, safetensors.F6E3M2, safetensors.F4} {
+			l, _ := layoutOf(d)
+			for _, mode := range []Overflow{ToSpecial, Saturate} {
+				if d.Bits() < 8 {
+					mode = Saturate
+				}
+				r := newRounder(l, mode)
+				if got, want := r.round(cutOff(v)), l.code(v, mode); got != want {
+					t.Fatalf("%s, mode %d: %v became %#x, want %#x", d, mode, v, got, want)
+				}
+			}
+		}
+	}
 }
