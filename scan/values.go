@@ -369,21 +369,45 @@ func (s *valueScan) kind(group []*valueTensor) {
 	if len(group) < minExploded {
 		return
 	}
-	logs := make([]float64, len(group))
+	values := make([]float64, len(group))
 	for i, t := range group {
-		logs[i] = math.Log(t.std)
+		values[i] = t.std
 	}
-	middle, spread := robust(logs)
+	median, all := standings(values)
 	for i, t := range group {
-		ratio, score := math.Exp(logs[i]-middle), (logs[i]-middle)/spread
+		at := all[i]
 		switch {
 		case t.odd:
-		case ratio > explodedRatio:
-			s.add(t, "ST204", 0, "the standard deviation is %.4g, %.0f times the median of its %d likes (%.4g)", t.std, ratio, len(group), math.Exp(middle))
-		case len(group) >= minKind && math.Abs(score) > outlierScore && (ratio > outlierRatio || ratio < 1/outlierRatio):
-			s.add(t, "ST205", 0, "the standard deviation is %.4g, and the median of its %d likes in other layers %.4g (robust z-score %.1f of the logarithm)", t.std, len(group), math.Exp(middle), score)
+		case at.ratio > explodedRatio:
+			s.add(t, "ST204", 0, "the standard deviation is %.4g, %.0f times the median of its %d likes (%.4g)", t.std, at.ratio, len(group), median)
+		case len(group) >= minKind && at.apart(outlierRatio):
+			s.add(t, "ST205", 0, "the standard deviation is %.4g, and the median of its %d likes in other layers %.4g (robust z-score %.1f of the logarithm)", t.std, len(group), median, at.score)
 		}
 	}
+}
+
+// A standing is where a value stands among its likes: how many times the median
+// it is, and the robust z-score of its logarithm.
+type standing struct{ ratio, score float64 }
+
+// apart tells whether it stands out, and is so many times the median or such a
+// part of it.
+func (at standing) apart(times float64) bool {
+	return math.Abs(at.score) > outlierScore && (at.ratio > times || at.ratio < 1/times)
+}
+
+// standings returns the median of values, by their logarithms, and where each of
+// them stands. It takes their place.
+func standings(values []float64) (median float64, all []standing) {
+	for i, v := range values {
+		values[i] = math.Log(v)
+	}
+	middle, spread := robust(values)
+	all = make([]standing, len(values))
+	for i, v := range values {
+		all[i] = standing{math.Exp(v - middle), (v - middle) / spread}
+	}
+	return math.Exp(middle), all
 }
 
 // robust returns the median, and the spread that the median deviation from it

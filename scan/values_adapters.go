@@ -72,15 +72,14 @@ func (s *valueScan) adapters() {
 		if len(group) < minKind {
 			continue
 		}
-		logs := make([]float64, len(group))
+		norms := make([]float64, len(group))
 		for i, p := range group {
-			logs[i] = math.Log(p.norm)
+			norms[i] = p.norm
 		}
-		middle, spread := robust(logs)
+		median, all := standings(norms)
 		for i, p := range group {
-			ratio, score := math.Exp(logs[i]-middle), (logs[i]-middle)/spread
-			if math.Abs(score) > outlierScore && (ratio > 2*outlierRatio || ratio < 1/(2*outlierRatio)) {
-				s.add(p.up, "ST206", 0, "the norms of its pair multiply to %.4g, and the median of its %d likes is %.4g (robust z-score %.1f of the logarithm)", p.norm, len(group), math.Exp(middle), score)
+			if all[i].apart(2 * outlierRatio) {
+				s.add(p.up, "ST206", 0, "the norms of its pair multiply to %.4g, and the median of its %d likes is %.4g (robust z-score %.1f of the logarithm)", p.norm, len(group), median, all[i].score)
 			}
 		}
 	}
