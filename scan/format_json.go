@@ -30,6 +30,7 @@ func (t *trace) json(b blob, at place) (whole bool) {
 // base.
 func (t *trace) jsonText(text io.Reader, at place, base int64) bool {
 	d := newJSONTokens(text)
+	lower := strings.ToLower(at.name)
 	var path []string // keys down to the token; "" for elements of arrays
 	var above []under // what they mean, from the first key on
 	var open []byte
@@ -88,7 +89,7 @@ func (t *trace) jsonText(text io.Reader, at place, base int64) bool {
 			if len(above) > 0 {
 				means |= above[len(above)-1]
 			}
-			t.jsonString(at, path, means, key, tok, base+d.offset())
+			t.jsonString(at, lower, path, means, key, tok, base+d.offset())
 			t.secret(at, base+d.offset(), key, tok)
 			keras.text(t, at, key, tok, base+d.offset())
 			model.text(key, tok, base+d.offset())
@@ -152,7 +153,7 @@ func underOf(key string) under {
 }
 
 // jsonString judges a string by the keys that lead to it.
-func (t *trace) jsonString(at place, path []string, means under, key, text string, offset int64) {
+func (t *trace) jsonString(at place, lower string, path []string, means under, key, text string, offset int64) {
 	switch {
 	case means&underAutoMap != 0:
 		t.note("ST502", at, offset, clip(text, 80), fmt.Sprintf("names code for transformers to run: %+q", clip(text, 80)))
@@ -164,7 +165,7 @@ func (t *trace) jsonString(at place, path []string, means under, key, text strin
 	if key == "_target_" {
 		t.target(at, offset, text)
 	}
-	t.classSetting(at, path, key, text, offset)
+	t.classSetting(at, lower, path, key, text, offset)
 	if len(text) >= 24 && key == "code" || key == "function" || key == "lambda" {
 		t.embedded(at, offset, text)
 	}

@@ -128,10 +128,10 @@ func (t *trace) asked(at place, offset int64, name, judged, what string) {
 	t.note("ST367", at, offset, shown, fmt.Sprintf("asks for %+q to be %s, which is unknown", shown, what))
 }
 
-// classSetting judges a string of JSON whose file is known by its name for naming
-// classes and modules that are imported.
-func (t *trace) classSetting(at place, above []string, key, text string, offset int64) {
-	switch strings.ToLower(at.name) {
+// classSetting judges a string of JSON whose file is known by its name, in lower
+// case, for naming classes and modules that are imported.
+func (t *trace) classSetting(at place, lower string, above []string, key, text string, offset int64) {
+	switch lower {
 	case "modules.json": // of sentence-transformers
 		if key == "type" {
 			t.target(at, offset, text)
