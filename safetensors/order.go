@@ -37,6 +37,7 @@ type sorter struct {
 	items   []sortItem
 	prefix  string      // what all names are thought to have in common
 	stale   atomic.Bool // a name has turned out to begin otherwise
+	spare   []sortItem  // where items were before, for who needs as many again
 
 	mu    sync.Mutex
 	twice int32 // an entry that has the name and the rank of another, or -1
@@ -142,7 +143,7 @@ func (s *sorter) group() []sortRange {
 			grouped[at[item.rank]] = item
 			at[item.rank]++
 		}
-		s.items = grouped
+		s.items, s.spare = grouped, s.items
 	}
 	return groups
 }
@@ -193,7 +194,10 @@ func (s *sorter) arrange(g *sortRange, top bool) bool {
 	case len(part) < 256:
 		slices.SortFunc(part, func(a, b sortItem) int { return a.compare(&b) })
 	case top:
-		sortKeys(part)
+		if len(s.spare) < len(part) {
+			s.spare = make([]sortItem, len(part))
+		}
+		sortKeys(part, s.spare[:len(part)])
 	default:
 		radixSort(part, make([]sortItem, len(part)))
 	}
@@ -293,13 +297,12 @@ func commonPrefix(a, b string, skip int) int {
 
 // sortKeys sorts by key, with several workers: all are cut into buckets by
 // the first bits that differ, and the buckets sorted, which fit in the caches.
-func sortKeys(items []sortItem) {
+func sortKeys(items, spare []sortItem) {
 	differ := differing(items)
 	word := 0
 	if differ[0] == 0 {
 		word = 1
 	}
-	spare := make([]sortItem, len(items))
 	parts := partsOf(len(items))
 	if differ[word] == 0 || parts == 1 {
 		radixSort(items, spare)

@@ -114,7 +114,7 @@ func TestSortKeys(t *testing.T) {
 		}
 		one, two := slices.Clone(items), slices.Clone(items)
 		radixSort(one, make([]sortItem, len(one)))
-		sortKeys(two)
+		sortKeys(two, make([]sortItem, len(two)))
 		byIndex(one)
 		byIndex(two)
 		if !slices.Equal(one, want) {

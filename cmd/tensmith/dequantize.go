@@ -237,9 +237,10 @@ func (a *app) printDequantized(d *dequantizing, r *dequantizeReport, w *writing)
 		rows, left = rows[:d.top], len(rows)-d.top
 	}
 	tab := table{a: a, right: []bool{false, false, false, false, true}, give: 0}
-	for _, weight := range rows {
-		t := unpackedOf(weight)
-		tab.row(safe(t.Name), t.Scheme, cell{t.DType, cyan}, shape(t.Shape), size(t.Bytes))
+	tab.count = len(rows)
+	tab.make = func(i int) []cell {
+		t := unpackedOf(rows[i])
+		return []cell{{text: safe(t.Name)}, {text: t.Scheme}, {t.DType, cyan}, {text: shape(t.Shape)}, {text: size(t.Bytes)}}
 	}
 	if err := tab.flush(); err != nil {
 		return err

@@ -16,6 +16,23 @@ type table struct {
 	right []bool // columns that are aligned to the right
 	give  int    // the column that may be shortened; -1 for none
 	rows  [][]cell
+	count int                // of rows that are made when they are needed, twice
+	make  func(i int) []cell // makes one: there may be a hundred thousand
+}
+
+// each calls visit for every row, until it fails.
+func (t *table) each(visit func([]cell) error) error {
+	for _, row := range t.rows {
+		if err := visit(row); err != nil {
+			return err
+		}
+	}
+	for i := range t.count {
+		if err := visit(t.make(i)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 type cell struct {
@@ -44,7 +61,7 @@ func (t *table) row(cells ...any) {
 func (t *table) flush() error {
 	var widths []int
 	_, onTerminal := terminal(t.a.stdout)
-	for _, row := range t.rows {
+	t.each(func(row []cell) error {
 		for i, c := range row {
 			if i == len(widths) {
 				widths = append(widths, 0)
@@ -55,7 +72,8 @@ func (t *table) flush() error {
 				widths[i] = widestCell
 			}
 		}
-	}
+		return nil
+	})
 	if width, ok := terminal(t.a.stdout); ok && t.give >= 0 && t.give < len(widths) {
 		total := 2 * (len(widths) - 1)
 		for _, w := range widths {
@@ -66,7 +84,7 @@ func (t *table) flush() error {
 		}
 	}
 	out := bufio.NewWriter(t.a.stdout)
-	for _, row := range t.rows {
+	err := t.each(func(row []cell) error {
 		line := ""
 		for i, c := range row {
 			text := c.text
@@ -86,9 +104,11 @@ func (t *table) flush() error {
 			}
 			line += painted
 		}
-		if _, err := out.WriteString(strings.TrimRight(line, " ") + "\n"); err != nil {
-			return err
-		}
+		_, err := out.WriteString(strings.TrimRight(line, " ") + "\n")
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	return out.Flush()
 }
