@@ -74,7 +74,6 @@ func (d *Decoder) survey() {
 		if s.next(&o) != nil {
 			return
 		}
-		d.read++
 		switch o.op {
 		case opBinput, opLongBinput, opPut, opMemoize:
 			puts++

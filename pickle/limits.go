@@ -66,12 +66,16 @@ func rounded(n int) int64 {
 
 // budget counts what decoding keeps. What has become garbage stays counted,
 // which errs on the safe side, but for the copies of long strings.
-type budget struct{ used, max int64 }
+type budget struct {
+	used, max int64
+	work      *int64 // what is left, or nil
+}
 
 func (b *budget) take(n int64) error {
 	if n > b.max-b.used {
 		return &LimitError{"Memory", b.max}
 	}
 	b.used += n
+	spend(b.work, n/perTaken) // to clear it, and for the collector
 	return nil
 }

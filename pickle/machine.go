@@ -69,7 +69,6 @@ type Decoder struct {
 	broken  error // that Break was given
 	opcodes int64
 	slow    int64 // what numbers count as beside that
-	read    int64 // opcodes that were read before they were executed, or not
 
 	stack []Value
 	marks []int
@@ -114,10 +113,6 @@ func (d *Decoder) Offset() int64 { return d.s.offset() }
 // Break ends Decode with an error, in an [*Error], behind the opcode that is
 // executed. It is for the functions that Decode calls.
 func (d *Decoder) Break(err error) { d.broken = err }
-
-// Opcodes returns how many were executed, in all pickles; of those that were only
-// read, for Drop, an eighth counts, and numbers that take long as in [Limits].
-func (d *Decoder) Opcodes() int64 { return d.opcodes + d.slow + d.read/8 }
 
 // LargestKey returns the largest key of the memo that the last pickle puts something
 // under, with the opcode that does and its offset. Python takes memory for as many.
@@ -169,7 +164,7 @@ func (d *Decoder) start() {
 	}
 	d.started = true
 	d.lim = d.Limits.withDefaults(d.s.left())
-	d.mem.max = d.lim.Memory
+	d.mem.max, d.mem.work = d.lim.Memory, d.Work
 	d.s.lim, d.s.mem, d.s.work = d.lim, &d.mem, d.Work
 	if d.Work != nil {
 		d.most = *d.Work

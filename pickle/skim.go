@@ -484,10 +484,10 @@ func (k *skimmer) decoded() []byte {
 	var err error
 	switch k.o.op {
 	case opString:
-		*k.work -= 2 * int64(len(k.o.data))
+		*k.work -= 60 + 2*int64(len(k.o.data))
 		out, _, err = decodeString(k.o.data)
 	case opUnicode:
-		*k.work -= 2 * int64(len(k.o.data))
+		*k.work -= 60 + 2*int64(len(k.o.data))
 		out, _, err = decodeRawUnicode(k.o.data)
 	default:
 		return k.o.data

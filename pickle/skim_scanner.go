@@ -53,7 +53,7 @@ func (s *skimScanner) need(n int) error {
 	s.buf = s.buf[:max(size, have)]
 	m, err := s.r.ReadAt(s.buf[have:], s.base+int64(have))
 	s.buf = s.buf[:have+m]
-	if *s.work -= workRead + int64(m)/perWork; *s.work < 0 {
+	if *s.work -= workRead + int64(m)/perRead; *s.work < 0 {
 		return workLimit(0)
 	}
 	if len(s.buf) >= n {

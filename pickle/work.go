@@ -8,15 +8,17 @@ import "math"
 const (
 	workSkim   = 8  // an opcode of which only names are of interest
 	workLine   = 20 // an operand that is a line
-	workLookup = 40 // of a word, or of a key that is not dense
+	workLookup = 70 // of a word, or of a key that is not dense
 	workWord   = 8
-	workName   = 600 // a name that is told
-	workRead   = 200 // for asking for bytes of the input
-	workStart  = 400 // for a pickle, before its first opcode
+	workName   = 600  // a name that is told
+	workRead   = 1000 // for asking for bytes of the input
+	workStart  = 400  // for a pickle, before its first opcode
 	workResume = 200
 	workHeld   = 20 // a value that is held, where they are counted
 	workFloat  = 60 * slowCost
 	perWork    = 4 // bytes that are read of the input for one unit
+	perRead    = 2 // of those that are read for names, or before they are executed
+	perTaken   = 4 // bytes of memory for one unit
 )
 
 // opWork is what a Decoder takes for an opcode, beside its operand's length.

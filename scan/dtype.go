@@ -44,7 +44,7 @@ func readDtype(v pickle.Value, state []pickle.Value, left *int, depth int) dtype
 		d.width, d.object = namedSizes[name], name == "object"
 	case sym.Is("numpy", "dtype") && len(args) > 0:
 		code, _ := pickle.Text(args[0])
-		*left -= len(code) / 16
+		*left -= len(code) / 8
 		d.width, d.object = codeSize(code)
 		switch of := args[0].(type) {
 		case *pickle.Symbol:

@@ -15,7 +15,7 @@ func TestPadding(t *testing.T) {
 		{"too many marks", strings.Repeat("(", n) + strings.Repeat("1", n)},
 		{"too much memory", "(" + strings.Repeat("]", n) + "1"},
 		{"unknown calls", "(" + strings.Repeat("ca\nb\n)R", n/4) + "1"},
-		{"too many opcodes", strings.Repeat("N0", 20<<20)},
+		{"too many opcodes", strings.Repeat("N0", 16<<20)},
 	} {
 		for _, call := range []struct{ head, how, id string }{
 			{"", "cos\nsystem\n", "ST301"},

@@ -12,7 +12,7 @@ var containerRules = []Rule{
 		"Encrypted archives, 7z and others hide their content from scanners, and no loader of models needs them.",
 		"Unpack it and scan what comes out."},
 	{"ST404", Suspicious, "A bound of the scan was met",
-		"The file unpacks to, nests, or asks for more than a scan takes. That is how files are made that stop scanners; very large sound files do it too.",
+		"The file unpacks to, nests, or asks for more than a scan takes, or takes longer to judge. That is how files are made that stop scanners; very large sound files do it too.",
 		"If the origin is known, scan with --deep, which unpacks more."},
 	{"ST405", Suspicious, "No format that is known here",
 		"What is not known is not known to be harmless.",
