@@ -58,6 +58,9 @@ func commandWithin(text string, left *int) string {
 
 // commandsIn searches the beginning of a file that nothing here reads.
 func (t *trace) commandsIn(b blob, at place) {
+	if !t.work(2*workSearch*min(b.size, maxSource)) && at.depth > 0 {
+		return // which is told when all is done
+	}
 	text, err := b.at(0, maxSource)
 	if err != nil {
 		return // told by whoever reads the whole

@@ -21,7 +21,7 @@ const (
 	workAttribute  = 1_000   // that is judged
 	workString     = 35      // of GGUF
 	workPair       = 75      // of GGUF, with its key
-	workField      = 60      // of protocol buffers
+	workField      = 80      // of protocol buffers
 	workEntry      = 1_500   // of an archive of tar
 	workUnknown    = 30_000  // of bytes that are held against all formats
 	workHeader     = 25_000  // of a format with a header of its own
