@@ -123,6 +123,13 @@ func (z *zipFile) read() {
 			z.top = first[:i+1]
 		}
 	}
+	// What torch loads comes before all others, which may take all that a scan does.
+	loads := z.top + "data.pkl"
+	for i := range z.d.members {
+		if m := &z.d.members[i]; m.readable && (m.method == 0 || m.method == 8) && z.d.name(m) == loads {
+			z.pickle(m)
+		}
+	}
 	for i := range z.d.members {
 		m := &z.d.members[i]
 		name := z.d.name(m)
@@ -135,7 +142,7 @@ func (z *zipFile) read() {
 			t.note("ST403", z.at.in(name), m.entry, "", fmt.Sprintf("compressed by method %d, so that it cannot be read here", m.method))
 			continue
 		}
-		if isPickleName(name) {
+		if isPickleName(name) && name != loads {
 			z.pickle(m)
 		}
 	}

@@ -263,6 +263,7 @@ func (w *watcher) inside(data blob, offset int64, how string) {
 	at.loose = true
 	if at.depth > maxDepth || data.size > w.t.spent.nested {
 		w.t.note("ST404", w.at, offset, "", "files within strings are nested too deep, or too many")
+		_, _ = w.t.skimNames(data, 0, w.at, nil)
 		return
 	}
 	w.t.spent.nested -= data.size

@@ -30,6 +30,7 @@ type reading struct {
 	torch   bool   // storages by persistent id
 	keys    keySet // of storages
 	whole   bool   // all of the value is needed
+	named   bool   // what is dangerous stands behind a bound
 	err     error
 }
 

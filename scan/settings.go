@@ -2,6 +2,7 @@ package scan
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"path"
 	"regexp"
@@ -158,14 +159,50 @@ func (t *trace) classSetting(at place, lower string, above []string, key, text s
 		}
 	}
 	// Stable-Baselines3 unpickles what stands so, and no other JSON has a pickle.
-	if strings.HasPrefix(text, "gA") && len(text) >= 24 {
+	switch serialized := key == ":serialized:"; {
+	case serialized || strings.HasPrefix(text, "gA") && len(text) >= 24:
 		data := unbase64(text)
-		if len(data) < 3 || data[0] != 0x80 || data[1] > 5 || int64(len(data)) > t.spent.nested {
+		if serialized {
+			data = pythonBase64(text)
+		}
+		if !serialized && (len(data) < 3 || data[0] != 0x80 || data[1] > 5) || len(data) == 0 {
+			return
+		}
+		inner := at.in(fmt.Sprintf("base64@%d", offset))
+		if int64(len(data)) > t.spent.nested || inner.depth > maxDepth {
+			t.note("ST404", at, offset, "base64", "pickles in base64 of more bytes than a scan looks into")
+			_, _ = t.skimNames(inMemory(data), 0, at, nil)
 			return
 		}
 		t.spent.nested -= int64(len(data))
-		inner := at.in(fmt.Sprintf("base64@%d", offset))
-		inner.loose = key != ":serialized:"
-		t.join(t.within(inMemory(data), inner))
+		if !serialized {
+			inner.loose = true
+			t.join(t.within(inMemory(data), inner))
+		} else if t.part(kindPickle) {
+			t.pickleFile(inMemory(data), inner) // whatever it begins with
+		}
 	}
+}
+
+// pythonBase64 decodes text as Python does if it is not asked to be strict: it passes
+// over all that is not of the alphabet, and ends behind the first padding.
+func pythonBase64(text string) []byte {
+	kept, pads := make([]byte, 0, len(text)), 0
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c >= 'A' && c <= 'Z', c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '+', c == '/':
+			kept, pads = append(kept, c), 0
+			continue
+		case c != '=':
+			continue
+		}
+		if pads++; len(kept)%4 >= 2 && len(kept)%4+pads >= 4 {
+			break
+		}
+	}
+	if len(kept)%4 == 1 {
+		kept = kept[:len(kept)-1] // which Python refuses
+	}
+	data, _ := base64.RawStdEncoding.DecodeString(string(kept))
+	return data
 }

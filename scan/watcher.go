@@ -212,6 +212,7 @@ func (w *watcher) nestedLoad(e pickle.Event, o *pickle.Object, fn *pickle.Symbol
 			at := w.at.in(fmt.Sprintf("bytes@%d", e.Offset))
 			if at.depth > maxDepth || data.size > w.t.spent.nested {
 				w.t.note("ST404", w.at, e.Offset, "", "checkpoints within the pickle are nested too deep, or too many")
+				_, _ = w.t.skimNames(data, 0, w.at, nil)
 				return
 			}
 			w.t.spent.nested -= data.size
