@@ -36,6 +36,10 @@ func TestBehindBound(t *testing.T) {
 		{"a.gz", packed.String(), VerdictDangerous},
 		{"a.pt", string(manyOf(t, 0, "", nil, "a/data.pkl", state, "a/data/0", marks+evil)), VerdictDangerous},
 		{"a.zip", string(manyOf(t, 0, "", nil, "a.txt", marks+evil)), VerdictDangerous},
+		{"digits.txt", "F0." + strings.Repeat("0", 9000) + "\n0" + evil, VerdictDangerous},
+		{"line.txt", "For " + strings.Repeat("words ", 2000) + "\ncos\nsystem\nand so on.\n", VerdictSuspicious},
+		{"docs.zip", string(manyOf(t, 0, "", nil, "a.txt", strings.Repeat("x", 9000)+"\ncos\nsystem\nand so on.\n")), VerdictSuspicious},
+		{"words.txt", strings.Repeat("For words ", 2000) + "\nand so on.\n", Clean},
 		{"none.txt", marks + "N.", VerdictSuspicious},
 		{"plain.pt", string(manyOf(t, 0, "", nil, "a/data.pkl", state, "a/data/0", marks+"N.")), Clean},
 	} {

@@ -94,7 +94,7 @@ func (t *trace) alsoPickle(b blob, at place, first byte) {
 	if strings.IndexByte(openings, first) < 0 {
 		return
 	}
-	if apart, r, _ := t.tryPickle(b, at); r.named || r.imports > 0 && (r.count > 0 || r.calls > 0 && apart.has(Dangerous)) {
+	if apart, r, ok := t.tryPickle(b, at); ok && r.named || r.imports > 0 && (r.count > 0 || r.calls > 0 && apart.has(Dangerous)) {
 		t.join(apart)
 		t.note("ST420", at, 0, "pickle", "the file is also a pickle: which of the two is read depends on the reader")
 	}
@@ -385,14 +385,17 @@ func (t *trace) tryPickle(b blob, at place) (*trace, reading, bool) {
 			odd, certain = odd || !dotted, certain || dotted && f.ID == "ST301"
 		}
 	}
-	// A name stands behind a bound for whoever loads the file, too: of what is only
-	// skimmed no calls and no STOP are counted.
-	if bounded := errors.Is(r.err, errBudget) || errors.Is(r.err, pickle.ErrLimit); bounded && certain {
-		r.named = true
+	// Of what is behind a bound no imports, calls and STOP are counted, and whoever
+	// loads the file comes to them.
+	bounded := r.err != nil && (errors.Is(r.err, errBudget) || errors.Is(r.err, pickle.ErrLimit))
+	long := tooLong(r.err) // which begins many a text, behind which a pickle goes on by chance
+	switch {
+	case !bounded:
+	case certain && r.named && (!long || r.skimmed):
 		return apart, r, true
-	} else if bounded && !at.loose && !tooLong(r.err) { // a long line begins many a text
+	case !at.loose && (!long || r.skimmed || r.named):
 		t.note("ST404", at, -1, "", "may be a pickle, and is over a bound of this scan")
-	} else if bounded && before <= 0 {
+	case at.loose && before <= 0:
 		if head, err := b.at(0, 4); err == nil && kindOf(head) == kindPickle {
 			t.note("ST404", at, -1, "", "more numbers that may be pickles than a scan reads")
 		}

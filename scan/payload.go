@@ -253,7 +253,7 @@ func (w *watcher) inside(data blob, offset int64, how string) {
 	}
 	if w.t.spent.pickles -= pickleWork; w.t.spent.pickles <= 0 {
 		w.t.note("ST404", w.at, -1, "", "more strings that look like files than a scan reads")
-		w.t.skimNames(data, 0, w.at, nil)
+		_, _, _ = w.t.skimNames(data, 0, w.at, nil)
 		return
 	}
 	at := w.at.in(how)
@@ -263,7 +263,7 @@ func (w *watcher) inside(data blob, offset int64, how string) {
 	at.loose = true
 	if at.depth > maxDepth || data.size > w.t.spent.nested {
 		w.t.note("ST404", w.at, offset, "", "files within strings are nested too deep, or too many")
-		_, _ = w.t.skimNames(data, 0, w.at, nil)
+		_, _, _ = w.t.skimNames(data, 0, w.at, nil)
 		return
 	}
 	w.t.spent.nested -= data.size

@@ -31,6 +31,7 @@ type reading struct {
 	keys    keySet // of storages
 	whole   bool   // all of the value is needed
 	named   bool   // what is dangerous stands behind a bound
+	skimmed bool   // and a STOP
 	err     error
 }
 
@@ -52,7 +53,7 @@ func (t *trace) pickles(b blob, at place) reading {
 	for off := int64(0); off < b.size && t.ctx.Err() == nil; off = r.end {
 		if t.spent.pickles <= 0 {
 			t.note("ST404", at, off, "", moreWork)
-			t.skim(b, off, at, nil)
+			t.skim(b, off, at, nil, &r)
 			r.err = errBudget
 			break
 		}
@@ -129,14 +130,14 @@ func (t *trace) pickle(b blob, off int64, at place, r *reading) (pickle.Value, i
 		t.sweep(b, d.Offset(), at) // its reader may know where it ends
 	case tooLong(err):
 		t.add(Finding{ID: "ST402", File: at.file, Offset: e.Offset, Op: opName(e.Op), Message: "a name or number longer than any pickler writes: " + e.Err.Error()})
-		t.skim(b, off, at, w.raw) // older Pythons read them
+		t.skim(b, off, at, w.raw, r) // older Pythons read them
 	case errors.Is(err, pickle.ErrLimit):
 		bound := e.Err.Error()
 		if t.spent.pickles <= 0 {
 			bound = moreWork
 		}
 		t.note("ST404", at, e.Offset, "", "the pickle is over a bound of this scan: "+bound)
-		t.skim(b, off, at, w.raw)
+		t.skim(b, off, at, w.raw, r)
 	case errors.Is(err, pickle.ErrMalformed), errors.Is(err, io.ErrUnexpectedEOF):
 		t.add(Finding{ID: "ST402", File: at.file, Offset: e.Offset, Op: opName(e.Op), Message: "the pickle breaks off: " + clip(e.Err.Error(), 200)})
 		switch head, _ := b.at(off, 512); {
@@ -189,8 +190,10 @@ const maxRaw = 1 << 16
 
 // skim looks for dangerous names in a pickle that was not read to its end for a
 // bound: whoever puts ten million numbers before a call hides nothing.
-func (t *trace) skim(b blob, off int64, at place, raw []pickle.Range) {
-	if next, err := t.skimNames(b, off, at, raw); err != nil {
+func (t *trace) skim(b blob, off int64, at place, raw []pickle.Range, r *reading) {
+	next, named, err := t.skimNames(b, off, at, raw)
+	r.named, r.skimmed = r.named || named, err == nil
+	if err != nil {
 		t.sweep(b, next, at) // the end of a row of arrays, or what another reader reads
 	}
 }
@@ -206,14 +209,14 @@ func (t *trace) skimming(read func(left *int64)) {
 	}
 }
 
-// skimNames is skim up to what is no pickle.
-func (t *trace) skimNames(b blob, off int64, at place, raw []pickle.Range) (next int64, err error) {
+// skimNames is skim up to what is no pickle. It tells whether a dangerous name was met.
+func (t *trace) skimNames(b blob, off int64, at place, raw []pickle.Range) (next int64, named bool, err error) {
 	loads := false
 	var inner []pickle.Range
 	t.skimming(func(left *int64) {
 		next, err = pickle.Skim(b, off, b.size, left, raw, func(sym *pickle.Symbol) {
 			loads = loads || sym.String() == loadFromBytes
-			t.skimmed(sym, at)
+			named = t.skimmed(sym, at) && !sym.Computed || named
 		}, func(r pickle.Range) {
 			if len(inner) < maxRaw {
 				inner = append(inner, r)
@@ -225,9 +228,9 @@ func (t *trace) skimNames(b blob, off int64, at place, raw []pickle.Range) (next
 	}
 	if errors.Is(err, pickle.ErrLimit) {
 		t.note("ST404", at, next, "", moreNames)
-		return next, nil
+		return next, named, nil
 	}
-	return next, err
+	return next, named, err
 }
 
 // skimLoads looks into what torch.storage._load_from_bytes may be handed.
@@ -242,15 +245,16 @@ func (t *trace) skimLoads(b blob, inner []pickle.Range, at place) {
 		if head, _ := data.at(0, 512); plausible(head) {
 			t.content(data, at)
 		} else {
-			_, _ = t.skimNames(data, 0, at, nil) // it may be a pickle all the same
+			_, _, _ = t.skimNames(data, 0, at, nil) // it may be a pickle all the same
 		}
 	}
 }
 
-func (t *trace) skimmed(sym *pickle.Symbol, at place) {
+// skimmed tells of a name that is dangerous, and whether it is.
+func (t *trace) skimmed(sym *pickle.Symbol, at place) bool {
 	v, why := pickle.Judge(sym)
 	if v != pickle.Dangerous {
-		return
+		return false
 	}
 	f := Finding{ID: "ST301", File: at.file, Offset: sym.Offset, Op: opName(sym.Op), Name: sym.String()}
 	switch {
@@ -262,6 +266,7 @@ func (t *trace) skimmed(sym *pickle.Symbol, at place) {
 		f.ID, f.Name, f.Message = "ST305", "", "imports a name that is the result of a call"
 	}
 	t.add(f)
+	return true
 }
 
 // sweep looks for names behind the place where the pickle is broken for some

@@ -62,9 +62,9 @@ func TestSkimKeepsSome(t *testing.T) {
 	at := place{file: "a", name: "a"}
 	long := inMemory([]byte(strings.Repeat("N0", 1<<20) + "N."))
 	for range 3 {
-		tr.skim(long, 0, at, nil)
+		tr.skim(long, 0, at, nil, &reading{})
 	}
-	if tr.skim(inMemory([]byte("cos\nsystem\n.")), 0, at, nil); !tr.found("ST301") || !tr.found("ST404") {
+	if tr.skim(inMemory([]byte("cos\nsystem\n.")), 0, at, nil, &reading{}); !tr.found("ST301") || !tr.found("ST404") {
 		t.Errorf("%d are left: %+v", tr.spent.skims, tr.findings)
 	}
 }

@@ -171,7 +171,7 @@ func (t *trace) classSetting(at place, lower string, above []string, key, text s
 		inner := at.in(fmt.Sprintf("base64@%d", offset))
 		if int64(len(data)) > t.spent.nested || inner.depth > maxDepth {
 			t.note("ST404", at, offset, "base64", "pickles in base64 of more bytes than a scan looks into")
-			_, _ = t.skimNames(inMemory(data), 0, at, nil)
+			_, _, _ = t.skimNames(inMemory(data), 0, at, nil)
 			return
 		}
 		t.spent.nested -= int64(len(data))

@@ -206,13 +206,13 @@ func (w *watcher) nestedLoad(e pickle.Event, o *pickle.Object, fn *pickle.Symbol
 			}
 			if w.t.spent.pickles <= 0 {
 				w.t.note("ST404", w.at, e.Offset, "", "more checkpoints within the pickle than a scan reads")
-				w.t.skimNames(data, 0, w.at, nil)
+				_, _, _ = w.t.skimNames(data, 0, w.at, nil)
 				return
 			}
 			at := w.at.in(fmt.Sprintf("bytes@%d", e.Offset))
 			if at.depth > maxDepth || data.size > w.t.spent.nested {
 				w.t.note("ST404", w.at, e.Offset, "", "checkpoints within the pickle are nested too deep, or too many")
-				_, _ = w.t.skimNames(data, 0, w.at, nil)
+				_, _, _ = w.t.skimNames(data, 0, w.at, nil)
 				return
 			}
 			w.t.spent.nested -= data.size
