@@ -10,7 +10,8 @@ import (
 const maxJSON = 64 << 20
 
 // json looks for what makes a program run code: the settings of transformers,
-// templates, layers of Keras. It tells whether it came to the end of a value.
+// templates, layers of Keras. It tells whether all is JSON, as far as it is read: a
+// value, or a row of them, as JSON Lines and logs have it.
 func (t *trace) json(b blob, at place) (whole bool) {
 	if claimsModel(at.name) && !strings.HasSuffix(at.name, ".metadata") {
 		t.note("ST405", at, 0, "json", "called a model, and is JSON")
@@ -18,18 +19,25 @@ func (t *trace) json(b blob, at place) (whole bool) {
 	if b.size > maxJSON {
 		t.note("ST408", at, maxJSON, "json", fmt.Sprintf("the first %d of %d bytes were looked into", maxJSON, b.size))
 	}
-	whole = t.jsonText(io.NewSectionReader(b, 0, min(b.size, maxJSON)), at, 0)
+	d := newJSONTokens(io.NewSectionReader(b, 0, min(b.size, maxJSON)))
+	for whole = t.jsonValue(d, at, 0); whole && t.spent.tokens >= 0 && t.spent.work >= 0 && d.more(); {
+		whole = t.jsonValue(d, at, 0)
+	}
 	if !whole && b.size <= maxJSON && t.ctx.Err() == nil && strings.Contains(at.file, ".keras!") && at.name == "config.json" {
 		t.note("ST364", at, 0, "", "the description of the model is no JSON")
 	}
 	return whole
 }
 
-// jsonText walks the tokens, so that nothing nests deeper than there is
-// memory for. It tells whether it came to the end of a value, which begins at
-// base.
+// jsonText reads a value at the beginning of a text, which is base in the file. It
+// tells whether it came to its end.
 func (t *trace) jsonText(text io.Reader, at place, base int64) bool {
-	d := newJSONTokens(text)
+	return t.jsonValue(newJSONTokens(text), at, base)
+}
+
+// jsonValue walks the tokens of a value, so that nothing nests deeper than there is
+// memory for.
+func (t *trace) jsonValue(d *jsonTokens, at place, base int64) bool {
 	lower := strings.ToLower(at.name)
 	var path []string // keys down to the token; "" for elements of arrays
 	var above []under // what they mean, from the first key on
@@ -41,6 +49,7 @@ func (t *trace) jsonText(text io.Reader, at place, base int64) bool {
 		model.finish(t, at)
 		if d.leftOut > 0 {
 			t.note("ST408", at, base, "string", fmt.Sprintf("%d bytes of long strings were not looked into", d.leftOut))
+			d.leftOut = 0
 		}
 	}()
 	for {

@@ -125,6 +125,19 @@ func (j *jsonTokens) next() (kind byte, text string, err error) {
 	}
 }
 
+// more tells whether anything but blanks follows.
+func (j *jsonTokens) more() bool {
+	for j.pos < len(j.buf) || j.fill() {
+		switch j.buf[j.pos] {
+		case ' ', '\t', '\n', '\r':
+			j.pos++
+		default:
+			return true
+		}
+	}
+	return false
+}
+
 // end is behind a value.
 func (j *jsonTokens) end() {
 	if j.state = jsonComma; len(j.open) == 0 {
