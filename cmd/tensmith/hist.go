@@ -34,7 +34,8 @@ func histCommand(a *app) *cobra.Command {
 		Short: "draw how the values of tensors are distributed",
 		Long: `Draw a histogram of a tensor, or a small one for each tensor that matches.
 Bins have equal width, from the least to the greatest number; with --log they
-are of magnitudes, and of equal ratio, from the smallest that is not zero.
+are of magnitudes, and of equal ratio, from the smallest that is not zero, or
+where types have more than 16 bits and both signs, or zeros, up to 1 % below it.
 NaN, infinities and what --range leaves out are counted beside the bins.
 
 Types of more than 16 bits are read twice: once for the ends of the bins, and
@@ -150,7 +151,7 @@ func (b *binned) take(s *numeric.Stats, r *histRequest, count func(edges []float
 	low, high := s.Min(), s.Max()
 	if r.log {
 		b.outside -= s.Zeros
-		low, high = leastMagnitude(s), s.AbsMax()
+		low, high = leastMagnitude(s, isWide(b.tensor)), s.AbsMax()
 	}
 	if r.text != "" {
 		low, high = r.low, r.high
@@ -191,7 +192,7 @@ func (b *binned) take(s *numeric.Stats, r *histRequest, count func(edges []float
 // around 1, and so they are counted once their ends are known.
 func (r *histRequest) binned(ctx context.Context, t *safetensors.Tensor, workers int, progress func(int64)) (b binned, err error) {
 	b.tensor = t
-	wide := t.DType.Bits() > 16
+	wide := isWide(t)
 	scan := numeric.Scan{Workers: workers, Quantiles: !wide || r.log, Progress: progress}
 	s, err := scan.Stats(ctx, dataOf(t))
 	if err != nil {
@@ -211,6 +212,10 @@ func (r *histRequest) binned(ctx context.Context, t *safetensors.Tensor, workers
 	})
 	return b, err
 }
+
+// isWide tells whether a sketch knows the numbers of a tensor no better than within
+// its error.
+func isWide(t *safetensors.Tensor) bool { return t.DType.Bits() > 16 }
 
 func (r *histRequest) edges(low, high float64) []float64 {
 	if r.log {
@@ -241,8 +246,9 @@ func (b *binned) histogram(r *histRequest, parts roles) *histogram {
 }
 
 // leastMagnitude returns the smallest magnitude that is not zero, 0 if there is
-// none. A sketch knows it to within its error, so the bins begin a little below.
-func leastMagnitude(s *numeric.Stats) float64 {
+// none. Of wide types a sketch knows it to within its error, so the bins begin a
+// little below.
+func leastMagnitude(s *numeric.Stats, wide bool) float64 {
 	least := math.Inf(1)
 	// Among the numbers in order, those beside zero are the smallest.
 	if s.Min() > 0 {
@@ -263,10 +269,13 @@ func leastMagnitude(s *numeric.Stats) float64 {
 			least = math.Min(least, v)
 		}
 	}
-	if math.IsInf(least, 1) {
+	switch {
+	case math.IsInf(least, 1):
 		return 0
+	case wide:
+		least *= 1 - 1.0/128
 	}
-	return least * (1 - 1.0/128)
+	return least
 }
 
 // sortSearch returns how many of the finite numbers, in order, come before the
