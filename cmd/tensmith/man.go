@@ -73,14 +73,14 @@ func pageOf(cmd *cobra.Command) string { return strings.ReplaceAll(cmd.CommandPa
 
 // manual is the manual page of a command, in the macros man(7): what its help
 // says, in the order of manual pages. It has no date, so that the same program
-// writes the same pages.
+// writes the same pages, and nothing is hyphenated: names of pages are to be found.
 //
 // It is not cobra's, which takes the text for Markdown and so folds its tables,
 // and brings a parser of that into every run of the program.
 func manual(cmd *cobra.Command) string {
 	cmd.InitDefaultHelpFlag()
 	var b strings.Builder
-	fmt.Fprintf(&b, ".TH %q 1 \"\" tensmith \"\"\n.SH NAME\n%s \\- %s\n", strings.ToUpper(pageOf(cmd)), roff(pageOf(cmd)), roff(cmd.Short))
+	fmt.Fprintf(&b, ".TH %q 1 \"\" tensmith \"\"\n.nh\n.ad l\n.SH NAME\n%s \\- %s\n", strings.ToUpper(pageOf(cmd)), roff(pageOf(cmd)), roff(cmd.Short))
 	fmt.Fprintf(&b, ".SH SYNOPSIS\n%s\n.SH DESCRIPTION\n%s", roff(cmd.UseLine()), roffText(strings.TrimSpace(cmd.Long)))
 	if verbs := verbsOf(cmd); len(verbs) > 0 {
 		b.WriteString(".SH VERBS\n")
@@ -170,13 +170,11 @@ func roffText(text string) string {
 // tilde is what it would be at a prompt.
 func roff(text string) string {
 	var b strings.Builder
-	for i, r := range text {
-		switch {
-		case (r == '.' || r == '\'') && i == 0:
-			b.WriteString(`\&` + roffChar(r))
-		default:
-			b.WriteString(roffChar(r))
-		}
+	if text != "" && strings.ContainsRune(".'", rune(text[0])) {
+		b.WriteString(`\&`)
+	}
+	for _, r := range text {
+		b.WriteString(roffChar(r))
 	}
 	return b.String()
 }
