@@ -189,7 +189,7 @@ func (a *app) scanAll(ctx context.Context, addresses []string, policy *scan.Poli
 			result.verdict = result.verdict.Worse(f.Verdict)
 		}
 	}
-	if len(result.files) == 0 || result.trouble != nil {
+	if result.trouble != nil {
 		result.verdict = result.verdict.Worse(scan.VerdictError)
 	}
 	return result, nil
@@ -219,8 +219,11 @@ func (a *app) scanOne(ctx context.Context, address string, opts scan.Options) (*
 		return nil, p, err
 	}
 	found, err := scan.Path(ctx, p.fsys, p.name, opts)
-	if err != nil {
+	switch {
+	case err != nil:
 		err = simplify(address, err)
+	case len(found.Files) == 0:
+		err = hinted{fmt.Errorf("%s: has no files, so nothing was scanned", address), "name a directory that has files"}
 	}
 	return found, p, err
 }
@@ -249,10 +252,7 @@ func (a *app) scanExit(result *scanned, threshold scan.Severity, policy *scan.Po
 			}
 		}
 	}
-	switch {
-	case len(result.files) == 0 && result.trouble == nil:
-		return hinted{errors.New("nothing was scanned"), "name a directory that has files"}
-	case unread > 0:
+	if unread > 0 {
 		return fmt.Errorf("%s could not be read to the end", plural(unread, "file"))
 	}
 	return result.trouble
