@@ -323,13 +323,13 @@ func (a *app) printConversion(r *convert.Report, c *conversion) error {
 	if n := len(r.Tensors) - few; n > 0 && !list {
 		fmt.Fprintf(a.stdout, "… and %d more: --list\n", n)
 	}
-	line := func(name, format string, args ...any) {
-		text := fmt.Sprintf(format, args...)
+	painted := func(st style, name, text string) {
 		if onTerminal {
-			text = folded(text, 11, 11, max(width, 40))
+			text = folded(text, 11, 11, max(width, 40)) // before it is painted: what paints takes no room
 		}
-		fmt.Fprintf(a.stdout, "%s  %s\n", a.paint(dim, pad(name, 9)), text)
+		fmt.Fprintf(a.stdout, "%s  %s\n", a.paint(dim, pad(name, 9)), a.paint(st, text))
 	}
+	line := func(name, format string, args ...any) { painted(plain, name, fmt.Sprintf(format, args...)) }
 	output := strings.Join(r.Files, " ")
 	if len(r.Files) > 3 {
 		output = fmt.Sprintf("%s and %d files beside it", r.Index, len(r.Files))
@@ -375,9 +375,9 @@ func (a *app) printConversion(r *convert.Report, c *conversion) error {
 	if len(r.Why) > 0 {
 		lossless += ": " + strings.Join(r.Why, "; ")
 	}
-	line("lossless", "%s", a.paint(st, lossless))
+	painted(st, "lossless", lossless)
 	if r.Verified {
-		line("verified", "%s", a.paint(green, "yes: input and output were read again"))
+		painted(green, "verified", "yes: input and output were read again")
 	}
 	return nil
 }

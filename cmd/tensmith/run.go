@@ -320,30 +320,44 @@ func (a *app) root() *cobra.Command {
 // helpCommand is cobra's, but that it knows a mistake when it sees one.
 func (a *app) helpCommand(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
-		Use:     "help [VERB]",
+		Use:     "help [VERB…]",
 		Short:   "tell more about a verb",
 		GroupID: "Other",
-		Args:    args(0, 1, ""),
-		ValidArgsFunction: func(*cobra.Command, []string, string) (names []string, _ cobra.ShellCompDirective) {
-			for _, verb := range root.Commands() {
-				if verb.IsAvailableCommand() {
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+			if of, rest := verbNamed(root, args); len(rest) == 0 {
+				for _, verb := range verbsOf(of) {
 					names = append(names, verb.Name()+"\t"+verb.Short)
 				}
 			}
 			return names, cobra.ShellCompDirectiveNoFileComp
 		},
-		RunE: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return root.Help()
+		RunE: func(_ *cobra.Command, words []string) error {
+			switch verb, rest := verbNamed(root, words); {
+			case len(rest) == 0:
+				return verb.Help()
+			case verb == root:
+				return a.unknownVerb(root, rest[0])
+			case len(verbsOf(verb)) > 0:
+				return subverb(verb, rest)
+			default:
+				return args(0, 0, "")(verb, rest)
 			}
-			for _, verb := range root.Commands() {
-				if verb.Name() == args[0] {
-					return verb.Help()
-				}
-			}
-			return a.unknownVerb(root, args[0])
 		},
 	}
+}
+
+// verbNamed finds the verb that words name, one below another, and returns the
+// words that name none.
+func verbNamed(root *cobra.Command, words []string) (verb *cobra.Command, rest []string) {
+	verb, rest = root, words
+	for len(rest) > 0 {
+		i := slices.IndexFunc(verb.Commands(), func(below *cobra.Command) bool { return below.Name() == rest[0] })
+		if i < 0 {
+			break
+		}
+		verb, rest = verb.Commands()[i], rest[1:]
+	}
+	return verb, rest
 }
 
 // unknownVerb also notices the commonest slip, a file without a verb.
