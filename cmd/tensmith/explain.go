@@ -40,8 +40,12 @@ Exit status: 0 explained, 64 there is no such finding.`,
 			case a.format == "tsv":
 				return a.ruleSheet([]scan.Rule{rule})
 			}
-			fmt.Fprintf(a.stdout, "%s  %s (%s)\n\n%s\n\nWhat to do: %s\n", a.paint(bold, rule.ID), rule.Title, rule.Severity, rule.Why, rule.Do)
-			return nil
+			text := fmt.Sprintf("%s  %s (%s)\n\n%s\n\nWhat to do: %s\n", rule.ID, rule.Title, rule.Severity, rule.Why, rule.Do)
+			if width, ok := terminal(a.stdout); ok {
+				text = narrowed(text, min(width, 80)) // a paragraph is one line
+			}
+			_, err = fmt.Fprint(a.stdout, a.paint(bold, rule.ID)+text[len(rule.ID):])
+			return err
 		},
 	}
 }
