@@ -102,3 +102,31 @@ func TestPythonBase64(t *testing.T) {
 		}
 	}
 }
+
+// TestLongSettings states that of settings all is read, whatever comes before: many lines
+// that are harmless, and many bytes.
+func TestLongSettings(t *testing.T) {
+	blob := base64.StdEncoding.EncodeToString([]byte("\x80\x04K\x01K\x020000000000000000"))
+	header := `{"__metadata__":{"a":"` + strings.Repeat(blob+" ", 20) + `"}}`
+	for _, test := range []struct {
+		name, before, line, id string
+		n                      int
+	}{
+		{"a.yaml", "a: {_target_: torch.nn.Linear}\n", "x: {_target_: os.system}\n", "ST366", 1500},
+		{"b.yaml", "a: b # and no more than that\n", "x: !!python/object/apply:os.system [\"true\"]\n", "ST366", 150_000},
+		{"c.yaml", "a: \"{{ x }}\"\n", "a: \"{{ ''.__class__.__mro__ }}\"\n", "ST503", 100},
+		{"d.yaml", "a: b # and no more than that\n", "a: \"{{ ''.__class__.__mro__ }}\"\n", "ST503", 150_000},
+		{"a.pbtxt", "node { op: \"Add\" }\n", "node { op: \"WriteFile\" }\n", "ST374", 1500},
+		{"a.safetensors", "", string(binary.LittleEndian.AppendUint64(nil, uint64(len(header)))) + header, "ST408", 0},
+	} {
+		before := strings.Repeat(test.before, test.n)
+		f := reader(t, test.name, []byte(before+test.line), Options{})
+		found := false
+		for _, g := range f.Findings {
+			found = found || g.ID == test.id && (g.Offset < 0 || g.Offset >= int64(len(before)))
+		}
+		if !found {
+			t.Errorf("%s: %+v", test.name, f.Findings)
+		}
+	}
+}

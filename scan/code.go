@@ -199,8 +199,6 @@ func (t *trace) readText(b blob, at place, format, lower string) {
 	switch {
 	case isTemplateName(lower):
 		t.template(at, -1, string(text))
-	case hasEnding(".yaml"), hasEnding(".yml"):
-		t.yamlTemplates(at, text)
 	case format == "xml", hasEnding(".pmml"), bytes.HasPrefix(bytes.TrimSpace(text[:min(64, len(text))]), []byte("<net ")):
 		t.xml(b, text, at)
 	case claimsModel(at.name):
@@ -215,25 +213,42 @@ func (t *trace) readText(b blob, at place, format, lower string) {
 			t.note("ST353", at, -1, clip(match, 60), fmt.Sprintf("called a model, and is a text that holds %+q", clip(match, 60)))
 		}
 	}
-	t.settings(text, at)
 	t.pickleInText(b, at, text)
+	if !isSettings(lower) {
+		return
+	}
+	// All of it, in pieces that share what a name and its key take.
+	const shared = 64 << 10
+	for off := int64(0); ; {
+		if hasEnding(".yaml") || hasEnding(".yml") {
+			t.yamlTemplates(at, text, off)
+		}
+		t.settings(text, at, off)
+		if off += int64(len(text)) - shared; off+shared >= b.size || len(text) <= shared || !t.work(workText+6*maxSource) {
+			return // which is told when all is done
+		}
+		if text, err = b.at(off, maxSource); err != nil {
+			t.unreadable(at, off, err)
+			return
+		}
+	}
 }
 
 // yamlTemplates looks at lines that have an expression or a statement of Jinja, from
 // the first to the end of the last: as one pattern, it took seconds to find none.
-func (t *trace) yamlTemplates(at place, text []byte) {
-	const most, longest = 64, 64 << 10
-	begin, found := 0, 0
+func (t *trace) yamlTemplates(at place, text []byte, base int64) {
+	const longest = 64 << 10
+	begin := 0
 	for line := range bytes.Lines(text) {
 		first := bytes.Index(line, []byte("{{"))
 		if statement := bytes.Index(line, []byte("{%")); first < 0 || statement >= 0 && statement < first {
 			first = statement
 		}
 		if last := max(bytes.LastIndex(line, []byte("}}")), bytes.LastIndex(line, []byte("%}"))) + 2; first >= 0 && last > first+3 {
-			t.template(at, int64(begin+first), string(line[first:min(last, first+longest)]))
-			if found++; found == most {
-				return
+			if !t.work(workFinding) {
+				return // which is told when all is done
 			}
+			t.template(at, base+int64(begin+first), string(line[first:min(last, first+longest)]))
 		}
 		begin += len(line)
 	}

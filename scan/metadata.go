@@ -208,8 +208,14 @@ func (t *trace) blobText(at place, key, text string) {
 	base64Runs(text, func(begin, end int) {
 		run := text[begin:end]
 		before := text[max(0, begin-40):begin]
-		if left <= 0 || strings.Contains(before, "data:image/") {
+		if strings.Contains(before, "data:image/") {
 			return // a thumbnail, as modelspec has it
+		}
+		if left <= 0 {
+			if head := unbase64(run[:min(len(run)/4*4, 88)]); plausible(head) {
+				t.note("ST408", at, -1, "files", "more of the metadata looks like files in base64 than a scan reads")
+			}
+			return
 		}
 		data := unbase64(run)
 		if data == nil {

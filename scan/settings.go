@@ -39,15 +39,26 @@ var targetLibraries = []string{"nemo.", "torch.", "torchvision.", "torchaudio.",
 	"megatron.", "omegaconf.", "speechbrain.", "hyperpyyaml.", "sentence_transformers."}
 
 // settings looks for names in a text that is known by its own name.
-func (t *trace) settings(text []byte, at place) {
+func (t *trace) settings(text []byte, at place, base int64) {
 	lower := strings.ToLower(at.name)
 	// An expression is matched where there is a word that it has in any case.
 	each := func(re func() *regexp.Regexp, judge func(offset int64, name string), words ...string) {
 		if !hasAnyOf(text, words) || !t.work(workExpression*int64(len(text))) {
 			return
 		}
-		for _, m := range re().FindAllSubmatchIndex(text, 1000) {
-			judge(int64(m[2]), string(text[m[2]:m[3]]))
+		const some = 1000 // at a time, for there may be a million
+		for begin := 0; ; {
+			found := re().FindAllSubmatchIndex(text[begin:], some)
+			for _, m := range found {
+				if !t.work(workAttribute) {
+					return
+				}
+				judge(base+int64(begin+m[2]), string(text[begin+m[2]:begin+m[3]]))
+			}
+			if len(found) < some {
+				return
+			}
+			begin += found[some-1][1]
 		}
 	}
 	target := func(offset int64, name string) { t.target(at, offset, name) }
@@ -127,6 +138,15 @@ func (t *trace) asked(at place, offset int64, name, judged, what string) {
 		}
 	}
 	t.note("ST367", at, offset, shown, fmt.Sprintf("asks for %+q to be %s, which is unknown", shown, what))
+}
+
+// isSettings tells whether a name in lower case is that of a text that settings looks at.
+func isSettings(lower string) bool {
+	switch path.Ext(lower) {
+	case ".yaml", ".yml", ".pbtxt", ".prototxt", ".textproto":
+		return true
+	}
+	return lower == "mlmodel"
 }
 
 // classSetting judges a string of JSON whose file is known by its name, in lower
