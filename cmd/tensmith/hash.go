@@ -163,6 +163,17 @@ func (j *hashJob) open() (io.ReadCloser, error) {
 	return os.Open(j.name)
 }
 
+// trouble is what kept the data from being read.
+func (j *hashJob) trouble() error {
+	switch {
+	case j.err == nil:
+		return nil
+	case j.data == nil: // a file, which its error names, too
+		return simplify(safe(j.name), j.err)
+	}
+	return fmt.Errorf("%s: %w", safe(j.name), j.err)
+}
+
 // A digest is a digest in JSON.
 type digest struct {
 	Schema string `json:"schema,omitempty"`
@@ -194,8 +205,8 @@ func (a *app) digests(kind hashKind) *digests {
 }
 
 func (d *digests) add(j *hashJob) error {
-	if j.err != nil {
-		return fmt.Errorf("%s: %w", safe(j.name), j.err)
+	if err := j.trouble(); err != nil {
+		return err
 	}
 	switch d.a.format {
 	case "json":
@@ -299,8 +310,8 @@ func (a *app) hashCheck(ctx context.Context, list string, kind hashKind, models 
 	}
 	bad := []problem{}
 	err = a.hash(ctx, jobs, func(j *hashJob) error {
-		if j.err != nil {
-			return fmt.Errorf("%s: %w", safe(j.name), j.err)
+		if err := j.trouble(); err != nil {
+			return err
 		}
 		if j.sum != want[j.name] {
 			bad = append(bad, problem{"differs", j.name})
