@@ -528,7 +528,7 @@ func (a *app) printCast(c *casting, r *castReport, w *writing) error {
 			return err
 		}
 		if left > 0 {
-			a.words("and %d more: --top 0 prints all", left)
+			a.words("and %s more: --top 0 prints all", group(int64(left)))
 		}
 	}
 	a.printKept(r)

@@ -321,7 +321,7 @@ func (a *app) printConversion(r *convert.Report, c *conversion) error {
 		return err
 	}
 	if n := len(r.Tensors) - few; n > 0 && !list {
-		fmt.Fprintf(a.stdout, "… and %d more: --list\n", n)
+		fmt.Fprintf(a.stdout, "… and %s more: --list\n", group(int64(n)))
 	}
 	painted := func(st style, name, text string) {
 		if onTerminal {

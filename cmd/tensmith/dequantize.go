@@ -246,7 +246,7 @@ func (a *app) printDequantized(d *dequantizing, r *dequantizeReport, w *writing)
 		return err
 	}
 	if left > 0 {
-		a.words("and %d more: --top 0 prints all", left)
+		a.words("and %s more: --top 0 prints all", group(int64(left)))
 	}
 	a.words("%s unpacked from %s; %s dropped", plural(len(r.weights), "weight"), r.Packing, plural(len(r.Dropped), "tensor"))
 	if len(r.Kept) > 0 {

@@ -229,8 +229,9 @@ func (a *app) printDiff(r *diffReport, common int) error {
 	switch {
 	case !r.Same:
 		keys := len(r.Metadata.OnlyA) + len(r.Metadata.OnlyB) + len(r.Metadata.Changed)
-		a.words("%d only in %s, %d only in %s, %d of another dtype or shape, %d with other data, %d alike; metadata: %s",
-			len(r.OnlyA), r.A, len(r.OnlyB), r.B, len(r.Changed), len(r.Bytes), common-len(r.Bytes), plural(keys, "difference"))
+		a.words("%s only in %s, %s only in %s, %s of another dtype or shape, %s with other data, %s alike; metadata: %s",
+			group(int64(len(r.OnlyA))), r.A, group(int64(len(r.OnlyB))), r.B, group(int64(len(r.Changed))),
+			group(int64(len(r.Bytes))), group(int64(common-len(r.Bytes))), plural(keys, "difference"))
 	case r.Bytes == nil:
 		a.words("the same layout: %s (--bytes compares the data)", plural(common, "tensor"))
 	default:

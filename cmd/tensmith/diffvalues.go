@@ -505,8 +505,9 @@ func (a *app) valuesWords(report *valuesReport, pairs []compared) {
 			all += fmt.Sprintf(", SQNR %.1f dB", float64(t.SQNR))
 		}
 	}
-	a.words("%d only in %s, %d only in %s, %d of another shape, %d with other values, %d equal%s%s",
-		len(report.OnlyA), report.A, len(report.OnlyB), report.B, len(report.Changed), report.Total.Differing, equal, note, all)
+	a.words("%s only in %s, %s only in %s, %s of another shape, %s with other values, %s equal%s%s",
+		group(int64(len(report.OnlyA))), report.A, group(int64(len(report.OnlyB))), report.B, group(int64(len(report.Changed))),
+		group(int64(report.Total.Differing)), group(int64(equal)), note, all)
 }
 
 func (a *app) valuesSheet(report *valuesReport) error {
