@@ -4,7 +4,7 @@ package scan
 var codeRules = []Rule{
 	{"ST301", Dangerous, "A pickle imports what can run code, open files or reach a network",
 		"Loading the file makes the name available to be called, with arguments that the file gives. It does not matter whether it is called: it can be handed to something that calls it.",
-		"Do not load the file. If the tensors are needed, `tensmith convert` takes them and nothing else."},
+		"Do not load the file. If the tensors are needed, `tensmith convert --extract-only` takes them and runs nothing."},
 	{"ST302", Suspicious, "A pickle imports an unknown name",
 		"Importing runs the module, and calling runs the function. What is not known to be harmless is not.",
 		"Find out which program wrote it. If the name is what you expect, allow it in a policy; or convert the weights to safetensors."},
