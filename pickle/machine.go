@@ -387,6 +387,9 @@ func (d *Decoder) push(v Value) error {
 		if d.stack, err = grow(d.stack, int(min(64, d.lim.Stack)), &d.mem); err != nil {
 			return err
 		}
+		if len(d.stack) > plainStack && !spend(d.Work, int64(cap(d.stack))*workGrown) {
+			return workLimit(d.most)
+		}
 	}
 	if int64(len(d.stack)) >= d.lim.Stack {
 		return &LimitError{"Stack", d.lim.Stack}

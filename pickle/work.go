@@ -16,9 +16,11 @@ const (
 	workResume = 200
 	workHeld   = 20 // a value that is held, where they are counted
 	workFloat  = 60 * slowCost
-	perWork    = 4 // bytes that are read of the input for one unit
-	perRead    = 2 // of those that are read for names, or before they are executed
-	perTaken   = 4 // bytes of memory for one unit
+	perWork    = 4    // bytes that are read of the input for one unit
+	perRead    = 2    // of those that are read for names, or before they are executed
+	perTaken   = 4    // bytes of memory for one unit
+	workGrown  = 64   // a value that a stack has room for which has grown: it is copied, and what it was is collected
+	plainStack = 4096 // values, of which picklers have a thousand and some
 )
 
 // opWork is what a Decoder takes for an opcode, beside its operand's length.
