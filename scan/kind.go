@@ -70,8 +70,13 @@ func kindOf(head []byte) kind {
 }
 
 func identify(head []byte) (kind, string) {
-	for _, s := range signatures {
-		if bytes.HasPrefix(head, []byte(s.magic)) {
+	if len(head) == 0 {
+		return kindUnknown, ""
+	}
+	for i := range signatures {
+		s := &signatures[i]
+		// First the first byte, for a pickle may hold millions of bytes to tell apart.
+		if s.magic[0] == head[0] && bytes.HasPrefix(head, []byte(s.magic)) {
 			if s.kind == kindBzip2 && (len(head) < 10 || head[3] < '1' || head[3] > '9' || string(head[4:10]) != "1AY&SY" && string(head[4:10]) != "\x17rE8P\x90") {
 				continue
 			}

@@ -141,8 +141,10 @@ func (w *watcher) look(v pickle.Value, offset int64) {
 	case string:
 		text = v
 	case pickle.ByteString:
+		w.spend(bytesWork)
 		data, text = inMemory([]byte(v)), string(v)
 	case []byte:
+		w.spend(bytesWork)
 		data = inMemory(v)
 		text = string(v[:min(len(v), 1<<16)])
 	case pickle.Range:

@@ -52,6 +52,7 @@ const (
 	textWork     = 10  // a byte of a text that may be a program, or hold a secret
 	lookWork     = 3   // a byte of what is decoded to be looked into
 	elementsWork = 100 // a part of a type of NumPy
+	bytesWork    = 150 // to hold short bytes against all formats
 )
 
 // errWork ends what is read for as long as there is work left, which is told
