@@ -34,7 +34,7 @@ var opWork = [256]uint8{
 	opAppend: 80, opAppends: 60, opSetitem: 110, opSetitems: 80, opAdditems: 120,
 	opTuple: 70, opTuple1: 70, opTuple2: 70, opTuple3: 70, opList: 110, opDict: 130, opFrozenset: 140,
 	opEmptyList: 75, opEmptyDict: 75, opEmptySet: 80,
-	opPut: 80, opBinput: 30, opLongBinput: 30, opMemoize: 30, opGet: 70, opBinget: 25, opLongBinget: 25,
+	opPut: 120, opBinput: 30, opLongBinput: 30, opMemoize: 30, opGet: 70, opBinget: 25, opLongBinget: 25,
 	opProto: 40, opFrame: 40, opNextBuffer: 20, opReadonlyBuffer: 20,
 }
 

@@ -32,11 +32,11 @@ const (
 )
 
 // Pickles are bounded by units of pickle.Decoder.Work, of which two are one of those
-// above. 300,000 tensors take nearly all of the first: what is behind a bound or a
+// above. 230,000 tensors take nearly all of the first: what is behind a bound or a
 // place where a pickle breaks off is still read for names.
 const (
-	maxPickles   = 760_000_000 // to read and to judge pickles
-	maxSkimmed   = 400_000_000 // to read them for names alone
+	maxPickles   = 600_000_000 // to read and to judge pickles
+	maxSkimmed   = 330_000_000 // to read them for names alone
 	pickleUnits  = 2
 	pickleWork   = 25_000 // to begin with a pickle, or with what may be a file within a string
 	triedWork    = 1_500  // to find that a text is none
