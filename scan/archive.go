@@ -126,7 +126,7 @@ func (z *zipFile) read() {
 	// What torch loads comes before all others, which may take all that a scan does.
 	loads := z.top + "data.pkl"
 	for i := range z.d.members {
-		if m := &z.d.members[i]; m.readable && (m.method == 0 || m.method == 8) && z.d.name(m) == loads {
+		if m := &z.d.members[i]; m.opens() && z.d.name(m) == loads {
 			z.pickle(m)
 		}
 	}
@@ -152,7 +152,7 @@ func (z *zipFile) read() {
 		}
 		m := &z.d.members[i]
 		name := z.d.name(m)
-		if !m.readable || m.method != 0 && m.method != 8 || isPickleName(name) || strings.HasSuffix(name, "/") && m.size == 0 {
+		if !m.opens() || isPickleName(name) || strings.HasSuffix(name, "/") && m.size == 0 {
 			continue
 		}
 		z.member(m)

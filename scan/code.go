@@ -112,7 +112,7 @@ func (z *zipFile) code() {
 	var first *member
 	for i := range z.d.members {
 		m := &z.d.members[i]
-		if !m.readable || m.method != 0 && m.method != 8 || m.flags&0x2061 != 0 {
+		if !m.opens() || m.flags&0x2061 != 0 {
 			continue
 		}
 		name := strings.TrimPrefix(z.d.name(m), z.top)

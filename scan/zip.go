@@ -32,6 +32,10 @@ type member struct {
 	readable      bool
 }
 
+// opens tells whether a member is where its entry says, and stored or compressed as
+// is read here.
+func (m *member) opens() bool { return m.readable && (m.method == 0 || m.method == 8) }
+
 // A directory is the central directory of a zip archive.
 type directory struct {
 	members []member
