@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+
+	"github.com/tensmith/tensmith/internal/memory"
 )
 
 // A collector has Go's let less lie around than it does by default, but not
@@ -15,6 +17,8 @@ type collector struct {
 	percent  int // of what is in use that may lie around, once there is more than firstHeap
 	was      int
 	at, over bool
+	idle     []byte // memory that is asked for and never touched
+	idleSize int
 }
 
 // firstHeap is the percentage at which nothing is collected up to 8 MiB.
@@ -41,21 +45,28 @@ func (c *collector) first() {
 
 func (c *collector) apply() {
 	if c.at && !c.over {
+		if len(c.idle) != c.idleSize {
+			c.idle = memory.Unset(c.idleSize)
+		}
 		debug.SetGCPercent(c.percent)
 	}
 }
 
-// to changes the percentage until back is called.
-func (c *collector) to(percent int) (back func()) {
-	set := func(percent int) (was int) {
+// to changes the percentage until back is called, and has it be one of idle bytes
+// more than are in use: a small heap would be collected hundreds of times a second.
+// The collector counts memory that was asked for, and what nobody has touched
+// takes none.
+func (c *collector) to(percent, idle int) (back func()) {
+	set := func(percent, idle int) (int, int) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		was, c.percent = c.percent, percent
+		wasPercent, wasIdle := c.percent, c.idleSize
+		c.percent, c.idleSize = percent, idle
 		c.apply()
-		return was
+		return wasPercent, wasIdle
 	}
-	was := set(percent)
-	return func() { set(was) }
+	wasPercent, wasIdle := set(percent, idle)
+	return func() { set(wasPercent, wasIdle) }
 }
 
 // end leaves the process as it was.
@@ -63,7 +74,7 @@ func (c *collector) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.over {
-		c.over = true
+		c.over, c.idle = true, nil
 		debug.SetGCPercent(c.was)
 	}
 }

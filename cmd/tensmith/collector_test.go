@@ -21,7 +21,7 @@ func TestCollector(t *testing.T) {
 	if got := percent(); got != firstHeap {
 		t.Errorf("%d at first", got)
 	}
-	back := c.to(25)
+	back := c.to(25, 32<<20)
 	if got := percent(); got != firstHeap {
 		t.Errorf("%d before anything was collected", got)
 	}
@@ -31,9 +31,20 @@ func TestCollector(t *testing.T) {
 	if got := percent(); got != 25 {
 		t.Errorf("%d after a collection", got)
 	}
+	read := []metrics.Sample{{Name: "/gc/heap/goal:bytes"}}
+	runtime.GC()
+	metrics.Read(read)
+	goal := read[0].Value.Uint64()
+	if goal < 40<<20 {
+		t.Errorf("collected at %d bytes: a quarter of 32 MiB may lie around", goal)
+	}
 	back()
 	if got := percent(); got != 50 {
 		t.Errorf("%d in the end of what asked for less", got)
+	}
+	runtime.GC()
+	if metrics.Read(read); read[0].Value.Uint64() >= goal {
+		t.Errorf("collected at %d bytes, before at %d: what was idle is held", read[0].Value.Uint64(), goal)
 	}
 	c.end()
 	if got := percent(); got != before {
@@ -42,7 +53,7 @@ func TestCollector(t *testing.T) {
 
 	t.Setenv("GOGC", "70")
 	c = collect(50)
-	back = c.to(25)
+	back = c.to(25, 32<<20)
 	if got := percent(); got != before {
 		t.Errorf("%d, though the environment says how much", got)
 	}
