@@ -9,10 +9,13 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/tensmith/tensmith/cmd/tensmith/internal/start"
+	_ "github.com/tensmith/tensmith/cmd/tensmith/internal/start/again"
 )
 
 func main() {
-	forgetStart()
+	start.Forget()
 	cobra.EnableCommandSorting = false // the help has the order of the table of verbs
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal asks the work to end, a second one ends it.

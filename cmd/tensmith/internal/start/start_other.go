@@ -1,0 +1,6 @@
+//go:build !linux
+
+package start
+
+// Forget does nothing here.
+func Forget() bool { return false }
