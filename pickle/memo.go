@@ -93,9 +93,9 @@ func grow(items []Value, n int, mem *budget) ([]Value, error) {
 	if err := mem.take(int64(size-cap(items)) * costValue); err != nil {
 		return items, err
 	}
-	grown := make([]Value, len(items), size)
-	copy(grown, items)
-	return grown, nil
+	// Not make and copy: while memory is collected, copy reads what it writes over, and
+	// the system gives each page twice.
+	return append(items, make([]Value, size-len(items))...)[:len(items):size], nil
 }
 
 // grownSize returns how much room to make for n more than have: generous

@@ -28,13 +28,13 @@ var opWork = [256]uint8{
 	opMark: 20, opEmptyTuple: 25, opStop: 60, opPop: 30, opPopMark: 40, opDup: 45, opNone: 30, opNewtrue: 30, opNewfalse: 30,
 	opBinbytes: 150, opShortBinbytes: 150, opBinbytes8: 150, opBytearray8: 150,
 	opString: 150, opBinstring: 140, opShortBinstring: 140, opUnicode: 150, opBinunicode: 90, opShortBinunicode: 90, opBinunicode8: 90,
-	opFloat: 160, opBinfloat: 60, opInt: 80, opLong: 80, opBinint: 60, opBinint1: 45, opBinint2: 50, opLong1: 150, opLong4: 150,
+	opFloat: 160, opBinfloat: 60, opInt: 110, opLong: 110, opBinint: 60, opBinint1: 45, opBinint2: 50, opLong1: 150, opLong4: 150,
 	opPersid: 150, opBinpersid: 110, opReduce: 150, opNewobj: 200, opNewobjEx: 220, opObj: 250, opInst: 250,
 	opGlobal: 150, opStackGlobal: 220, opBuild: 150, opExt1: 100, opExt2: 100, opExt4: 100,
 	opAppend: 80, opAppends: 60, opSetitem: 110, opSetitems: 80, opAdditems: 120,
 	opTuple: 70, opTuple1: 70, opTuple2: 70, opTuple3: 70, opList: 110, opDict: 130, opFrozenset: 140,
 	opEmptyList: 75, opEmptyDict: 75, opEmptySet: 80,
-	opPut: 120, opBinput: 30, opLongBinput: 30, opMemoize: 30, opGet: 70, opBinget: 25, opLongBinget: 25,
+	opPut: 170, opBinput: 30, opLongBinput: 30, opMemoize: 36, opGet: 70, opBinget: 25, opLongBinget: 25,
 	opProto: 40, opFrame: 40, opNextBuffer: 20, opReadonlyBuffer: 20,
 }
 
