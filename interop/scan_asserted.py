@@ -50,6 +50,7 @@ ASSERTED = [
     # any finding will do
     ("*test_mixed_directory_nested_pickle_scan", "*", "flagged", "asks for a finding"),
     ("*test_nested_pickle_edge_cases", "*", "flagged", "asks for a finding"),
+    ("*test_performance_nested_pickle_scanning", "simple_nested.pkl", "flagged", "asks for no more than 0 findings"),
     ("*TestNetworkCommIntegration::*", "*", "flagged", "asks for findings about words of networks"),
     ("*test_mixed_content_handling", "*", "flagged", "asks for a finding"),
     ("*test_bin_file_with_exec_pattern", "*", "flagged", "asks for a finding"),

@@ -144,8 +144,8 @@ func (a *app) writeReport(name string, write func(io.Writer) error) error {
 // not hide the others.
 func (a *app) scanAll(ctx context.Context, addresses []string, policy *scan.Policy, flags scanFlags) (*scanned, error) {
 	// A file may hold some 60 MiB of values; the collector must not let as much
-	// again lie around, for there is a bound on memory. Sixteen MiB may, of little.
-	defer a.heap.to(25, 64<<20)()
+	// again lie around, for there is a bound on memory. Eight MiB may, of little.
+	defer a.heap.to(25, 32<<20)()
 	result := &scanned{verdict: scan.Clean}
 	opts := scan.Options{Deep: flags.deep, Jobs: a.jobs}
 	for _, address := range addresses {
