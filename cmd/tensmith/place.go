@@ -27,16 +27,7 @@ type place struct {
 func locate(address string) (place, error) {
 	info, err := os.Stat(address)
 	if err != nil {
-		err = simplify(address, err)
-		switch {
-		case address == "":
-			err = hinted{err, "a variable of the script may not be set"}
-		case address == "-":
-			err = hinted{err, "a model is read at any place of it, which standard input has not: name a file"}
-		case strings.Contains(address, "://"):
-			err = hinted{err, "download it first, and name the file"}
-		}
-		return place{}, err
+		return place{}, missing(address, err)
 	}
 	switch {
 	case info.IsDir():
@@ -78,6 +69,20 @@ func simplify(address string, err error) error {
 		err = e.Err
 	}
 	return fmt.Errorf("%s: %w", cmp.Or(address, `""`), err)
+}
+
+// missing is simplify for an address that leads nowhere.
+func missing(address string, err error) error {
+	err = simplify(address, err)
+	switch {
+	case address == "":
+		return hinted{err, "a variable of the script may not be set"}
+	case address == "-":
+		return hinted{err, "a model is read at any place of it, which standard input has not: name a file"}
+	case strings.Contains(address, "://"):
+		return hinted{err, "download it first, and name the file"}
+	}
+	return err
 }
 
 // simplify is simplify for what happened in the place: of a model in several

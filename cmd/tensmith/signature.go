@@ -53,7 +53,7 @@ func (r *reading) begin(ctx context.Context, model string) (context.Context, con
 		return nil, nil, usagef("--timeout is %s, which is over", r.timeout)
 	}
 	if _, err := os.Stat(model); err != nil {
-		return nil, nil, simplify(model, err)
+		return nil, nil, missing(model, err)
 	}
 	if r.timeout == 0 {
 		return ctx, func() {}, nil
