@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -55,8 +56,12 @@ func (c *collector) apply() {
 // to changes the percentage until back is called, and has it be one of idle bytes
 // more than are in use: a small heap would be collected hundreds of times a second.
 // The collector counts memory that was asked for, and what nobody has touched
-// takes none.
+// takes none. It counts towards a limit that the environment sets, too, and is left
+// out then.
 func (c *collector) to(percent, idle int) (back func()) {
+	if debug.SetMemoryLimit(-1) != math.MaxInt64 {
+		idle = 0
+	}
 	set := func(percent, idle int) (int, int) {
 		c.mu.Lock()
 		defer c.mu.Unlock()

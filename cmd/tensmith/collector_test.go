@@ -1,7 +1,9 @@
 package main
 
 import (
+	"math"
 	"runtime"
+	"runtime/debug"
 	"runtime/metrics"
 	"testing"
 	"time"
@@ -11,6 +13,7 @@ import (
 // what was asked for, and in the end what it was before.
 func TestCollector(t *testing.T) {
 	t.Setenv("GOGC", "")
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(math.MaxInt64))
 	percent := func() int {
 		read := []metrics.Sample{{Name: "/gc/gogc:percent"}}
 		metrics.Read(read)
@@ -46,6 +49,13 @@ func TestCollector(t *testing.T) {
 	if metrics.Read(read); read[0].Value.Uint64() >= goal {
 		t.Errorf("collected at %d bytes, before at %d: what was idle is held", read[0].Value.Uint64(), goal)
 	}
+	debug.SetMemoryLimit(1 << 40)
+	back = c.to(25, 32<<20)
+	if len(c.idle) > 0 {
+		t.Error("idle memory, which counts towards the limit that is set")
+	}
+	back()
+	debug.SetMemoryLimit(math.MaxInt64)
 	c.end()
 	if got := percent(); got != before {
 		t.Errorf("%d behind all of it, %d before", got, before)
