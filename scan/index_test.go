@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -44,5 +45,23 @@ func TestShardNames(t *testing.T) {
 		} else if diff := cmp.Diff(want, got); err == nil && diff != "" {
 			t.Errorf("%.80s: %s", text, diff)
 		}
+	}
+}
+
+// TestCutIndex: what is cut off is told in words, not by the name of Go's error.
+func TestCutIndex(t *testing.T) {
+	fsys := fstest.MapFS{"m/model.safetensors.index.json": &fstest.MapFile{Data: []byte(`{"weight_map":{"a":"x"`)}}
+	r, err := Path(context.Background(), fsys, "m", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := ""
+	for _, f := range r.Files[0].Findings {
+		if f.ID == "ST506" {
+			told += f.Message
+		}
+	}
+	if want := "the index is not what one is: it ends too soon"; told != want {
+		t.Errorf("ST506 says %q, want %q", told, want)
 	}
 }

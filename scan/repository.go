@@ -51,7 +51,11 @@ func (s *scanner) index(f *File, at string, byPath map[string]*File) {
 		return // the scan of the file has told
 	}
 	if err != nil {
-		f.add("ST506", -1, "", "the index is not what one is: "+err.Error())
+		why := err.Error()
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			why = "it ends too soon"
+		}
+		f.add("ST506", -1, "", "the index is not what one is: "+why)
 		return
 	}
 	safe := strings.HasSuffix(f.Path, ".safetensors.index.json")
