@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -106,10 +107,14 @@ func ParsePolicy(name string, text []byte) (*Policy, error) {
 			return nil, fmt.Errorf("%s: formats: %q is no pattern", name, pattern)
 		}
 	}
-	for id, word := range raw.Severity {
+	for _, id := range slices.Sorted(maps.Keys(raw.Severity)) { // of several mistakes always the same is told
+		word := raw.Severity[id]
 		rule, err := Explain(id)
 		if err != nil {
 			return nil, fmt.Errorf("%s: severity: %w", name, err)
+		}
+		if _, twice := p.severities[rule.ID]; twice {
+			return nil, fmt.Errorf("%s: severity has %s twice, in letters of either case", name, rule.ID)
 		}
 		if !slices.Contains([]string{"dangerous", "suspicious", "note", "off"}, word) {
 			return nil, fmt.Errorf("%s: severity.%s is %q, not one of dangerous, suspicious, note, off", name, id, word)
@@ -157,6 +162,8 @@ func (a allowance) check() error {
 		return errors.New("expires is missing: the last day of the allowance, as in 2027-01-31")
 	case a.Path == "":
 		return errors.New(`path is missing: "**" is every file`)
+	case matchesNothing(a.Path):
+		return fmt.Errorf("path is %q, and paths are relative to what is scanned", a.Path)
 	case len(a.Names)+len(a.IDs) == 0:
 		return errors.New("neither names nor ids say what is allowed")
 	}
@@ -171,6 +178,18 @@ func (a allowance) check() error {
 		}
 	}
 	return nil
+}
+
+// matchesNothing tells of a pattern that no file can match, so that a rule would
+// have no effect and nobody would know: the paths of files are relative to what
+// is scanned.
+func matchesNothing(pattern string) bool {
+	for _, part := range strings.Split(pattern, "/") {
+		if part == "" || part == "." || part == ".." {
+			return true
+		}
+	}
+	return false
 }
 
 // A Decision is what decided the severity of a finding.

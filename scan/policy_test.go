@@ -42,6 +42,13 @@ func TestParsePolicyErrors(t *testing.T) {
 		{"what", strings.Replace(entry, "ids = ['ST302']\n", "", 1), "allow 1: neither names nor ids"},
 		{"id", strings.Replace(entry, "ST302", "ST3", 1), `allow 1: no rule is called "ST3"`},
 		{"pattern", strings.Replace(entry, "ids = ['ST302']", "names = ['[a']", 1), `allow 1: "[a" is no pattern`},
+		{"twice", "[severity]\nST302 = 'off'\nst302 = 'dangerous'", "severity has ST302 twice"},
+		{"two mistakes", "[severity]\nST998 = 'off'\nST997 = 'note'\nST999 = 'note'", `no rule is called "ST997"`},
+		{"absolute path", strings.Replace(entry, "'**'", "'/models/**'", 1), `allow 1: path is "/models/**"`},
+		{"path of a command line", strings.Replace(entry, "'**'", "'./a.pkl'", 1), `allow 1: path is "./a.pkl"`},
+		{"path above", strings.Replace(entry, "'**'", "'a/../b'", 1), `allow 1: path is "a/../b"`},
+		{"path of a folder", strings.Replace(entry, "'**'", "'a/'", 1), `allow 1: path is "a/"`},
+		{"signature: absolute path", "[[signature]]\npath = '/models/**'\nkeys = ['k']", `signature 1: path is "/models/**"`},
 		{"second", entry + strings.Replace(entry, "'r'", "''", 1), "allow 2: a reason is missing"},
 	}
 	for _, test := range tests {

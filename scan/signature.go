@@ -36,6 +36,8 @@ func (r signatureRule) check() error {
 	switch {
 	case r.Path == "":
 		return errors.New(`path is missing: "**" is every file`)
+	case matchesNothing(r.Path):
+		return fmt.Errorf("path is %q, and paths are relative to what is scanned", r.Path)
 	case !slices.Contains([]string{"", "enforce", "warn", "off"}, r.Mode):
 		return fmt.Errorf("mode is %q, not one of enforce, warn, off", r.Mode)
 	case r.File != "" && r.File != path.Base(r.File):
