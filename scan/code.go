@@ -210,7 +210,7 @@ func (t *trace) readText(b blob, at place, format, lower string) {
 			match = string(functions().Find(text))
 		}
 		if match != "" {
-			t.note("ST353", at, -1, clip(match, 60), fmt.Sprintf("called a model, and is a text that holds %+q", clip(match, 60)))
+			t.note("ST353", at, -1, excerpt(match, 60), fmt.Sprintf("called a model, and is a text that holds %+q", excerpt(match, 60)))
 		}
 	}
 	t.pickleInText(b, at, text)

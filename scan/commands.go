@@ -69,7 +69,7 @@ func (t *trace) commandsIn(b blob, at place) {
 		t.large()
 	}
 	if match := command(string(text)); match != "" {
-		t.note("ST353", at, -1, clip(match, 60), fmt.Sprintf("holds %+q", clip(match, 60)))
+		t.note("ST353", at, -1, excerpt(match, 60), fmt.Sprintf("holds %+q", excerpt(match, 60)))
 	}
 }
 
@@ -179,7 +179,7 @@ func (w *watcher) source(v pickle.Value, hints hinted) {
 	match := commandWithin(text, &left)
 	w.sources += before - left
 	if match != "" && !isEvaluation().MatchString(match) {
-		w.t.note("ST358", w.at, offset, clip(match, 60), fmt.Sprintf("a string holds %+q", clip(match, 60)))
+		w.t.note("ST358", w.at, offset, excerpt(match, 60), fmt.Sprintf("a string holds %+q", excerpt(match, 60)))
 		return
 	}
 	if w.sources += 1 + len(text)>>8; !isSource || w.sources > maxTexts {

@@ -158,7 +158,7 @@ func (t *trace) kind(b blob, at place, k kind, format string, head []byte) strin
 		return format
 	case kindScript:
 		line, _, _ := bytes.Cut(head, []byte("\n"))
-		t.script(b, at, "script", fmt.Sprintf("a program for %q", clip(string(bytes.TrimSpace(line[2:])), 60)))
+		t.script(b, at, "script", fmt.Sprintf("a program for %q", excerpt(string(bytes.TrimSpace(line[2:])), 60)))
 		return format
 	case kindPointer:
 		t.note("ST020", at, 0, "", "the file is a Git LFS pointer: the weights are not there to be scanned")
@@ -309,7 +309,7 @@ func (t *trace) looseContent(b blob, at place, k kind, format string) string {
 	case kindScript:
 		head, _ := b.at(0, 64)
 		if line, _, ok := bytes.Cut(head, []byte("\n")); ok && bytes.HasPrefix(line, []byte("#!/")) {
-			t.note("ST351", at, 0, format, fmt.Sprintf("a program for %q", string(line[2:])))
+			t.note("ST351", at, 0, format, fmt.Sprintf("a program for %q", excerpt(string(line[2:]), 60)))
 			return format
 		}
 	case kindUnknown, kindPickle:

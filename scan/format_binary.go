@@ -208,7 +208,7 @@ func (t *trace) msgpack(b blob, at place, head []byte) bool {
 			return // met again where the file is read
 		}
 		if match := command(string(p)); match != "" {
-			apart.note("ST353", at, text.off-b.off, clip(match, 60), fmt.Sprintf("a value holds %+q", clip(match, 60)))
+			apart.note("ST353", at, text.off-b.off, excerpt(match, 60), fmt.Sprintf("a value holds %+q", excerpt(match, 60)))
 		}
 	}) {
 		return false

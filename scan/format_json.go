@@ -207,7 +207,7 @@ func (t *trace) template(at place, offset int64, text string) {
 		text = text[:min(len(text), 64<<10)]
 	}
 	if match := escapes().FindString(text); match != "" {
-		t.note("ST503", at, offset, match, fmt.Sprintf("a template that reaches into the interpreter: %+q", clip(match, 60)))
+		t.note("ST503", at, offset, match, fmt.Sprintf("a template that reaches into the interpreter: %+q", excerpt(match, 60)))
 		return
 	}
 	if match := unusual().FindString(text); match != "" {

@@ -52,7 +52,7 @@ func (t *trace) xml(b blob, text []byte, at place) {
 		case xml.Directive:
 			for _, m := range entity().FindAllSubmatch(append([]byte("<!"), tok...), 16) {
 				if len(m[1]) > 0 {
-					t.note("ST380", at, offset, "entity", fmt.Sprintf("declares an entity that is read from elsewhere: %+q", clip(string(tok), 120)))
+					t.note("ST380", at, offset, "entity", fmt.Sprintf("declares an entity that is read from elsewhere: %+q", excerpt(string(tok), 120)))
 				} else {
 					t.note("ST382", at, offset, "entity", "declares entities of its own")
 				}
@@ -68,13 +68,13 @@ func (t *trace) xml(b blob, text []byte, at place) {
 		case xml.CharData:
 			if root == "PMML" || pmml {
 				if match := scripted().Find(tok); match != nil {
-					t.note("ST382", at, offset, "script", fmt.Sprintf("holds what looks like a program: %+q", clip(string(match), 40)))
+					t.note("ST382", at, offset, "script", fmt.Sprintf("holds what looks like a program: %+q", excerpt(string(match), 40)))
 				}
 			}
 		}
 	}
 	if match := command(string(text)); match != "" && (root == "net" || root == "PMML" || pmml) {
-		t.note("ST353", at, -1, clip(match, 60), fmt.Sprintf("holds %+q", clip(match, 60)))
+		t.note("ST353", at, -1, excerpt(match, 60), fmt.Sprintf("holds %+q", excerpt(match, 60)))
 	}
 }
 
@@ -102,9 +102,9 @@ func (t *trace) element(at place, offset int64, root string, e xml.StartElement)
 				return // which is told when all is done
 			}
 			if scripted().MatchString(a.Value) {
-				t.note("ST382", at, offset, "script", fmt.Sprintf("an attribute holds what looks like a program: %+q", clip(a.Value, 60)))
+				t.note("ST382", at, offset, "script", fmt.Sprintf("an attribute holds what looks like a program: %+q", excerpt(a.Value, 60)))
 			} else if strings.HasPrefix(a.Value, "http://") || strings.HasPrefix(a.Value, "https://") || strings.HasPrefix(a.Value, "file:") {
-				t.note("ST382", at, offset, "address", fmt.Sprintf("names an address: %+q", clip(a.Value, 80)))
+				t.note("ST382", at, offset, "address", fmt.Sprintf("names an address: %+q", excerpt(a.Value, 80)))
 			}
 		}
 	}

@@ -45,7 +45,7 @@ func (j *jsonModel) text(key, text string, offset int64) {
 		return
 	}
 	add := func(id, name, format string) {
-		j.found = append(j.found, jsonFound{id, clip(name, 60), fmt.Sprintf(format, shown(key), clip(name, 60)), offset})
+		j.found = append(j.found, jsonFound{id, excerpt(name, 60), fmt.Sprintf(format, shown(key), excerpt(name, 60)), offset})
 	}
 	short := text[:min(len(text), maxSourceText)]
 	left := min(maxCommands, maxTexts-j.looked)

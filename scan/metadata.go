@@ -103,7 +103,7 @@ func (t *trace) metadata(f *safetensors.File, at place) {
 			fmt.Fprintf(&many, "%s: %s\n", key, value)
 		}
 		if many.Len() > page || i == len(keys)-1 && many.Len() > 0 {
-			t.metadataText(at, "many keys, of which the last is "+clip(key, 40), many.String())
+			t.metadataText(at, "many keys, of which the last is "+excerpt(key, 40), many.String())
 			many.Reset()
 		}
 		if len(value) > 1<<20 && !slices.Contains(longKeys, key) {
@@ -117,7 +117,7 @@ func (t *trace) metadata(f *safetensors.File, at place) {
 }
 
 // shown is a key as a message has it.
-func shown(key string) string { return fmt.Sprintf("%+q", clip(key, 60)) }
+func shown(key string) string { return fmt.Sprintf("%+q", excerpt(key, 60)) }
 
 // redact leaves nothing of a secret but how it is called.
 func redact(match string) string { return fmt.Sprintf("[%d bytes, not shown]", len(match)) }
@@ -136,10 +136,10 @@ func (t *trace) metadataText(at place, key, text string) {
 		t.note(s.id, at, -1, shown(key)+" "+s.what, fmt.Sprintf("%s has %s: %s", shown(key), s.what, redact(match)))
 	}
 	if match := t.find(programs, text, lower, programHints, nil); match != "" {
-		t.note("ST605", at, -1, shown(key), fmt.Sprintf("%s holds what looks like a program: %+q", shown(key), clip(match, 40)))
+		t.note("ST605", at, -1, shown(key), fmt.Sprintf("%s holds what looks like a program: %+q", shown(key), excerpt(match, 40)))
 	}
 	if match := t.find(escapes, text, lower, []string{"{{", "{%"}, nil); match != "" {
-		t.note("ST503", at, -1, shown(key), fmt.Sprintf("%s holds a template that reaches into the interpreter: %+q", shown(key), clip(match, 40)))
+		t.note("ST503", at, -1, shown(key), fmt.Sprintf("%s holds a template that reaches into the interpreter: %+q", shown(key), excerpt(match, 40)))
 	}
 	if t.spent.hinted < 0 {
 		t.note("ST408", at, -1, "texts", "more of the metadata looks as if it held secrets or programs than a scan searches")
@@ -235,7 +235,7 @@ func (t *trace) blobText(at place, key, text string) {
 		}
 		if plausible(data[:min(len(data), 64)]) {
 			left--
-			loose := at.in("metadata " + clip(key, 60))
+			loose := at.in("metadata " + excerpt(key, 60))
 			loose.loose = true
 			apart := t.apart()
 			if format := apart.content(inMemory(data), loose); format != "" {

@@ -55,6 +55,25 @@ func (t *trace) secret(at place, offset int64, key, text string) {
 	}
 }
 
+// excerpt is what a message shows of a text that may hold a secret, such as a
+// command with a password in it: clip without those that [secrets] knows. Names
+// of files, members, tensors and imports are places, and shown as they are.
+func excerpt(text string, n int) string {
+	text = text[:min(len(text), n+2048)]
+	lower := lowerASCII(text)
+	for _, s := range secrets {
+		if s.id != "ST601" && s.id != "ST602" || !hasAny(lower, s.hints) {
+			continue
+		}
+		if at := s.pattern().FindStringIndex(text); at != nil && s.id == "ST601" {
+			text = text[:at[0]] + redact(text[at[0]:]) // what follows is the key
+		}
+		text = s.pattern().ReplaceAllStringFunc(text, redact)
+		lower = lowerASCII(text)
+	}
+	return clip(text, n)
+}
+
 // unsearched tells that no more texts are searched for secrets.
 func (t *trace) unsearched(at place, offset int64) {
 	t.add(Finding{ID: "ST408", Severity: Note, File: at.file, Offset: offset, Name: "secrets", Message: "more texts look as if they held secrets than a scan searches; code is looked for in all of them"})

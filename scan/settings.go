@@ -171,7 +171,7 @@ func (t *trace) classSetting(at place, lower string, above []string, key, text s
 		case key == "handler" && runs(module+".x"):
 			t.imported(at, offset, module)
 		case key == "requirementsFile":
-			t.note("ST367", at, offset, clip(text, 80), fmt.Sprintf("asks for the packages of %+q to be installed", clip(text, 80)))
+			t.note("ST367", at, offset, excerpt(text, 80), fmt.Sprintf("asks for the packages of %+q to be installed", excerpt(text, 80)))
 		}
 	case ".zarray", ".zmetadata", "zarr.json":
 		if (key == "id" || key == "name") && (text == "pickle" || text == "numcodecs.pickle") {

@@ -115,7 +115,7 @@ func (w *watcher) event(e pickle.Event) {
 			}
 			message := "no pickler writes that: " + e.Kind.String()
 			if e.Detail != "" {
-				message += fmt.Sprintf(" %+q", clip(e.Detail, 60))
+				message += fmt.Sprintf(" %+q", excerpt(e.Detail, 60))
 			}
 			w.add(id, e, "", message)
 		}

@@ -333,7 +333,7 @@ func (t *trace) gaps(b blob, at place, d *directory) {
 		t.unlisted(b.rest(d.begin), at)
 	}
 	if len(d.comment) > 0 {
-		t.note("ST417", at, d.end-int64(len(d.comment)), "comment", fmt.Sprintf("a comment of %d bytes: %+q", len(d.comment), clip(string(d.comment), 60)))
+		t.note("ST417", at, d.end-int64(len(d.comment)), "comment", fmt.Sprintf("a comment of %d bytes: %+q", len(d.comment), excerpt(string(d.comment), 60)))
 		t.junk(inMemory(d.comment), at, d.end-int64(len(d.comment)))
 	}
 	if d.end < b.size {
