@@ -5,10 +5,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"iter"
 	"reflect"
 	"strconv"
 	"strings"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -23,9 +25,7 @@ import (
 // alphabet.
 func (a *app) printJSON(v any) error {
 	if a.format != "json" {
-		e := json.NewEncoder(a.stdout)
-		e.SetEscapeHTML(false)
-		return e.Encode(v)
+		return encoder(a.stdout).Encode(v)
 	}
 	out := bufio.NewWriter(a.stdout)
 	if err := printIndented(out, v); err != nil {
@@ -34,6 +34,41 @@ func (a *app) printJSON(v any) error {
 	return out.Flush()
 }
 
+// encoder is json.NewEncoder for what may hold names of a file: encoding/json
+// escapes the controls of ASCII alone, and a terminal acts on more.
+func encoder(w io.Writer) *json.Encoder {
+	e := json.NewEncoder(escaping{w})
+	e.SetEscapeHTML(false)
+	return e
+}
+
+// An escaping writes JSON, one text a call as json.Encoder does, with an escape in
+// the place of what is not for the eye.
+type escaping struct{ io.Writer }
+
+func (v escaping) Write(text []byte) (int, error) {
+	if !bytes.ContainsFunc(text, isHidden) {
+		return v.Writer.Write(text)
+	}
+	var b bytes.Buffer
+	for _, r := range string(text) {
+		if !isHidden(r) {
+			b.WriteRune(r)
+		} else if first, second := utf16.EncodeRune(r); second == utf8.RuneError {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		} else {
+			fmt.Fprintf(&b, `\u%04x\u%04x`, first, second)
+		}
+	}
+	if _, err := v.Writer.Write(b.Bytes()); err != nil {
+		return 0, err
+	}
+	return len(text), nil
+}
+
+// isHidden leaves the line ends of an indented document alone.
+func isHidden(r rune) bool { return r >= 0x7f && unprintable(r) }
+
 // printIndented prints a document as json.Encoder does with an indent of two
 // spaces, but of a struct's lists one element after the other: the text of a
 // hundred thousand tensors would take more memory than they do.
@@ -41,8 +76,7 @@ func printIndented(out *bufio.Writer, v any) error {
 	var text bytes.Buffer
 	print := func(v any, prefix string) error {
 		text.Reset()
-		e := json.NewEncoder(&text)
-		e.SetEscapeHTML(false)
+		e := encoder(&text)
 		e.SetIndent(prefix, "  ")
 		if err := e.Encode(v); err != nil {
 			return err
@@ -174,8 +208,7 @@ func (a *app) isJSON() bool { return a.format == "json" || a.format == "jsonl" }
 // printLines prints documents one a line.
 func printLines[T any](a *app, documents iter.Seq[T]) error {
 	out := bufio.NewWriter(a.stdout)
-	e := json.NewEncoder(out)
-	e.SetEscapeHTML(false)
+	e := encoder(out)
 	for d := range documents {
 		if err := e.Encode(d); err != nil {
 			return err
@@ -206,9 +239,7 @@ func printSequence(out *bufio.Writer, head any, array string) (*sequence, error)
 // marshal is json.Marshal without escapes for HTML.
 func marshal(v any) (string, error) {
 	var b strings.Builder
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	err := e.Encode(v)
+	err := encoder(&b).Encode(v)
 	return strings.TrimSuffix(b.String(), "\n"), err
 }
 

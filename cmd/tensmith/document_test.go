@@ -55,3 +55,21 @@ func TestPrintIndented(t *testing.T) {
 		}
 	}
 }
+
+// TestEscaping states that a document has nothing that a terminal acts upon, and
+// is the same to programs.
+func TestEscaping(t *testing.T) {
+	const name = "\u009b31m\u007f\u202e\u2066\u200b\U000e0041 é \U0001f600 \x1b]0;t\a"
+	var b bytes.Buffer
+	if err := encoder(&b).Encode([]string{name}); err != nil {
+		t.Fatal(err)
+	}
+	const want = `["\u009b31m\u007f\u202e\u2066\u200b\udb40\udc41 é ` + "\U0001f600" + ` \u001b]0;t\u0007"]` + "\n"
+	if diff := cmp.Diff(want, b.String()); diff != "" {
+		t.Error(diff)
+	}
+	var got []string
+	if err := json.Unmarshal(b.Bytes(), &got); err != nil || got[0] != name {
+		t.Errorf("read again it is %q, %v", got, err)
+	}
+}

@@ -6,16 +6,20 @@
 // # Security
 //
 // Names and texts of the scanned files stand in reports. They are escaped as
-// the formats ask for; whoever shows a report must treat them as foreign text.
+// the formats ask for, and so is what a terminal acts upon; whoever shows a
+// report must treat them as foreign text.
 package report
 
 import (
+	"bytes"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"io"
 	"strings"
 	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
 
@@ -52,9 +56,36 @@ func SARIF(w io.Writer, r *scan.Report, version string) error {
 	}
 	run.AddInvocation(sarif.NewInvocation().WithExecutionSuccessful(!failed && r.Verdict != scan.VerdictError))
 	log := sarif.NewReport().AddRun(run)
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(log)
+	text, err := json.MarshalIndent(log, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(visible(text, func(r rune) string {
+		if first, second := utf16.EncodeRune(r); second != utf8.RuneError {
+			return fmt.Sprintf(`\u%04x\u%04x`, first, second)
+		}
+		return fmt.Sprintf(`\u%04x`, r)
+	}), '\n'))
+	return err
+}
+
+// visible has an escape in the place of what a terminal acts upon and the
+// encoders leave as it is: the controls behind ASCII, and what turns or hides
+// text.
+func visible(text []byte, escape func(rune) string) []byte {
+	hidden := func(r rune) bool { return r >= 0x7f && !unicode.IsGraphic(r) }
+	if !bytes.ContainsFunc(text, hidden) {
+		return text
+	}
+	var b bytes.Buffer
+	for _, r := range string(text) {
+		if hidden(r) {
+			b.WriteString(escape(r))
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.Bytes()
 }
 
 // semantic is a version as SARIF wants it, or the first of all.
@@ -212,15 +243,12 @@ func JUnit(w io.Writer, r *scan.Report, threshold scan.Severity) error {
 	}
 	all.Tests = len(all.Suite.Cases)
 	all.Suite.Tests, all.Suite.Failures, all.Suite.Errors = all.Tests, all.Failures, all.Errors
-	if _, err := io.WriteString(w, xml.Header); err != nil {
+	text, err := xml.MarshalIndent(all, "", "  ")
+	if err != nil {
 		return err
 	}
-	e := xml.NewEncoder(w)
-	e.Indent("", "  ")
-	if err := e.Encode(all); err != nil {
-		return err
-	}
-	_, err := io.WriteString(w, "\n")
+	text = visible(text, func(r rune) string { return fmt.Sprintf("&#x%X;", r) })
+	_, err = fmt.Fprintf(w, "%s%s\n", xml.Header, text)
 	return err
 }
 

@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
@@ -142,3 +144,31 @@ func TestJUnit(t *testing.T) {
 }
 
 var day = time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
+
+// TestVisible states that no report has what a terminal acts upon, and that
+// programs read the same names.
+func TestVisible(t *testing.T) {
+	const name = "a\u009b31m\u007f\u202e\u200b\U000e0041é.pkl"
+	r := &scan.Report{Verdict: scan.VerdictDangerous, Files: []scan.File{{Path: name, Verdict: scan.VerdictDangerous,
+		Findings: []scan.Finding{{ID: "ST301", Severity: scan.Dangerous, File: name, Offset: 2, Name: name, Message: "imports " + name}}}}}
+	var s, j bytes.Buffer
+	if err := errors.Join(SARIF(&s, r, ""), JUnit(&j, r, scan.Suspicious)); err != nil {
+		t.Fatal(err)
+	}
+	for form, text := range map[string]string{"SARIF": s.String(), "JUnit": j.String()} {
+		if i := strings.IndexFunc(text, func(r rune) bool { return r != '\n' && !unicode.IsGraphic(r) }); i >= 0 {
+			t.Errorf("%s has %q", form, text[i:min(i+20, len(text))])
+		}
+	}
+	log, err := sarif.FromBytes(s.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := *log.Runs[0].Results[0].Message.Text; got != "imports "+name {
+		t.Errorf("the message of SARIF is %q", got)
+	}
+	var got suites
+	if err := xml.Unmarshal(j.Bytes(), &got); err != nil || got.Suite.Cases[0].Name != name {
+		t.Errorf("%v, %+v", err, got)
+	}
+}
