@@ -35,6 +35,9 @@ Exit status: that of tensmith scan. A policy that is wrong is 64.`,
 		Example: "  tensmith policy check --policy gate.toml upload/",
 		Args:    args(1, -1, "PATH"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := notEmpty(cmd, "fail-on", "policy", "trusted-root"); err != nil {
+				return err
+			}
 			return a.policyCheck(cmd.Context(), args, flags)
 		},
 	}

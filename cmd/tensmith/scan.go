@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,7 +49,12 @@ from --policy or $TENSMITH_POLICY alone, never from what is scanned.
 		Example: `  tensmith scan model.pt
   tensmith scan upload/ --policy gate.toml --sarif findings.sarif`,
 		Args: args(1, -1, "PATH"),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.scan(cmd.Context(), args, flags) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := notEmpty(cmd, "fail-on", "policy", "trusted-root", "sarif", "junit"); err != nil {
+				return err
+			}
+			return a.scan(cmd.Context(), args, flags)
+		},
 	}
 	cmd.Flags().StringVar(&flags.failOn, "fail-on", "", "least `SEVERITY` that fails: dangerous, suspicious (the default) or note")
 	cmd.Flags().StringVar(&flags.policy, "policy", "", "`FILE` of a policy in TOML")
@@ -60,17 +65,36 @@ from --policy or $TENSMITH_POLICY alone, never from what is scanned.
 	return cmd
 }
 
+// notEmpty refuses a flag whose value is the empty text: without the policy or
+// the report that a script means to ask for, a scan would look as good.
+func notEmpty(cmd *cobra.Command, names ...string) error {
+	for _, name := range names {
+		if f := cmd.Flags().Lookup(name); f.Changed && f.Value.String() == "" {
+			return hinted{usagef("--%s is empty", name), "a variable of the script may not be set"}
+		}
+	}
+	return nil
+}
+
 // A scanned is what came of all addresses.
 type scanned struct {
 	verdict   scan.Verdict
 	files     []scan.File // with paths as the user names them
+	lost      []scan.File // addresses that lead nowhere, which standard error has told
 	decisions []scan.Decision
 	trouble   error // about an address that leads nowhere
 }
 
+// all are the files that programs are told of: one that takes a report for the
+// whole answer must not miss what was not there.
+func (s *scanned) all() []scan.File { return slices.Concat(s.files, s.lost) }
+
 func (a *app) scan(ctx context.Context, addresses []string, flags scanFlags) error {
 	if flags.sarif == "-" && flags.junit == "-" || (flags.sarif == "-" || flags.junit == "-") && a.format != "human" {
 		return hinted{usageError{errors.New("standard output takes one document")}, "give --sarif or --junit the name of a file"}
+	}
+	if err := replaceable(flags); err != nil {
+		return err
 	}
 	policy, err := readPolicy(flags.policy)
 	if err != nil {
@@ -85,7 +109,7 @@ func (a *app) scan(ctx context.Context, addresses []string, flags scanFlags) err
 		return err
 	}
 	release, _ := version()
-	all := &scan.Report{Verdict: result.verdict, Files: result.files}
+	all := &scan.Report{Verdict: result.verdict, Files: result.all()}
 	failing := threshold
 	if !enforced(policy) {
 		failing = "" // or the build server would fail what the policy does not
@@ -94,13 +118,11 @@ func (a *app) scan(ctx context.Context, addresses []string, flags scanFlags) err
 		a.writeReport(flags.sarif, func(w io.Writer) error { return report.SARIF(w, all, release) }),
 		a.writeReport(flags.junit, func(w io.Writer) error { return report.JUnit(w, all, failing) }),
 	)
+	if flags.sarif != "-" && flags.junit != "-" {
+		err = errors.Join(err, a.printScan(result)) // what was found is told, if not in the report
+	}
 	if err != nil {
 		return err
-	}
-	if flags.sarif != "-" && flags.junit != "-" {
-		if err := a.printScan(result); err != nil {
-			return err
-		}
 	}
 	return a.scanExit(result, threshold, policy)
 }
@@ -119,25 +141,6 @@ func thresholdOf(flag string, policy *scan.Policy) (scan.Severity, error) {
 		return "", usagef("--fail-on is %q, not one of dangerous, suspicious, note", flag)
 	}
 	return threshold, nil
-}
-
-// writeReport writes a report that other programs read; it replaces one of an
-// earlier run, as such programs expect.
-func (a *app) writeReport(name string, write func(io.Writer) error) error {
-	switch name {
-	case "":
-		return nil
-	case "-":
-		return write(a.stdout)
-	}
-	var b bytes.Buffer
-	if err := write(&b); err != nil {
-		return err
-	}
-	if err := os.WriteFile(name, b.Bytes(), 0o666); err != nil {
-		return simplify(name, err)
-	}
-	return nil
 }
 
 // scanAll scans what the addresses lead to. An address that leads nowhere does
@@ -160,6 +163,9 @@ func (a *app) scanAll(ctx context.Context, addresses []string, policy *scan.Poli
 			return nil, ctx.Err()
 		}
 		if err != nil {
+			why := strings.TrimPrefix(err.Error(), address+": ")
+			result.lost = append(result.lost, scan.File{Path: address, Verdict: scan.VerdictError,
+				Findings: []scan.Finding{{ID: "ST401", Severity: scan.Error, File: address, Offset: -1, Message: why}}})
 			if result.trouble = err; len(addresses) > 1 {
 				a.fail(flags.verb, err)
 				result.trouble = errors.New("not every path could be scanned")
@@ -308,7 +314,7 @@ func (a *app) printScan(result *scanned) error {
 	switch a.format {
 	case "json", "jsonl":
 		files := []scanFile{}
-		for _, f := range result.files {
+		for _, f := range result.all() {
 			files = append(files, jsonScan(f))
 		}
 		return a.printJSON(struct {
@@ -318,7 +324,7 @@ func (a *app) printScan(result *scanned) error {
 		}{"tensmith.scan/1", result.verdict, files})
 	case "tsv":
 		s := a.sheet("path", "format", "verdict", "id", "severity", "place", "message")
-		for _, f := range result.files {
+		for _, f := range result.all() {
 			if len(f.Findings) == 0 {
 				s.row(f.Path, f.Format, f.Verdict, "", "", "", "")
 			}
