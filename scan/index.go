@@ -4,12 +4,38 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"path"
 	"slices"
+	"strings"
 )
 
 // maxShardNames is how many files of an index are kept. The largest models that
 // are published have some 200.
 const maxShardNames = 50_000
+
+// indexAlone tells what an index names that its model cannot have, where it is
+// scanned by itself. What is beside it was not scanned, so that it is only looked
+// up whether it is there.
+func (s *scanner) indexAlone(f *File) {
+	if f.Format != "json" || !strings.HasSuffix(f.Path, ".index.json") {
+		return
+	}
+	names, err := s.shardNames(f.Path)
+	if err != nil {
+		return // settings of something else
+	}
+	for _, name := range names {
+		if len(f.Findings) >= maxKept {
+			return
+		}
+		if leaves(name) {
+			f.add("ST506", -1, name, fmt.Sprintf("names %+q, which is outside of its directory", clip(name, 80)))
+		} else if _, err := fs.Stat(s.fsys, path.Join(path.Dir(f.Path), name)); errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) {
+			f.add("ST506", -1, name, fmt.Sprintf("names %+q, which is not there", clip(name, 80)))
+		}
+	}
+}
 
 // shardNames returns the names of the files that an index in the place names,
 // sorted and each once. Of an index of millions of tensors that is little.

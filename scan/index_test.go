@@ -65,3 +65,31 @@ func TestCutIndex(t *testing.T) {
 		t.Errorf("ST506 says %q, want %q", told, want)
 	}
 }
+
+// TestIndexAlone states that an index which is scanned by itself tells what it
+// names that is elsewhere, or not there.
+func TestIndexAlone(t *testing.T) {
+	fsys := fstest.MapFS{
+		"m/a.safetensors":                {Data: []byte(file(one+"  ", 4))},
+		"m/model.safetensors.index.json": {Data: []byte(`{"weight_map":{"a":"a.safetensors","b":"../x","c":"/etc/passwd","d":"b.safetensors"}}`)},
+		"m/good.safetensors.index.json":  {Data: []byte(`{"weight_map":{"a":"a.safetensors"}}`)},
+		"m/vectors.index.json":           {Data: []byte(`[1, 2]`)},
+	}
+	for name, want := range map[string][]string{
+		"m/model.safetensors.index.json": {`names "../x", which is outside of its directory`, `names "/etc/passwd", which is outside of its directory`, `names "b.safetensors", which is not there`},
+		"m/good.safetensors.index.json":  nil,
+		"m/vectors.index.json":           nil,
+	} {
+		r, err := Path(context.Background(), fsys, name, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, f := range r.Files[0].Findings {
+			got = append(got, f.Message)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}

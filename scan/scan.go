@@ -85,6 +85,8 @@ func Path(ctx context.Context, fsys fs.FS, name string, opts Options) (*Report, 
 	}
 	if info.IsDir() {
 		s.repository(ctx)
+	} else {
+		s.indexAlone(&s.files[0])
 	}
 	if opts.Deep {
 		s.values(ctx)
