@@ -59,7 +59,10 @@ func (s *scanner) index(f *File, at string, byPath map[string]*File) {
 		return
 	}
 	safe := strings.HasSuffix(f.Path, ".safetensors.index.json")
-	for _, name := range names[:min(len(names), 1000)] {
+	for _, name := range names {
+		if len(f.Findings) >= maxKept {
+			return
+		}
 		there := byPath[path.Join(path.Dir(f.Path), name)]
 		target := s.target(there, byPath)
 		shown := fmt.Sprintf("%+q", clip(name, 80))
