@@ -58,6 +58,10 @@ var allowedRows = []row{
 	{"pathlib._local", "Path PosixPath WindowsPath PurePath PurePosixPath PureWindowsPath"}, // Python 3.13
 	{"numpy", `ndarray dtype bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64
 		complex64 complex128 str_ bytes_`},
+	// Numbers and types of elements that ml_dtypes adds to NumPy's, for arrays of JAX: made of a number
+	// or of text, by C code that does no more (ml_dtypes/_src/custom_float.h, intn_numpy.h).
+	{"ml_dtypes", `bfloat16 float8_e3m4 float8_e4m3 float8_e4m3b11fnuz float8_e4m3fn float8_e4m3fnuz float8_e5m2 float8_e5m2fnuz
+		float8_e8m0fnu float6_e2m3fn float6_e3m2fn float4_e2m1fn int1 int2 int4 uint1 uint2 uint4`},
 	{"numpy.core.multiarray", "_reconstruct scalar"},
 	{"numpy._core.multiarray", "_reconstruct scalar"},
 	{"numpy.core.numeric", "_frombuffer"},

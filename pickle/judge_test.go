@@ -15,6 +15,8 @@ func TestJudge(t *testing.T) {
 		{"torch", "FloatStorage", Allowed},
 		{"torch.cuda", "HalfStorage", Allowed},
 		{"numpy.dtypes", "Float32DType", Allowed},
+		{"ml_dtypes", "bfloat16", Allowed},
+		{"ml_dtypes", "finfo", Suspicious},
 		{"numpy._core.multiarray", "_reconstruct", Allowed},
 		{"torch.jit._pickle", "build_intlist", Allowed},
 		{"_codecs", "encode", Allowed},

@@ -12,6 +12,7 @@ var pythonPrime = big.NewInt(1<<61 - 1)
 const (
 	hashBuckets = 1 << 14
 	mostAlike   = 1024 // in a bucket: few enough to be compared in no time
+	uncounted   = 64   // numbers for which no buckets are made: each tensor that was pickled whole begins with one
 )
 
 // hashes counts integers by their hash in Python, which is not salted as that of
@@ -26,6 +27,10 @@ type hashes struct {
 
 // add counts n, and tells whether it makes one hash stand out.
 func (h *hashes) add(n *big.Int) bool {
+	if h.total < uncounted {
+		h.total++
+		return false
+	}
 	if h.buckets == nil {
 		h.buckets = new([hashBuckets]struct{ last, count uint32 })
 	}

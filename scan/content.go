@@ -257,6 +257,9 @@ func (t *trace) unmarked(b blob, at place, head []byte) string {
 	if t.msgpack(b, at, head) {
 		return "msgpack"
 	}
+	if format := t.records(b, at); format != "" {
+		return format
+	}
 	if claimsModel(at.name) && (r.count > 0 || r.imports > 0 || apart.has(Dangerous)) {
 		t.join(apart) // of which it is no sound one
 	}

@@ -106,6 +106,10 @@ func classSize(class *pickle.Symbol) (width int64, object bool) {
 	switch {
 	case class.Module == "numpy" && namedSizes[name] > 0:
 		return namedSizes[name], false
+	case class.Is("ml_dtypes", "bfloat16"):
+		return 2, false
+	case class.Module == "ml_dtypes" && isNarrow(class):
+		return 1, false
 	case class.Module == "numpy" && (name == "str" || name == "bytes" || name == "void"), class.Is("builtins", "str"), class.Is("builtins", "bytes"):
 		return 0, false
 	case class.Is("builtins", "int"), class.Is("builtins", "float"):
@@ -116,6 +120,13 @@ func classSize(class *pickle.Symbol) (width int64, object bool) {
 		return 16, false
 	}
 	return 8, true
+}
+
+// isNarrow knows the types of ml_dtypes, which have a byte each even for four bits.
+// What else is in that module NumPy takes for an object.
+func isNarrow(class *pickle.Symbol) bool {
+	v, _ := pickle.Judge(class)
+	return v == pickle.Allowed
 }
 
 // orders are the marks of the order of bytes before a code.

@@ -31,3 +31,26 @@ func TestWidth(t *testing.T) {
 		}
 	}
 }
+
+// The types of ml_dtypes are numbers, as it has registered them with NumPy. What else is
+// in that module NumPy takes for an object, and picklers call none of them.
+func TestNarrow(t *testing.T) {
+	array := func(class string) string {
+		return "\x80\x02cnumpy._core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85c_codecs\nencode\nX\x01\x00\x00\x00bX\x06\x00\x00\x00latin1\x86R\x87R(K\x01K\x04\x85cnumpy\ndtype\n" + class +
+			"\x89\x88\x87R(K\x03X\x01\x00\x00\x00<NNNK\x02K\x02K@tb\x89c_codecs\nencode\nX\x08\x00\x00\x00abcdefghX\x06\x00\x00\x00latin1\x86Rtb."
+	}
+	for _, test := range []struct {
+		name, data string
+		want       Verdict
+	}{
+		{"bfloat16", array("cml_dtypes\nbfloat16\n"), Clean},
+		{"int4", array("cml_dtypes\nint4\n"), Clean},
+		{"no type of elements", array("cml_dtypes\nfinfo\n"), VerdictDangerous},
+		{"of another module", array("cmy_dtypes\nbfloat16\n"), VerdictDangerous},
+		{"called", "\x80\x02cml_dtypes\nbfloat16\nX\x01\x00\x00\x00x\x85R.", VerdictSuspicious},
+	} {
+		if f := reader(t, "a.pkl", []byte(test.data), Options{}); f.Verdict != test.want {
+			t.Errorf("%s: %s, %v; want %s", test.name, f.Verdict, f.Findings, test.want)
+		}
+	}
+}

@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"path"
 	"slices"
@@ -48,8 +47,7 @@ func tableBlock(b blob, off, size uint64) ([]byte, error) {
 	if err != nil || uint64(len(p)) < size+5 {
 		return nil, cmp.Or(err, io.ErrUnexpectedEOF)
 	}
-	sum := crc32.Checksum(p[:size+1], crc32.MakeTable(crc32.Castagnoli))
-	if masked := (sum>>15 | sum<<17) + 0xa282ead8; masked != le.Uint32(p[size+1:]) {
+	if maskedSum(p[:size+1]) != le.Uint32(p[size+1:]) {
 		return nil, fmt.Errorf("the checksum of the block at %d: %w", off, errTable)
 	}
 	switch p[size] {

@@ -100,8 +100,20 @@ func identify(head []byte) (kind, string) {
 		return kindData, "tflite"
 	case isTar(head):
 		return kindTar, "tar"
+	case isBitmap(head):
+		return kindMedia, "bmp"
 	}
 	return kindUnknown, ""
+}
+
+// isBitmap knows the pictures of Windows and OS/2 by what follows their two letters:
+// two numbers that are none, where the picture begins, and the length of a header.
+func isBitmap(head []byte) bool {
+	if len(head) < 26 || head[0] != 'B' || head[1] != 'M' || le.Uint32(head[6:]) != 0 {
+		return false
+	}
+	begin, header := le.Uint32(head[10:]), le.Uint32(head[14:])
+	return (header == 12 || header == 40 || header == 52 || header == 56 || header == 64 || header == 108 || header == 124) && begin >= 14+header && begin <= 14+header+12+4*256
 }
 
 // isHeader knows the length of a header that is no longer than readers take,

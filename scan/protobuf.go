@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"strconv"
 	"strings"
 )
 
@@ -127,7 +128,7 @@ func (t *trace) protobuf(b blob, at place, head []byte) string {
 		whole && at.name == "saved_model.pb" && seen[2] > 0 && wires[2] == 2 && len(seen) == 1:
 		format = "tf-savedmodel"
 		m.savedModel(b)
-	case whole && seen[1] > 100 && wires[1] == 2 && seen[2] == 1 && wires[2] == 2:
+	case whole && seen[1] > 1 && wires[1] == 2 && seen[2] == 1 && wires[2] == 2 && (seen[1] > 100 || m.pieces(b)):
 		return "sentencepiece" // pieces and the settings of a trainer: data
 	case whole && seen[1] > 0 && wires[1] == 2 && (strings.HasSuffix(at.name, ".pb") || seen[4] == 1 && wires[4] == 2):
 		format = "tf-graph"
@@ -144,6 +145,28 @@ func (t *trace) protobuf(b blob, at place, head []byte) string {
 		t.join(apart)
 	}
 	return format
+}
+
+// pieces tells whether each field 1 is a piece of SentencePiece: a text = 1, its
+// score = 2, and a type = 3 (sentencepiece_model.proto).
+func (m *message) pieces(b blob) bool {
+	sound := true
+	m.each(b, 1, func(f field) {
+		texts, scores, others := 0, 0, 0
+		whole := m.t.fields(f.data, func(g field) bool {
+			switch {
+			case g.number == 1 && g.wire == 2:
+				texts++
+			case g.number == 2 && g.wire == 5:
+				scores++
+			case g.number != 3 || g.wire != 0:
+				others++
+			}
+			return true
+		})
+		sound = sound && whole && texts == 1 && scores == 1 && others == 0
+	})
+	return sound
 }
 
 // A message is a model that is being read.
@@ -238,6 +261,12 @@ func (m *message) onnxNode(b blob, offset int64) {
 
 // onnxTensor reads a TensorProto: external_data = 13.
 func (m *message) onnxTensor(b blob, offset int64) {
+	part, sound := external{}, true
+	number := func(text string) uint64 {
+		n, err := strconv.ParseUint(text, 10, 62)
+		sound = sound && err == nil
+		return n
+	}
 	m.t.fields(b, func(f field) bool {
 		if f.number != 13 || f.wire != 2 {
 			return true
@@ -258,13 +287,24 @@ func (m *message) onnxTensor(b blob, offset int64) {
 				m.t.note("ST370", m.at, offset, clip(value, 80), fmt.Sprintf("data outside of the model's directory: %+q", clip(value, 80)))
 			} else {
 				m.t.need(m.at, value)
+				part.name = value
 			}
-		case "offset", "length", "checksum", "basepath":
+		case "offset":
+			part.begin = number(value)
+		case "length":
+			part.end = number(value)
+		case "checksum", "basepath":
 		default:
 			m.t.note("ST373", m.at, offset, clip(key, 40), fmt.Sprintf("an unknown key %+q of data in another file, with which old readers set attributes", clip(key, 40)))
 		}
 		return true
 	})
+	if part.end > 0 {
+		part.end += part.begin
+	}
+	if part.name != "" && sound {
+		m.t.outside(m.at, part)
+	}
 }
 
 // savedModel reads meta_graphs = 2, of which graph_def = 2.

@@ -15,6 +15,7 @@ import (
 func (s *scanner) repository(ctx context.Context) {
 	byPath := s.byPath()
 	s.bundles(ctx, byPath)
+	s.external(byPath)
 	folders := map[string][]*File{}
 	for i := range s.files {
 		f := &s.files[i]

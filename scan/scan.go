@@ -127,7 +127,8 @@ type scanner struct {
 	links  map[string]string // what links name, from the place that is scanned
 
 	counting    sync.Mutex
-	done, total int64 // bytes, for Options.Progress
+	done, total int64      // bytes, for Options.Progress
+	outside     []external // what models keep in other files
 }
 
 // walk lists the files of a directory.
@@ -236,7 +237,13 @@ func (s *scanner) file(ctx context.Context, f *File) {
 		}
 		r, f.Size = strings.NewReader(string(data)), int64(len(data))
 	}
-	for _, name := range f.scan(ctx, r, s.opts, s.room) {
+	names, parts := f.scan(ctx, r, s.opts, s.room)
+	if len(parts) > 0 {
+		s.counting.Lock()
+		s.outside = append(s.outside, parts[:min(len(parts), max(maxExternal-len(s.outside), 0))]...)
+		s.counting.Unlock()
+	}
+	for _, name := range names {
 		if _, err := fs.Stat(s.fsys, path.Join(path.Dir(f.Path), name)); err != nil {
 			f.add("ST375", -1, name, fmt.Sprintf("asks for %+q, which is not there", clip(name, 80)))
 		}
@@ -244,8 +251,8 @@ func (s *scanner) file(ctx context.Context, f *File) {
 }
 
 // scan reads the file. It returns the names of files beside it that it asks
-// for.
-func (f *File) scan(ctx context.Context, r io.ReaderAt, opts *Options, shared room) []string {
+// for, and the parts of them that its tensors are in.
+func (f *File) scan(ctx context.Context, r io.ReaderAt, opts *Options, shared room) ([]string, []external) {
 	t := newTrace(ctx, opts, f.Size)
 	t.spent.room = shared
 	defer t.leave()
@@ -258,5 +265,5 @@ func (f *File) scan(ctx context.Context, r io.ReaderAt, opts *Options, shared ro
 		t.note("ST404", place{file: f.Path}, -1, "work", "what lies in it takes longer than a scan does: the rest was not read")
 	}
 	f.Findings, f.Dropped = t.findings, t.dropped
-	return t.spent.needs
+	return t.spent.needs, t.spent.parts
 }

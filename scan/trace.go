@@ -60,6 +60,7 @@ type spending struct {
 	work    int64 // see maxWork
 	room    room
 	entered bool
+	parts   []external // of files beside this one that its tensors are in
 	// inflater is a reader of DEFLATE that nothing uses any more.
 	inflater io.Reader
 	needs    []string // files beside this one that it asks for, relative to its directory

@@ -82,6 +82,8 @@ func (w *watcher) use(e pickle.Event, o *pickle.Object, fn *pickle.Symbol) {
 		}
 	case "numpy", "numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric":
 		w.arrayCall(e, fn, tuple.Items)
+	case "ml_dtypes":
+		w.misuse(e, "", name, "is called, and picklers only name it")
 	case "builtins":
 		w.bytesCall(e, o, fn, tuple.Items)
 	}
