@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -40,30 +41,41 @@ func (s *scanner) indexAlone(f *File) {
 // shardNames returns the names of the files that an index in the place names,
 // sorted and each once. Of an index of millions of tensors that is little.
 func (s *scanner) shardNames(name string) ([]string, error) {
-	f, err := s.fsys.Open(name)
+	seen := map[string]bool{}
+	err := s.weightMap(name, func(_, shard string) {
+		if len(seen) < maxShardNames {
+			seen[shard] = true
+		}
+	})
 	if err != nil {
 		return nil, err
 	}
+	names := slices.AppendSeq(make([]string, 0, len(seen)), maps.Keys(seen))
+	slices.Sort(names)
+	return names, nil
+}
+
+// weightMap visits the tensors that an index in the place lists, and the files
+// that it says they are in.
+func (s *scanner) weightMap(name string, visit func(tensor, shard string)) error {
+	f, err := s.fsys.Open(name)
+	if err != nil {
+		return err
+	}
 	defer f.Close()
 	d := newJSONTokens(io.LimitReader(f, maxJSON))
-	seen := map[string]bool{}
-	depth, key := 0, ""          // the last of the outermost object
-	within, done := false, false // the map is open; the object is not
+	depth, key, tensor := 0, "", "" // the last of the outermost object, and of the map
+	within, done := false, false    // the map is open; the object is not
 	for range maxTokens {
 		kind, text, err := d.next()
 		if err == io.EOF && depth == 0 {
-			names := make([]string, 0, len(seen))
-			for name := range seen {
-				names = append(names, name)
-			}
-			slices.Sort(names)
-			return names, nil
+			return nil
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if done {
-			return nil, errors.New("something behind the object")
+			return errors.New("something behind the object")
 		}
 		switch {
 		case kind == '}' || kind == ']':
@@ -72,16 +84,19 @@ func (s *scanner) shardNames(name string) ([]string, error) {
 			done = depth == 0
 			continue
 		case kind == 'k':
-			if depth == 1 {
+			switch depth {
+			case 1:
 				key = text
+			case 2:
+				tensor = text
 			}
 			continue
 		case depth == 0 && kind != '{':
-			return nil, errors.New("no object")
+			return errors.New("no object")
 		case depth == 1 && key == "weight_map" && kind != '{' && kind != 'n':
-			return nil, errors.New("the weight_map is no object")
-		case depth == 2 && within && kind == '"' && len(seen) < maxShardNames:
-			seen[text] = true
+			return errors.New("the weight_map is no object")
+		case depth == 2 && within && kind == '"':
+			visit(tensor, text)
 		}
 		if kind == '{' || kind == '[' {
 			if depth++; depth == 2 {
@@ -89,5 +104,5 @@ func (s *scanner) shardNames(name string) ([]string, error) {
 			}
 		}
 	}
-	return nil, fmt.Errorf("more than %d words", maxTokens)
+	return fmt.Errorf("more than %d words", maxTokens)
 }

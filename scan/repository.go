@@ -28,6 +28,7 @@ func (s *scanner) repository(ctx context.Context) {
 		}
 		if text := s.target(f, byPath); text != nil && text.Format == "json" {
 			s.index(f, text.Path, byPath)
+			s.tensors(f, text.Path, byPath)
 		}
 	}
 	for _, files := range folders {
@@ -43,9 +44,8 @@ func (f *File) add(id string, offset int64, name, message string) {
 	f.Findings = append(f.Findings, Finding{ID: id, Severity: rule.Severity, File: f.Path, Offset: offset, Name: clip(name, 200), Message: clip(message, 500)})
 }
 
-// index compares the index of a model with the files beside it. That the
-// tensors are in the files that it names is for [Check]. The index may be a
-// link, and what it names beside the link; its text is at another place then.
+// index compares the index of a model with the files beside it. The index may be
+// a link, and what it names beside the link; its text is at another place then.
 func (s *scanner) index(f *File, at string, byPath map[string]*File) {
 	names, err := s.shardNames(at)
 	if _, ok := errors.AsType[*fs.PathError](err); ok {

@@ -126,6 +126,8 @@ type scanner struct {
 	shares *shares
 	links  map[string]string // what links name, from the place that is scanned
 
+	compared int64 // bytes of headers that were read to compare them with indexes
+
 	counting    sync.Mutex
 	done, total int64      // bytes, for Options.Progress
 	outside     []external // what models keep in other files

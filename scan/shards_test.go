@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -89,14 +90,17 @@ func TestShards(t *testing.T) {
 		return v.encoded(t)
 	}
 	index := func(names ...string) *fstest.MapFile {
-		text := `{"metadata":{},"weight_map":{`
-		for i, name := range names {
-			if i > 0 {
-				text += ","
+		var list []string
+		for _, name := range names {
+			n := strings.IndexByte("abcd", name[0])
+			if name[0] >= 'x' {
+				n = int(name[0] - 'x')
 			}
-			text += fmt.Sprintf("%q:%q", fmt.Sprint(i), name)
+			for i := 3 * n; i < 3*n+3; i++ {
+				list = append(list, fmt.Sprintf(`"model.layers.%d.w.weight":%q`, i, name))
+			}
 		}
-		return &fstest.MapFile{Data: []byte(text + "}}")}
+		return &fstest.MapFile{Data: []byte(`{"metadata":{},"weight_map":{` + strings.Join(list, ",") + "}}")}
 	}
 	link := func(to string) *fstest.MapFile {
 		return &fstest.MapFile{Mode: fs.ModeSymlink, Data: []byte(to)}
