@@ -59,7 +59,7 @@ func (s *scanner) tensors(f *File, at string, byPath map[string]*File) {
 			continue
 		}
 		shard := s.target(byPath[path.Join(path.Dir(f.Path), names[l.shard])], byPath)
-		if names[l.shard] == "" || shard == nil || shard.Format != "safetensors" {
+		if leaves(names[l.shard]) || shard == nil || shard.Format != "safetensors" {
 			continue // told where its files are looked for
 		}
 		if s.compared > maxIndexed {
