@@ -287,7 +287,11 @@ func (t *trace) looseContent(b blob, at place, k kind, format string) string {
 		}
 	case kindTar:
 		at.loose = false
-		return t.tar(b, at)
+		format := t.tar(b, at)
+		if first, err := b.at(0, 1); err == nil && len(first) > 0 {
+			t.alsoPickle(b, at, first[0])
+		}
+		return format
 	case kindGzip, kindBzip2, kindXZ, kindLZMA, kindZlib, kindZstd, kindLZ4:
 		if unpacks(b, k) {
 			return t.compressed(b, at, k, format)
@@ -330,13 +334,12 @@ func (t *trace) looseContent(b blob, at place, k kind, format string) string {
 
 // openings are opcodes with which a pickle begins that does something: PROTO,
 // FRAME, imports, strings that become names, marks and containers.
-const openings = "\x80\x95c(i)]}N\x8c\x8d\x8eXSTUVIJKLMGFBCP\x88\x89\x8a\x82\x83\x84"
+const openings = "\x80\x95c(i)]}N\x8c\x8d\x8eXSTUVIJKLMGFBCP\x88\x89\x8a\x8b\x8f\x96\x82\x83\x84"
 
 // mayBegin tells whether a decoder gets beyond the first opcode: most need
 // something on the stack.
 func mayBegin(head []byte, size int64) bool {
-	const more = "\x8b\x8f\x96" // LONG4, EMPTY_SET, BYTEARRAY8
-	if len(head) == 0 || strings.IndexByte(openings, head[0]) < 0 && strings.IndexByte(more, head[0]) < 0 {
+	if len(head) == 0 || strings.IndexByte(openings, head[0]) < 0 {
 		return false
 	}
 	switch head[0] {

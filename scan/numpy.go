@@ -66,8 +66,62 @@ func (t *trace) rawArray(o *pickle.Object, b blob, off int64, at place, r *readi
 	if int64(size) > b.size-off-pad {
 		return 0, &rawError{fmt.Sprintf("%d bytes are left of %d", max(b.size-off-pad, 0), size)}
 	}
+	t.rawOpcodes(b, off, at)
 	t.storage(b, off+pad, int64(size), at)
 	return pad + int64(size), nil
+}
+
+// rawOpcodes looks for names in an array that stands between the opcodes, and in the
+// padding before it: whoever unpickles the file without joblib reads them on as opcodes.
+// What joblib itself writes before an array, a number up to 16, is none; before 1.2 it
+// wrote nothing.
+func (t *trace) rawOpcodes(b blob, off int64, at place) {
+	const firstOpcode = '('
+	if first, err := b.at(off, 1); err != nil || len(first) == 0 || first[0] < firstOpcode {
+		return
+	}
+	if t.spent.skims < 0 {
+		t.note("ST404", at, off, "", moreNames)
+		return
+	}
+	name, long := firstName(b, off, &t.spent.skims)
+	switch {
+	case name != "":
+		t.note("ST420", at, off, "pickle", "an array of joblib that is also a row of opcodes, which import "+clip(name, 80)+": which of the two is read depends on the reader")
+	case long:
+		t.note("ST420", at, off, "pickle", "an array of joblib that is also a long row of opcodes: which of the two is read depends on the reader")
+	default:
+		return
+	}
+	t.sweep(b, off, at)
+}
+
+// firstName returns the name that a row of opcodes imports first, whatever is on the
+// stack. Numbers break off long before a row that is called long.
+func firstName(b blob, off int64, left *int64) (name string, long bool) {
+	const most = 1 << 14
+	n, texts := 0, 0
+	defer func() { *left -= skimWork + int64(n)*eventWork }()
+	for in, err := range pickle.Disassemble(b, off, b.size, pickle.Limits{String: maxText}) {
+		if n++; err != nil || n > most {
+			break
+		}
+		switch in.Op.String() {
+		case "STOP":
+			return "", false
+		case "GLOBAL", "INST":
+			if pair, ok := in.Arg.(string); ok && isDotted(strings.Replace(pair, " ", ".", 1)) {
+				return pair, false
+			}
+		case "STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8":
+			texts++
+		case "STACK_GLOBAL":
+			if texts >= 2 {
+				return "a name", false
+			}
+		}
+	}
+	return "", n > most
 }
 
 // npy reads the header of an array; what follows that of an array of objects

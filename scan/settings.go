@@ -14,16 +14,9 @@ import (
 // needed of them are the names, so they are searched and not parsed.
 
 var (
-	// hydraTarget also takes keys in braces, after "? ", and values on the next
-	// line, with an anchor or a tag.
-	hydraTarget = regular(`(?:^|[\s{,\[?"'-])["']?_target_["']?\s*:\s*(?:[&!]\S*\s+)*["']?([A-Za-z_][A-Za-z0-9_.]*)`)
-	nemoTarget  = regular(`(?m)^["']?target["']?[ \t]*:[ \t]*["']?([A-Za-z_][A-Za-z0-9_]*\.[A-Za-z0-9_.]+)`)
-
 	// yamlTag has the tags with which PyYAML makes objects, of whatever handle, and
 	// those of HyperPyYAML, which SpeechBrain's models have.
 	yamlTag = regular(`(?:![\w-]*!?|tag:yaml\.org,2002:)(?:python/)?(?:object/apply|object/new|object|name|module|new|apply|applyref):([A-Za-z_][\w.]*)`)
-
-	loaderModule = regular(`(?m)^[ \t]*["']?loader_module["']?[ \t]*:[ \t]*["']?([A-Za-z_][\w.]*)`)
 
 	// Fields of protocol buffers as text: the operator of a node of TensorFlow, and
 	// the module of a layer of Caffe.
@@ -68,14 +61,12 @@ func (t *trace) settings(text []byte, at place, base int64) {
 		if hasAnyOf(text, []string{`\x`, `\u00`, `\U00`, "%"}) && t.work(workExpression*int64(len(text))) {
 			text = plainLetters(text)
 		}
-		each(hydraTarget, target, "_target_")
+		text = joinedLines(text)
+		t.keyTargets(text, at, base, "_target_", false, target)
+		t.tagHandles(text, at, base, target)
 		each(yamlTag, target, "object:", "object/", "name:", "module:", "new:", "apply:", "applyref:")
 		if lower == "model_config.yaml" {
-			each(nemoTarget, func(offset int64, name string) {
-				if runs(name) {
-					target(offset, name)
-				}
-			}, "target")
+			t.keyTargets(text, at, base, "target", true, target)
 		}
 	case ".pbtxt", ".prototxt", ".textproto":
 		each(textOperator, func(offset int64, words string) {
@@ -87,12 +78,21 @@ func (t *trace) settings(text []byte, at place, base int64) {
 		each(pythonParam, func(offset int64, name string) { t.imported(at, offset, name) }, "python_param")
 	}
 	if lower == "mlmodel" {
-		each(loaderModule, func(offset int64, name string) {
+		text = joinedLines(plainLetters(text))
+		t.keyTargets(text, at, base, "loader_module", false, func(offset int64, name string) {
 			if !strings.HasPrefix(name, "mlflow.") { // its own, which pickles must not name
 				t.imported(at, offset, name)
 			}
-		}, "loader_module")
+		})
 	}
+}
+
+// joinedLines puts lines together that go on within quotes.
+func joinedLines(text []byte) []byte {
+	if !bytes.Contains(text, []byte("\\\n")) && !bytes.Contains(text, []byte("\\\r\n")) {
+		return text
+	}
+	return lineJoin().ReplaceAll(text, nil)
 }
 
 func hasAnyOf(text []byte, words []string) bool {

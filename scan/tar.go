@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path"
+	"slices"
+	"strings"
 
 	"github.com/tensmith/tensmith/pickle"
 )
@@ -38,6 +41,14 @@ func (t *trace) tar(b blob, at place) string {
 		in := at.in(h.Name)
 		if leaves(h.Name) && h.Name != "./" {
 			t.note("ST412", in, here, "", fmt.Sprintf("a name that leaves the archive: %+q", clip(h.Name, 80)))
+		} else if strings.ContainsFunc(h.Name, unprintable) {
+			t.note("ST418", in, here, "", fmt.Sprintf("control characters in a name: %+q", clip(h.Name, 80)))
+		}
+		if isSparse(h) {
+			t.note("ST403", in, here, "", "a sparse member, which is not read here")
+			data, _ := b.sub(here, min(h.Size, b.size-here))
+			t.sweep(data, 0, in) // what is between its holes, in whatever order
+			continue
 		}
 		switch h.Typeflag {
 		case tar.TypeLink, tar.TypeSymlink:
@@ -48,15 +59,16 @@ func (t *trace) tar(b blob, at place) string {
 			links.file(in, here, h.Name)
 			continue
 		case tar.TypeXGlobalHeader:
+			if key := resizes(h); key != "" {
+				t.note("ST419", in, here, key, fmt.Sprintf("a header for all members that has their %s: of them, Python reads other bytes than stand there", key))
+				t.junk(b.rest(here), at, here) // the headers of members, too
+			}
 			continue
 		case tar.TypeChar, tar.TypeBlock:
 			t.node(in, here, 0x2000)
 			continue
 		case tar.TypeFifo:
 			t.node(in, here, 0x1000)
-			continue
-		case tar.TypeGNUSparse:
-			t.note("ST403", in, here, "", "a sparse member, which is not read here")
 			continue
 		default:
 			t.note("ST419", in, here, string(h.Typeflag), "neither a file nor a folder")
@@ -95,6 +107,29 @@ func (t *trace) tar(b blob, at place) string {
 		}
 	}
 	return format
+}
+
+// isSparse tells whether the bytes of a member are not those that stand there: holes
+// between them are filled with zeros, so that a string of a pickle ends elsewhere.
+// Of PAX, Python goes by each of the keys alone.
+func isSparse(h *tar.Header) bool {
+	for key := range h.PAXRecords {
+		if strings.HasPrefix(key, "GNU.sparse.") {
+			return true
+		}
+	}
+	return h.Typeflag == tar.TypeGNUSparse
+}
+
+// resizes returns the key by which a header for all members changes how many bytes
+// Python reads of each, or "".
+func resizes(h *tar.Header) string {
+	for _, key := range slices.Sorted(maps.Keys(h.PAXRecords)) {
+		if key == "size" || strings.HasPrefix(key, "GNU.sparse.") {
+			return key
+		}
+	}
+	return ""
 }
 
 // within scans a part that has a format of its own.

@@ -43,6 +43,7 @@ type directory struct {
 	begin   int64 // of the first byte of the archive: more than 0 behind other bytes
 	central int64 // of the directory
 	tail    int64 // behind the directory: its end records
+	locator int64 // of the first of them, if it is that of zip64
 	end     int64 // behind the last record and its comment
 	comment []byte
 	zip64   bool
@@ -71,7 +72,8 @@ const (
 var le = binary.LittleEndian
 
 // findEnd looks for the end record (4.3.16) and returns its offset, or -1.
-// The comment behind it is up to 65,535 bytes long.
+// The comment behind it is up to 65,535 bytes long. Of several it is the last, for
+// Python and miniz ask of none how long its comment is, and take one that is cut off.
 func findEnd(b blob) (off int64, record []byte, err error) {
 	n := min(b.size, 22+0xffff)
 	tail, err := b.at(b.size-n, n)
@@ -79,7 +81,7 @@ func findEnd(b blob) (off int64, record []byte, err error) {
 		return -1, nil, err
 	}
 	for i := len(tail) - 22; i >= 0; i-- {
-		if tail[i] == 'P' && le.Uint32(tail[i:]) == sigEnd && i+22+int(le.Uint16(tail[i+20:])) <= len(tail) {
+		if tail[i] == 'P' && le.Uint32(tail[i:]) == sigEnd {
 			return b.size - n + int64(i), tail[i:], nil
 		}
 	}
@@ -92,8 +94,12 @@ func (t *trace) openZip(b blob, at place) (*directory, error) {
 	if err != nil || off < 0 {
 		return nil, err
 	}
-	d := &directory{end: off + 22 + int64(le.Uint16(record[20:]))}
-	d.comment = record[22 : 22+int(le.Uint16(record[20:]))]
+	d := &directory{}
+	d.comment = record[22:min(22+int(le.Uint16(record[20:])), len(record))]
+	d.end = off + 22 + int64(len(d.comment))
+	if len(d.comment) < int(le.Uint16(record[20:])) {
+		t.note("ST414", at, off, "comment", fmt.Sprintf("a comment of %d bytes, %d are left: other readers take an end record before it", le.Uint16(record[20:]), len(d.comment)))
+	}
 	count, size, begin := uint64(le.Uint16(record[10:])), uint64(le.Uint32(record[12:])), uint64(le.Uint32(record[16:]))
 	d.tail = off
 	if locator, err := b.at(off-20, 20); err == nil && len(locator) == 20 && le.Uint32(locator) == sigLocator {
@@ -104,7 +110,7 @@ func (t *trace) openZip(b blob, at place) (*directory, error) {
 			wide, err = b.at(at64, 56)
 		}
 		if err == nil && len(wide) == 56 && le.Uint32(wide) == sigEnd64 {
-			d.zip64, d.tail = true, at64
+			d.zip64, d.tail, d.locator = true, at64, off-20
 			c, s, o := le.Uint64(wide[32:]), le.Uint64(wide[40:]), le.Uint64(wide[48:])
 			if count != 0xffff && count != c || size != 0xffffffff && size != s || begin != 0xffffffff && begin != o {
 				t.note("ST414", at, at64, "end record", "the two end records of the archive disagree")
@@ -328,6 +334,14 @@ func (t *trace) gaps(b blob, at place, d *directory) {
 	}
 	if complete && d.central > end {
 		t.hidden(b, at, end, d.central)
+	}
+	// Python takes for the end record of zip64 what stands before its locator, wherever
+	// that leads to.
+	if behind := d.tail + 56; d.zip64 && behind < d.locator {
+		t.note("ST414", at, behind, "end record", fmt.Sprintf("%d bytes behind the end record of zip64, where some readers look for another", d.locator-behind))
+		t.hidden(b, at, behind, d.locator)
+	} else if d.zip64 && behind > d.locator {
+		t.note("ST414", at, d.tail, "end record", "the end records of the archive share bytes")
 	}
 	if !complete && !d.over {
 		t.unlisted(b.rest(d.begin), at)
