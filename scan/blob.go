@@ -2,6 +2,8 @@ package scan
 
 import (
 	"bytes"
+	"fmt"
+	"hash/crc32"
 	"io"
 	"slices"
 	"strings"
@@ -93,10 +95,22 @@ type place struct {
 }
 
 func (p place) in(member string) place {
-	p.file += "!" + member
+	p.file += "!" + shortName(member)
 	p.name = member[strings.LastIndexAny(member, `/\`)+1:]
 	p.depth++
 	return p
+}
+
+// maxMemberName is how much of the name of a member stands in the places of findings,
+// of which there are thousands, with one of 64 KiB on each of eight levels.
+const maxMemberName = 512
+
+// shortName is a name as it stands in a place. A checksum keeps long ones apart.
+func shortName(name string) string {
+	if len(name) <= maxMemberName {
+		return name
+	}
+	return fmt.Sprintf("%s(%d bytes, %08x)", clip(name, maxMemberName), len(name), crc32.ChecksumIEEE([]byte(name)))
 }
 
 // clip makes a name or text of a file short enough for a message.

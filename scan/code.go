@@ -53,7 +53,9 @@ func (t *trace) text(b blob, at place, head []byte, format string) {
 		t.script(b, at, "python", "a Python program")
 		return
 	}
-	if lines := pythonLine().FindAll(head, 2); len(lines) == 2 || len(lines) == 1 && bytes.HasPrefix(bytes.TrimSpace(head), lines[0]) {
+	if !t.mayBePython(head) {
+		// No line begins as one of those does, and only the name is left.
+	} else if lines := pythonLine().FindAll(head, 2); len(lines) == 2 || len(lines) == 1 && bytes.HasPrefix(bytes.TrimSpace(head), lines[0]) {
 		t.script(b, at, "python", "a Python program")
 		return
 	}
@@ -63,6 +65,25 @@ func (t *trace) text(b blob, at place, head []byte, format string) {
 			return
 		}
 	}
+}
+
+// pythonWords begin what pythonLine matches.
+var pythonWords = []string{"import ", "exec(", "eval(", "__import__(", "from ", "def ", "class ", "async def ", "@", "if __name__"}
+
+// mayBePython tells whether pythonLine has to be asked, which takes a hundred times
+// as long, and takes the work for that.
+func (t *trace) mayBePython(head []byte) bool {
+	for line := range bytes.Lines(head) {
+		if strings.IndexByte("iefdca@_", line[0]) < 0 {
+			continue
+		}
+		for _, w := range pythonWords {
+			if bytes.HasPrefix(line, []byte(w)) {
+				return t.work(workExpression * int64(len(head)))
+			}
+		}
+	}
+	return false
 }
 
 // scriptNames are the endings of names of programs in text, besides Python's.
@@ -101,8 +122,44 @@ func btoi(b bool) int {
 // its serialized form has them (torch/csrc/jit/serialization/python_print).
 var fileOps = regular(`\b(?:torch\.(?:from_file|save|load|save_file)|ops\.(?:aten\.)?from_file|aten::from_file|torch\.jit\.(?:save|load)|ops\.aten\.save|ops\.image\.(?:read_file|write_file)|ops\.torchvision\.\w*file\w*|ops\.(?:inductor|aoti|torch_c_dlpack|load_library)\.\w+)\b`)
 
-// customOp is a call of an operator that torch itself does not have.
-var customOp = regular(`\bops\.(\w+)\.(\w+)`)
+// fileWords are texts of which one stands in whatever fileOps matches, and in few
+// other sources.
+var fileWords = []string{"from_file", ".load", ".save", "::save", "::load", "file", "ops.inductor", "ops.aoti", "ops.torch_c_dlpack", "ops.load_library"}
+
+// customOps returns the first calls of operators of any library, "ops.space.name":
+// where one begins and ends, and its space. The expression for it takes ten times
+// as long.
+func (t *trace) customOps(text []byte, most int) (found [][4]int) {
+	const mark = "ops."
+	if !t.work(int64(len(text))) {
+		return nil
+	}
+	for from := 0; len(found) < most; {
+		i := bytes.Index(text[from:], []byte(mark))
+		if i < 0 {
+			return found
+		}
+		i += from
+		from = i + len(mark)
+		space := wordEnd(text, from)
+		if i > 0 && isWord(text[i-1]) || space == from || space == len(text) || text[space] != '.' {
+			continue
+		}
+		if end := wordEnd(text, space+1); end > space+1 {
+			found = append(found, [4]int{i, end, from, space})
+			from = end
+		}
+	}
+	return found
+}
+
+// wordEnd is where the word at i ends.
+func wordEnd(text []byte, i int) int {
+	for i < len(text) && isWord(text[i]) {
+		i++
+	}
+	return i
+}
 
 // code looks at what else an archive is: TorchScript, a package of torch, an
 // export with compiled code, a model of Keras.
@@ -159,11 +216,13 @@ func (z *zipFile) torchScript(m *member) {
 	if int64(len(text)) < data.size {
 		z.t.note("ST404", in, int64(len(text)), "", "more source than a scan reads")
 	}
-	for _, loc := range fileOps().FindAllIndex(text, 16) {
-		call := string(text[loc[0]:loc[1]])
-		z.t.note("ST341", in, int64(loc[0]), call, "calls "+call)
+	if hasAnyOf(text, fileWords) && z.t.work(workExpression*int64(len(text))) {
+		for _, loc := range fileOps().FindAllIndex(text, 16) {
+			call := string(text[loc[0]:loc[1]])
+			z.t.note("ST341", in, int64(loc[0]), call, "calls "+call)
+		}
 	}
-	for _, loc := range customOp().FindAllSubmatchIndex(text, 64) {
+	for _, loc := range z.t.customOps(text, 64) {
 		space := string(text[loc[2]:loc[3]])
 		switch space {
 		case "prim", "aten", "prims", "quantized", "torchvision", "profiler", "_quantized", "sparse", "mkldnn", "xnnpack", "prepacked", "cuda":
@@ -205,7 +264,7 @@ func (t *trace) readText(b blob, at place, format, lower string) {
 		if lambda := lambdaMark().FindIndex(text); lambda != nil {
 			t.note("ST360", at, int64(lambda[0]), "Lambda", "called a model, and is a text with a Lambda layer of Keras")
 		}
-		match := command(string(text))
+		match := t.command(string(text))
 		if match == "" {
 			match = string(functions().Find(text))
 		}

@@ -27,15 +27,17 @@ var commandHints = []string{"system(", "system (", "popen", "execute(", "execute
 // maxCommands is how many places of a text are held against commands.
 const maxCommands = 256
 
-// command returns a call or a command line in a text, or "".
-func command(text string) string {
+// command returns a call or a command line in a text, or "". What is held
+// against the expression is taken from the work of the file, which may have texts
+// by the thousand in which hints stand close to each other.
+func (t *trace) command(text string) string {
 	left := maxCommands
-	return commandWithin(text, &left)
+	return commandWithin(text, &left, t)
 }
 
 // commandWithin is command for one of many texts, which share what is left of
-// the places that are looked at.
-func commandWithin(text string, left *int) string {
+// the places that are looked at, and take from the work of a file if it is given.
+func commandWithin(text string, left *int, t *trace) string {
 	if len(text) < 8 || !strings.ContainsAny(text, "(|") && !strings.Contains(text, " -") && !strings.Contains(text, " /") {
 		return ""
 	}
@@ -47,13 +49,42 @@ func commandWithin(text string, left *int) string {
 				break
 			}
 			i += from
-			if match := commands().FindString(text[max(0, i-420):min(len(text), i+512)]); match != "" {
+			begin, end := max(0, i-420), min(len(text), i+512)
+			if !mayBeCommand(hint, lower[begin:end], i-begin) {
+				from = i + len(hint)
+				continue
+			}
+			if t != nil && !t.work(workCommand*int64(end-begin)) {
+				return "" // which is told when all is done
+			}
+			if match := commands().FindString(text[begin:end]); match != "" {
 				return match
 			}
 			from = i + len(hint)
 		}
 	}
 	return ""
+}
+
+// mayBeCommand tells whether commands has to be asked about the hint at i: of those
+// that stand in much source, what is before and behind tells as much, and takes a
+// thousandth of the time.
+func mayBeCommand(hint, lower string, i int) bool {
+	before := byte(' ')
+	if i > 0 {
+		before = lower[i-1]
+	}
+	switch hint {
+	case "popen", "execv", "execl", "spawn", "system(", "system (", "execute(", "execute (":
+		return before == '.' || before == ':'
+	case "eval(":
+		return before != '.' && !isWord(before)
+	case "exec(":
+		return before == '.' && strings.Contains(lower[:i], "torch.ops.") || before != '.' && !isWord(before)
+	case "__import__":
+		return strings.HasPrefix(strings.TrimLeft(lower[i+len(hint):], " \t\n\r\f\v"), "(")
+	}
+	return true
 }
 
 // commandsIn searches the beginning of a file that nothing here reads.
@@ -68,7 +99,7 @@ func (t *trace) commandsIn(b blob, at place) {
 	if len(text) > smallText {
 		t.large()
 	}
-	if match := command(string(text)); match != "" {
+	if match := t.command(string(text)); match != "" {
 		t.note("ST353", at, -1, excerpt(match, 60), fmt.Sprintf("holds %+q", excerpt(match, 60)))
 	}
 }
@@ -176,7 +207,7 @@ func (w *watcher) source(v pickle.Value, hints hinted) {
 	w.spend(len(text) * textWork)
 	left := min(maxCommands, maxTexts-w.sources)
 	before := left
-	match := commandWithin(text, &left)
+	match := commandWithin(text, &left, nil)
 	w.sources += before - left
 	if match != "" && !isEvaluation().MatchString(match) {
 		w.t.note("ST358", w.at, offset, excerpt(match, 60), fmt.Sprintf("a string holds %+q", excerpt(match, 60)))

@@ -2,6 +2,7 @@ package scan
 
 import (
 	"bufio"
+	"bytes"
 	"compress/bzip2"
 	"compress/gzip"
 	"compress/zlib"
@@ -90,6 +91,9 @@ func (g *growing) Read(p []byte) (int, error) {
 
 // compressed reads what is inside of a compressed file.
 func (t *trace) compressed(b blob, at place, k kind, format string) string {
+	if k == kindZstd && !t.work(zstdWindow(b)/8) && at.depth > 0 {
+		return format // which is told when all is done
+	}
 	// A reader of bytes, so that decompressors take no more than they need.
 	data := &unpacked{}
 	source := bufio.NewReader(&growing{io.NewSectionReader(b, 0, b.size), 0, data})
@@ -175,6 +179,33 @@ func (t *trace) compressed(b blob, at place, k kind, format string) string {
 		return format
 	}
 	return inner + " in " + format
+}
+
+// zstdWindow is the largest window that the first frames of a stream ask for: the
+// decompressor allocates it, however little there is to unpack (RFC 8878, 3.1.1.1.2).
+func zstdWindow(b blob) (window int64) {
+	const magic, most = "\x28\xb5\x2f\xfd", 1 << 20
+	head, err := b.at(0, most)
+	if err != nil {
+		return maxDictionary // told by whoever reads it
+	}
+	for {
+		i := bytes.Index(head, []byte(magic))
+		if i < 0 || len(head)-i < 6 {
+			return window
+		}
+		head = head[i+len(magic):]
+		if head[0]&0x20 != 0 { // as large as the content, whose size is behind the dictionary's number
+			content := int64(1<<16 + 256)
+			if at := 1 + [...]int{0, 1, 2, 4}[head[0]&3]; head[0]>>6 > 1 && len(head) >= at+4 {
+				content = int64(le.Uint32(head[at:]))
+			}
+			window = max(window, min(content, maxDictionary))
+			continue
+		}
+		base := int64(1) << min(10+head[1]>>3, 40)
+		window = max(window, min(base+base/8*int64(head[1]&7), maxDictionary))
+	}
 }
 
 // forget drops the findings of an id.

@@ -197,6 +197,12 @@ func isMsgpack(b blob, head []byte, visit func(text blob)) bool {
 // msgpack reads a file of Flax, and looks for commands in its strings, of
 // which the beginnings of arrays are taken for some.
 func (t *trace) msgpack(b blob, at place, head []byte) bool {
+	if head[0]&0xf0 == 0x80 || head[0] == 0xde || head[0] == 0xdf {
+		const most = 1 << 20 // values
+		if !t.work(7*min(b.size, most)) && at.depth > 0 {
+			return false // which is told when all is done
+		}
+	}
 	apart := t.apart()
 	left := 2000
 	if !isMsgpack(b, head, func(text blob) {
@@ -207,7 +213,7 @@ func (t *trace) msgpack(b blob, at place, head []byte) bool {
 		if err != nil {
 			return // met again where the file is read
 		}
-		if match := command(string(p)); match != "" {
+		if match := t.command(string(p)); match != "" {
 			apart.note("ST353", at, text.off-b.off, excerpt(match, 60), fmt.Sprintf("a value holds %+q", excerpt(match, 60)))
 		}
 	}) {

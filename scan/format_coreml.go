@@ -75,7 +75,7 @@ func (m *message) pair(f field) {
 
 func (m *message) coreText(offset int64, key, text string) {
 	m.t.metadataText(m.at, key, text)
-	if match := command(text); match != "" {
+	if match := m.t.command(text); match != "" {
 		m.t.note("ST353", m.at, offset, excerpt(match, 60), fmt.Sprintf("%s holds %+q", shown(key), excerpt(match, 60)))
 	}
 }

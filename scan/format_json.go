@@ -101,7 +101,7 @@ func (t *trace) jsonValue(d *jsonTokens, at place, base int64) bool {
 			t.jsonString(at, lower, path, means, key, tok, base+d.offset())
 			t.secret(at, base+d.offset(), key, tok)
 			keras.text(t, at, key, tok, base+d.offset())
-			model.text(key, tok, base+d.offset())
+			model.text(t, key, tok, base+d.offset())
 			if len(open) == 2 && path[1] == "layers" {
 				t.layer(at, base+d.offset(), tok)
 			}

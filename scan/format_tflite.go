@@ -13,7 +13,7 @@ func (t *trace) tflite(b blob, at place) {
 	model := f.table(int64(f.u32(0)))
 	codes, n := f.vector(f.field(model, 1))
 	for i := int64(0); i < n && !f.broken && t.ctx.Err() == nil; i++ {
-		if t.spent.work -= 30; t.spent.work < 0 {
+		if !t.work(workOperator) {
 			t.note("ST404", at, codes, "", "more operators than a scan reads")
 			return
 		}

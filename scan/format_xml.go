@@ -66,14 +66,17 @@ func (t *trace) xml(b blob, text []byte, at place) {
 			}
 			t.element(at, offset, root, tok)
 		case xml.CharData:
-			if root == "PMML" || pmml {
+			if (root == "PMML" || pmml) && t.work(workExpression*int64(len(tok))) {
 				if match := scripted().Find(tok); match != nil {
 					t.note("ST382", at, offset, "script", fmt.Sprintf("holds what looks like a program: %+q", excerpt(string(match), 40)))
 				}
 			}
 		}
 	}
-	if match := command(string(text)); match != "" && (root == "net" || root == "PMML" || pmml) {
+	if root != "net" && root != "PMML" && !pmml {
+		return
+	}
+	if match := t.command(string(text)); match != "" {
 		t.note("ST353", at, -1, excerpt(match, 60), fmt.Sprintf("holds %+q", excerpt(match, 60)))
 	}
 }

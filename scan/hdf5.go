@@ -53,6 +53,9 @@ func (t *trace) searchHDF5(b blob, at place, known bool) (config, parsed, all bo
 			return config, parsed, true
 		}
 		chunk := buf[:n]
+		if !t.work(workSearch*int64(n)) && !t.opts.Deep {
+			return config, parsed, true // which is told when all is done
+		}
 		if bytes.Contains(chunk, []byte("model_config")) {
 			config = true
 		}

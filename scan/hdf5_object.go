@@ -103,6 +103,9 @@ func (h *hdf5File) read(address, n uint64) (hdf5Cursor, error) {
 	if h.left -= int64(min(n, maxHDF5)) + perRead; h.left < 0 || n > maxPiece {
 		return hdf5Cursor{}, errBudget
 	}
+	if !h.t.work(perRead + int64(n)/4) {
+		return hdf5Cursor{}, errBudget
+	}
 	p, err := h.b.at(off, int64(n))
 	if err == nil && uint64(len(p)) < n {
 		err = errHDF5

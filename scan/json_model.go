@@ -39,8 +39,17 @@ func (j *jsonModel) is() bool { return j.learner || j.nodes && j.heads }
 // escaped is a row of bytes, written as source writes them.
 var escaped = regular(`(?:\\x[0-9a-fA-F]{2}){4,}`)
 
+// escaped returns the first row of escapes in a text.
+func (t *trace) escaped(text string) string {
+	i := strings.Index(text, `\x`) // without which it takes fifty times as long to find none
+	if i < 0 || !t.work(workExpression*int64(len(text)-i)) {
+		return ""
+	}
+	return escaped().FindString(text[i:])
+}
+
 // text looks at a string.
-func (j *jsonModel) text(key, text string, offset int64) {
+func (j *jsonModel) text(t *trace, key, text string, offset int64) {
 	if len(j.found) == maxFound || len(text) < 8 {
 		return
 	}
@@ -50,17 +59,17 @@ func (j *jsonModel) text(key, text string, offset int64) {
 	short := text[:min(len(text), maxSourceText)]
 	left := min(maxCommands, maxTexts-j.looked)
 	before := left
-	match := commandWithin(short, &left)
+	match := commandWithin(short, &left, t)
 	j.looked += before - left
 	if match != "" {
 		add("ST357", match, "%s holds %+q")
-	} else if match := escaped().FindString(short); match != "" {
+	} else if match := t.escaped(short); match != "" {
 		add("ST356", match, "%s holds bytes as escapes: %+q")
 	} else if key == "library" && isLibraryName(text) {
 		add("ST376", text, "%s is %+q, whose operators the model calls")
 	} else if len(text) >= 24 && len(text) <= maxSourceText && strings.IndexByte(text, ' ') < 0 {
 		if data := unbase64(text); data != nil {
-			if match := command(string(data)); match != "" {
+			if match := t.command(string(data)); match != "" {
 				add("ST357", match, "%s holds in base64 %+q")
 			}
 		}

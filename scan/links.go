@@ -117,6 +117,10 @@ func (l *archiveLinks) finish() {
 // it ends, and whether it leaves the archive.
 func (l *archiveLinks) follow(from, name string) (through, end string, out bool) {
 	var at []byte // where the way is, without links
+	if l.left -= len(name); l.left < 0 {
+		l.t.note("ST404", l.at, -1, "links", "longer ways through links than a scan goes")
+		return "", "", false
+	}
 	// What is still to go, the next last.
 	todo := parts(nil, name)
 	todo = parts(todo, from)

@@ -48,7 +48,7 @@ func (t *trace) find(pattern func() *regexp.Regexp, text, lower string, hints []
 			tries++
 			i += from
 			begin, end := max(0, i-256), min(len(text), i+2048)
-			if t.spent.hinted -= int64(end - begin); t.spent.hinted < 0 {
+			if t.spent.hinted -= int64(end-begin) * hintCost(hint); t.spent.hinted < 0 {
 				return ""
 			}
 			for _, match := range pattern().FindAllString(text[begin:end], 8) {
@@ -60,6 +60,25 @@ func (t *trace) find(pattern func() *regexp.Regexp, text, lower string, hints []
 		}
 	}
 	return ""
+}
+
+// hintCost is how often a byte around a hint counts, by how long the expressions
+// take that it stands for.
+func hintCost(hint string) int64 {
+	switch hint {
+	case "@", "://":
+		return 2
+	case "sk-", "passw", "secret", "api", "token", "/home/", "/users/", `\users\`:
+		return 3
+	case "wandb", "civitai":
+		return 5
+	case "{%":
+		return 6
+	}
+	if slices.Contains(programHints, hint) {
+		return 6
+	}
+	return 1
 }
 
 // lowerASCII keeps every byte where it is, as strings.ToLower does not.
@@ -93,6 +112,10 @@ func (t *trace) metadata(f *safetensors.File, at place) {
 	slices.Sort(keys)
 	// Of a million short ones each would take as long as a page of text.
 	const apart, page = 1000, 256 << 10
+	const few = 16 // which nearly all have fewer of
+	if n := int64(len(keys)); !t.work(workMetadata*max(n-few, 0)+workKeyTexts*max(min(n, apart)-few, 0)) && at.depth > 0 {
+		return // which is told when all is done
+	}
 	var many strings.Builder
 	for i, key := range keys {
 		value := meta[key]

@@ -154,6 +154,10 @@ func (t *trace) npy(b blob, at place) {
 		t.unreadable(at, begin, err)
 		return
 	}
+	const plain = 256 // bytes, which a header of numbers has less of
+	if !t.work(workLiteral*max(length-plain, 0)) && at.depth > 0 {
+		return // which is told when all is done
+	}
 	data := begin + length
 	h := npyHeader(string(text))
 	switch {

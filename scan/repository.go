@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"path"
-	"slices"
 	"strings"
 )
 
@@ -126,8 +125,12 @@ const maxNeeds = 1000
 // directory looks for. Of what lies in an archive it cannot be told.
 func (t *trace) need(at place, name string) {
 	name = path.Clean(name)
-	if at.depth > 0 || len(t.spent.needs) == maxNeeds || len(name) > 4096 || slices.Contains(t.spent.needs, name) || leaves(name) {
+	if at.depth > 0 || len(t.spent.needs) == maxNeeds || len(name) > 4096 || t.spent.needed[name] || leaves(name) {
 		return
 	}
+	if t.spent.needed == nil {
+		t.spent.needed = map[string]bool{}
+	}
+	t.spent.needed[name] = true
 	t.spent.needs = append(t.spent.needs, name)
 }

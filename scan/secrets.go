@@ -2,6 +2,7 @@ package scan
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"github.com/tensmith/tensmith/pickle"
 )
@@ -23,7 +24,7 @@ var placeholder = regular(`(?i)^[<$%{*\[(]|\.\.\.|your|example|placeholder|chang
 // secret looks for a key, a token or a password in a text that stands under
 // key, or under none. What it finds is not shown.
 func (t *trace) secret(at place, offset int64, key, text string) {
-	if key != "" && len(key) <= 64 && len(text) >= 8 && len(text) <= 512 && secretKey().MatchString(key) && distinct(text) >= 5 &&
+	if key != "" && len(key) <= 64 && len(text) >= 8 && len(text) <= 512 && mayBeSecretKey(key) && t.work(workExpression*int64(len(key))) && secretKey().MatchString(key) && distinct(text) >= 5 &&
 		!strings.ContainsAny(text, " \t\n") && !placeholder().MatchString(text) && !strings.Contains(text, "://") {
 		t.note("ST602", at, offset, shown(key), shown(key)+" is "+redact(text))
 		return
@@ -123,6 +124,17 @@ func (t *trace) secretText(b blob, at place) {
 // secretKey matches.
 var secretWords = []string{"passw", "secret", "key", "token"}
 
+// mayBeSecretKey is whether secretKey has to be asked, which takes some fifty
+// times as long. It also knows the letters K and S that are not of ASCII.
+func mayBeSecretKey(key string) bool {
+	for i := range len(key) {
+		if key[i] >= utf8.RuneSelf {
+			return true
+		}
+	}
+	return hasAny(lowerASCII(key), secretWords)
+}
+
 // secretLines looks at lines that name a value.
 func (t *trace) secretLines(at place, text []byte) {
 	const most = 10_000
@@ -134,8 +146,13 @@ func (t *trace) secretLines(at place, text []byte) {
 			end = len(text)
 		}
 		line := text[begin:end]
-		// The expression takes ten times as long as this.
-		if hasAny(lower[begin:end], secretWords) || hasAny(string(line), issued) {
+		// A name, what is between, and a value have no room in less. The expression
+		// takes ten times as long as what comes before it.
+		const shortest = 3 + 1 + 8
+		if len(line) >= shortest && !t.work(workLine) {
+			return
+		}
+		if len(line) >= shortest && (hasAny(lower[begin:end], secretWords) || hasAny(string(line), issued)) {
 			if !t.work(workFinding + workExpression*int64(len(line))) {
 				return
 			}
@@ -199,6 +216,10 @@ func (w *watcher) pairs(v pickle.Value) {
 // secretPair leaves to the value's own turn what its shape tells.
 func (w *watcher) secretPair(key, text string) {
 	w.spend(keyWork)
+	if !mayBeSecretKey(key) {
+		return
+	}
+	w.spend(pickleUnits * workExpression * len(key))
 	if secretKey().MatchString(key) && !hasAny(text, issued) {
 		w.t.secret(w.at, -1, key, text)
 	}

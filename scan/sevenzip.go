@@ -50,7 +50,11 @@ func (t *trace) sevenZip(b blob, at place) {
 	raw, _ := b.sub(32+int64(off), int64(size))
 	s.own(32+int64(off), int64(size))
 	s.own(0, 32)
-	if err := s.read(raw); err != nil {
+	if err := s.read(raw); err == errBudget {
+		t.note("ST404", at, 32+int64(off), "", "more members, or more parts of them, than a scan reads")
+		t.junk(b.rest(32), at, 32)
+		return
+	} else if err != nil {
 		t.note("ST402", at, 32+int64(off), "", "the archive is not read: "+err.Error())
 		t.junk(b.rest(32), at, 32)
 		return
@@ -145,13 +149,55 @@ var errCoder = errors.New("encrypted, or compressed in a way that is not read he
 
 // open unpacks a block as far as it is read.
 func (s *sevenArchiveReader) open(f *sevenBlock) (*unpacked, error) {
+	slow := f.slow()
+	if !s.t.opts.Deep && !s.t.work(slow.begin) {
+		return nil, errBudget
+	}
 	src, err := s.source(f)
 	if err != nil {
 		return nil, err
 	}
+	if !s.t.opts.Deep { // of which the bytes are enough
+		src = &paid{src, s.t, slow.each}
+	}
 	data := &unpacked{src: src, budget: &s.t.spent.unpack}
 	s.t.keepLittle(data, s.at.depth, func() (io.Reader, error) { return s.source(f) })
 	return data, nil
+}
+
+// A sevenCost is what it takes to begin with a block, and for each byte of it.
+type sevenCost struct{ begin, each int64 }
+
+// slow is what a block takes to be unpacked, by the coder that reads its packed bytes.
+func (f *sevenBlock) slow() sevenCost {
+	if f.packing < len(f.coders) {
+		switch f.coders[f.packing].method {
+		case 0x00:
+			return sevenCost{workPart, 1}
+		case 0x030101, 0x21:
+			return sevenCost{workWindow/8 + int64(min(f.size(), maxDictionary)/4), workLZMA}
+		case 0x040202:
+			return sevenCost{workWindow, workBzip2}
+		}
+	}
+	return sevenCost{workHeader, workFlate}
+}
+
+// A paid reader takes from the work of a file for each byte that it gives.
+type paid struct {
+	r    io.Reader
+	t    *trace
+	each int64
+}
+
+// Read implements io.Reader.
+func (p *paid) Read(b []byte) (int, error) {
+	if p.t.spent.work < 0 {
+		return 0, errBudget
+	}
+	n, err := p.r.Read(b)
+	p.t.work(p.each * int64(n))
+	return n, err
 }
 
 // source is what unpacks a block.
@@ -214,9 +260,18 @@ func (s *sevenArchiveReader) source(f *sevenBlock) (io.Reader, error) {
 func (s *sevenArchiveReader) header(c *sevenCursor) error {
 	var info sevenInfo
 	var files []sevenMember
+	met := [256]bool{}
 	for !c.bad {
-		switch id := c.byte(); id {
+		id := c.byte()
+		if met[id] {
+			return errSeven // each stands once
+		}
+		met[id] = true
+		switch id {
 		case sevenEnd:
+			if c.over {
+				return errBudget
+			}
 			if c.bad {
 				return errSeven
 			}
@@ -238,6 +293,9 @@ func (s *sevenArchiveReader) header(c *sevenCursor) error {
 		default:
 			return errSeven
 		}
+	}
+	if c.over {
+		return errBudget
 	}
 	return errSeven
 }
@@ -281,7 +339,7 @@ func (s *sevenArchiveReader) members(info *sevenInfo, files []sevenMember) {
 			case errors.Is(err, errCoder):
 				t.note("ST403", in, -1, "", err.Error())
 				continue
-			case errors.Is(err, errDictionary):
+			case errors.Is(err, errDictionary), errors.Is(err, errBudget):
 				t.note("ST404", in, -1, "", err.Error())
 				continue
 			case err != nil:

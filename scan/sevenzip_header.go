@@ -29,8 +29,26 @@ const (
 
 // A sevenCursor reads a header. After an error it gives zeros.
 type sevenCursor struct {
-	p   []byte
-	bad bool
+	p       []byte
+	bad     bool
+	over    bool // for being more than a scan reads
+	members int  // of all blocks
+	blocks  int
+}
+
+// What few bytes of a header can ask for takes a hundred times their memory.
+const (
+	maxBlocks = 50_000
+	maxPacks  = 4 * maxBlocks
+)
+
+// most ends the header if it has more than that of something.
+func (c *sevenCursor) most(n, most int) int {
+	if n > most {
+		c.bad, c.over = true, true
+		return 0
+	}
+	return n
 }
 
 func (c *sevenCursor) take(n uint64) []byte {
@@ -196,13 +214,20 @@ type sevenInfo struct {
 
 // streams reads a StreamsInfo to its end.
 func (c *sevenCursor) streams() (s sevenInfo) {
+	met := [256]bool{}
 	for !c.bad {
-		switch c.byte() {
+		id := c.byte()
+		if met[id] {
+			c.bad = true // each stands once, and goes over all blocks
+			return s
+		}
+		met[id] = true
+		switch id {
 		case sevenEnd:
 			return s
 		case sevenPack:
 			s.begin = c.number()
-			n := c.count()
+			n := c.most(c.count(), maxPacks)
 			for id := c.byte(); id != sevenEnd && !c.bad; id = c.byte() {
 				switch id {
 				case sevenSize:
@@ -221,6 +246,8 @@ func (c *sevenCursor) streams() (s sevenInfo) {
 				return s
 			}
 			n := c.count()
+			c.blocks += n
+			c.most(c.blocks, maxBlocks)
 			if c.byte() != 0 { // kept elsewhere
 				c.bad = true
 				return s
@@ -318,6 +345,11 @@ func (c *sevenCursor) limited() int {
 	n := c.number()
 	if n > uint64(len(c.p)) || n > maxMembers {
 		c.bad = true
+		return 0
+	}
+	c.members += int(n)
+	c.most(c.members, maxMembers)
+	if c.bad {
 		return 0
 	}
 	return int(n)

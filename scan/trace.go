@@ -64,6 +64,7 @@ type spending struct {
 	// inflater is a reader of DEFLATE that nothing uses any more.
 	inflater io.Reader
 	needs    []string // files beside this one that it asks for, relative to its directory
+	needed   map[string]bool
 }
 
 // A room is for one file at a time: the bound on memory is for all files that are
@@ -179,7 +180,7 @@ const (
 	maxInner     = 1000
 	maxDepth     = 8
 	maxSearch    = 12 << 20
-	maxHinted    = 32 << 20
+	maxHinted    = 24 << 20
 	pickleHinted = 8 << 20   // of those, in pickles
 	maxTokens    = 3_000_000 // of JSON: the largest tokenizers in use have 2.6 million
 	maxTemplates = 1 << 20   // of which those in use have some 10 KiB each

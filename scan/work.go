@@ -14,15 +14,23 @@ const (
 	workFinding    = 2_500   // that is kept
 	workText       = 3_000   // of a text
 	workExpression = 50      // of a byte that a regular expression is matched with
+	workCommand    = 170     // of a byte that is held against commands
 	workSearch     = 4       // of a byte in which words are looked for
 	workWord       = 40      // of JSON
+	workLine       = 100     // of settings, in which words are looked for
 	workTag        = 100     // of XML
+	workOperator   = 2_000   // of TensorFlow Lite
 	workXML        = 15      // of a byte of it
 	workAttribute  = 1_000   // that is judged
+	workHeaderByte = 10      // of a long header of safetensors
+	workMetadata   = 600     // of a key of its metadata
+	workKeyTexts   = 2_500   // of one that is searched by itself
+	workLiteral    = 60      // of a byte of a long header of NumPy
 	workString     = 35      // of GGUF
 	workPair       = 75      // of GGUF, with its key
 	workField      = 80      // of protocol buffers
 	workEntry      = 1_500   // of an archive of tar
+	workName       = 10      // of a byte of a long name there
 	workUnknown    = 30_000  // of bytes that are held against all formats
 	workHeader     = 25_000  // of a format with a header of its own
 	workBzip2      = 90      // of an unpacked byte
@@ -64,7 +72,7 @@ var errWork = errors.New("more work than a scan does")
 var partWork = [...]int64{
 	kindSafetensors: workHeader, kindHDF5: workHeader, kindGGUF: workHeader / 2, kindNPY: 1_000, kindData: workHeader, kindSevenZip: workHeader,
 	kindTar: workHeader, kindZip: workHeader, kindGzip: workHeader, kindZlib: 2 * workHeader, kindZstd: 2 * workHeader, kindLZ4: 2 * workHeader, kindZFile: 2 * workHeader,
-	kindBzip2: workWindow, kindXZ: workWindow, kindLZMA: 4 * workWindow,
+	kindBzip2: workWindow, kindXZ: 2 * workWindow, kindLZMA: 4 * workWindow,
 	kindPointer: 0,
 }
 
