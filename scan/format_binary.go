@@ -12,6 +12,10 @@ import (
 func (t *trace) gguf(b blob, at place) {
 	c := &ggufCursor{t: t, b: b, off: 4}
 	version := c.number(4)
+	if swapped := bits.ReverseBytes32(uint32(version)); swapped == 2 || swapped == 3 {
+		t.note("ST408", at, 4, "", fmt.Sprintf("version %d of GGUF in the order of bytes of big-endian machines, which is not read here", swapped))
+		return
+	}
 	if version < 2 || version > 3 {
 		t.note("ST408", at, 4, "", fmt.Sprintf("version %d of GGUF, which is not read here", version))
 		return

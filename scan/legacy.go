@@ -77,12 +77,30 @@ func isMagic(v pickle.Value) bool {
 	return ok && n.Text(16) == "1950a86a20f9469cfc6c"
 }
 
-// legacy reads what follows the magic number: four pickles, and the storages
+// A file of torch.save before 1.6 has five pickles: the magic number, the protocol, what
+// the system is, the value, and the keys of the storages. The first three are the same in
+// all files of torch 0.4 and later on machines that are little-endian.
+const (
+	legacyPickles = 5
+	legacySystem  = 3
+	legacyBegin   = "\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19." + "\x80\x02M\xe9\x03." +
+		"\x80\x02}q\x00(X\x10\x00\x00\x00protocol_versionq\x01M\xe9\x03X\r\x00\x00\x00little_endianq\x02\x88X\n\x00\x00\x00type_sizesq\x03" +
+		"}q\x04(X\x05\x00\x00\x00shortq\x05K\x02X\x03\x00\x00\x00intq\x06K\x04X\x04\x00\x00\x00longq\x07K\x04uu."
+)
+
+// isLegacy knows a file by these three, which are plain data and need not be read again
+// and again: a pickle may hold tens of thousands of such files.
+func isLegacy(b blob) bool {
+	begin, err := b.at(0, int64(len(legacyBegin)))
+	return err == nil && string(begin) == legacyBegin
+}
+
+// legacy reads what follows the first pickles: the others, and the storages
 // that the last of them lists, each headed by its number of elements.
 func (t *trace) legacy(b blob, off int64, at place, r *reading) {
 	var keys *pickle.List
-	for i := range 4 {
-		r.whole = i == 3 // the keys of all storages
+	for i := r.count; i < legacyPickles; i++ {
+		r.whole = i == legacyPickles-1 // the keys of all storages
 		v, next, err := t.pickle(b, off, at, r)
 		if err != nil {
 			if err == io.EOF {
@@ -91,7 +109,7 @@ func (t *trace) legacy(b blob, off int64, at place, r *reading) {
 			r.err = err
 			return
 		}
-		if version, ok := v.(int64); i == 0 && (!ok || version != 1001) {
+		if version, ok := v.(int64); i == 1 && (!ok || version != 1001) {
 			t.note("ST333", at, off, "", "the protocol of torch is not 1001")
 		}
 		r.count++

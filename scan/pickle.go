@@ -50,6 +50,11 @@ func (r *reading) format() string {
 // and tells what is odd about them. Of what follows them it says nothing.
 func (t *trace) pickles(b blob, at place) reading {
 	var r reading
+	if isLegacy(b) {
+		r.count, r.end, r.legacy = legacySystem, int64(len(legacyBegin)), true
+		t.legacy(b, r.end, at, &r)
+		return r
+	}
 	for off := int64(0); off < b.size && t.ctx.Err() == nil; off = r.end {
 		if t.spent.pickles <= 0 {
 			t.note("ST404", at, off, "", moreWork)

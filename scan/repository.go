@@ -113,7 +113,7 @@ func (s *scanner) pickles(files []*File, byPath map[string]*File) {
 			case "training_args.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth", "scaler.pt":
 				continue // no copy of the weights
 			}
-			f.add("ST505", -1, "", "weights in a pickle beside safetensors")
+			f.add("ST505", -1, "", "a pickle beside weights in safetensors")
 		}
 	}
 }

@@ -47,6 +47,7 @@ const (
 	maxSkimmed   = 330_000_000 // to read them for names alone
 	pickleUnits  = 2
 	pickleWork   = 25_000 // to begin with a pickle, or with what may be a file within a string
+	soundWork    = 5_000  // to begin with one of the pickles of a tensor that was pickled whole, and sound
 	triedWork    = 1_500  // to find that a text is none
 	skimWork     = 2_000
 	eventWork    = 25
