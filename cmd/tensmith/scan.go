@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -226,6 +228,8 @@ func (a *app) scanOne(ctx context.Context, address string, opts scan.Options) (*
 	}
 	found, err := scan.Path(ctx, p.fsys, p.name, opts)
 	switch {
+	case errors.Is(err, fs.ErrInvalid) && !utf8.ValidString(address): // package fs opens no such name
+		err = hinted{fmt.Errorf("%s: the name is no UTF-8, so the file was not opened", address), "rename it, or scan it as standard input: tensmith scan - <FILE"}
 	case err != nil:
 		err = simplify(address, err)
 	case len(found.Files) == 0:

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -31,5 +34,20 @@ func TestFolded(t *testing.T) {
 				t.Errorf("%q is wider than %d", line, test.width)
 			}
 		}
+	}
+}
+
+// TestScanName has a file whose name is no UTF-8, which is told in words.
+func TestScanName(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "bad\xff.pkl")
+	if err := os.WriteFile(name, []byte("\x80\x02]."), 0o666); err != nil {
+		t.Skip("names are UTF-8 here: ", err)
+	}
+	var out, words bytes.Buffer
+	if status := run(t.Context(), []string{"scan", name}, strings.NewReader(""), &out, &words); status != exitTrouble {
+		t.Errorf("exit status %d, want %d", status, exitTrouble)
+	}
+	if !strings.Contains(words.String(), "the name is no UTF-8, so the file was not opened\nhint: rename it") {
+		t.Errorf("it says %q", words.String())
 	}
 }
