@@ -195,3 +195,60 @@ func TestTargets(t *testing.T) {
 		}
 	}
 }
+
+// TestPlainSettings has JSON that is no model, and has its reader import, fetch or
+// reach what it names.
+func TestPlainSettings(t *testing.T) {
+	for _, test := range []struct {
+		name, data string
+		want       Verdict
+	}{
+		{"1_Dense/config.json", `{"in_features":4,"activation_function":"os.abort"}`, VerdictDangerous},
+		{"1_Dense/config.json", `{"in_features":4,"activation_function":"stranger.function"}`, VerdictSuspicious},
+		{"1_Dense/config.json", `{"in_features":4,"activation_function":"torch.nn.modules.linear.Identity"}`, Clean},
+		{"config.json", `{"model_type":"bert","sentence_transformers":{"activation_fn":"os.abort"}}`, VerdictDangerous},
+		{"config.json", `{"model_type":"bert","sbert_ce_default_activation_function":"os.abort"}`, VerdictDangerous},
+		{"config.json", `{"model_type":"gpt2","activation_function":"gelu_new","tokenizer_class":"GPT2Tokenizer","attn_implementation":"sdpa","types":{"a":"b.c"}}`, Clean},
+		{"config.json", `{"types":{"query":"os.abort"},"structure":{}}`, VerdictDangerous},
+		{"config.json", `{"model_type":"llama","attn_implementation":"stranger/kernel"}`, VerdictSuspicious},
+		{"config.json", `{"model_type":"llama","attn_implementation":"kernels-community/flash-attn"}`, Clean},
+		{"tokenizer_config.json", `{"chat_template":"{% set u='_'*2 %}{{ ''[u+'class'+u] }}"}`, VerdictSuspicious},
+		{"tokenizer_config.json", `{"chat_template":"{{ ''[('ssalc'|reverse)] }}"}`, VerdictSuspicious},
+		{"tokenizer_config.json", `{"chat_template":"{{ joiner[dict(ini=1)|list|first] }}"}`, VerdictSuspicious},
+		{"tokenizer_config.json", `{"chat_template":"{% set s=messages[0].content %}{{ cycler[s] }}"}`, VerdictSuspicious},
+		{"tokenizer_config.json", `{"chat_template":"{{ messages|map(attribute=messages[0].role)|list }}"}`, VerdictSuspicious},
+		{"tokenizer_config.json", `{"chat_template":"{{ messages|sum(attribute='a.'~bos_token) }}"}`, VerdictSuspicious},
+		{"tokenizer_config.json", `{"chat_template":"{{ messages|selectattr(bos_token)|list }}"}`, VerdictSuspicious},
+		{"tokenizer_config.json", `{"chat_template":"{% set ns = namespace(found=false) %}{{ bos_token + '<|user|>' ~ messages[loop.index0 + 1]['content'] + ''.join(x) + x[1:] }}{{ messages|map(attribute='role')|list }}{{ messages|selectattr('role', 'equalto', 'system')|list }}{{ dict(a=1) }}{% for i in range(3) %}{% endfor %}"}`, Clean},
+		{"strings.npy", arrayFile("'T'", "(1,)", evilCall), VerdictDangerous},
+	} {
+		if f := reader(t, test.name, []byte(test.data), Options{}); f.Verdict != test.want {
+			t.Errorf("%s: %s: %s, want %s: %+v", test.name, test.data, f.Verdict, test.want, f.Findings)
+		}
+	}
+}
+
+// TestGraphAddress has operators of TensorFlow that write where an attribute says.
+func TestGraphAddress(t *testing.T) {
+	field := func(number int, data string) string {
+		return string(rune(number<<3|2)) + string(rune(len(data))) + data
+	}
+	model := func(op, attribute string) []byte {
+		node := field(1, "name") + field(2, op) + field(5, field(1, "output_stream")+field(2, field(2, attribute)))
+		return []byte("\x08\x01" + field(2, field(1, field(5, "1.15.0"))+field(2, field(1, node))))
+	}
+	for _, test := range []struct {
+		op, attribute string
+		want          Verdict
+	}{
+		{"PrintV2", "stderr", Clean},
+		{"PrintV2", "file:///tmp/x", VerdictDangerous},
+		{"DebugIdentity", "grpc://h:1", VerdictDangerous},
+		{"CacheDatasetV2", "", VerdictDangerous},
+		{"AddV2", "file://", Clean},
+	} {
+		if f := reader(t, "saved_model.pb", model(test.op, test.attribute), Options{}); f.Verdict != test.want {
+			t.Errorf("%s %s: %s, want %s (%s): %+v", test.op, test.attribute, f.Verdict, test.want, f.Format, f.Findings)
+		}
+	}
+}

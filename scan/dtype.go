@@ -41,7 +41,7 @@ func readDtype(v pickle.Value, state []pickle.Value, left *int, depth int) dtype
 	switch {
 	case sym != nil && sym.Module == "numpy.dtypes":
 		name := strings.ToLower(strings.TrimSuffix(sym.Name, "DType"))
-		d.width, d.object = namedSizes[name], name == "object"
+		d.width, d.object = namedSizes[name], name == "object" || name == "string"
 	case sym.Is("numpy", "dtype") && len(args) > 0:
 		code, _ := pickle.Text(args[0])
 		*left -= len(code) / 8
@@ -155,10 +155,12 @@ func codeSize(code string) (width int64, object bool) {
 		return 2, false
 	case code == "i" || code == "I" || code == "f":
 		return 4, false
-	case code == "q" || code == "Q" || code == "d" || code == "l" || code == "L" || code == "F":
+	case code == "q" || code == "Q" || code == "d" || code == "F":
 		return 8, false
-	case code == "D" || code == "g":
+	case code == "D":
 		return 16, false
+	case code == "l" || code == "L" || code == "g" || code == "G":
+		return 0, false // which depends on the system
 	}
 	digits := code[1:]
 	if i := strings.IndexByte(digits, '['); i >= 0 {
@@ -174,9 +176,10 @@ func codeSize(code string) (width int64, object bool) {
 	return n, false
 }
 
-// isObject knows O, and the names of object_ in all releases.
+// isObject knows O, the names of object_ in all releases, and T, the strings of any
+// length of NumPy 2, which are pickled as objects are.
 func isObject(code string) bool {
-	return strings.HasPrefix(code, "O") || strings.HasPrefix(code, "object")
+	return code == "T" || strings.HasPrefix(code, "O") || strings.HasPrefix(code, "object")
 }
 
 // arrayCall judges the functions and classes of NumPy.

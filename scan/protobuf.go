@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"path"
@@ -383,11 +384,27 @@ var fileNodes = map[string]string{
 	"DecodeRaw": "", "LoadDataset": "reads a dataset of any path", "SaveDataset": "writes a dataset", "SaveDatasetV2": "writes a dataset",
 	"FixedLengthRecordReader": "reads a file", "TextLineReader": "reads a file", "WholeFileReader": "reads a file", "TFRecordReader": "reads a file",
 	"TextLineDataset": "reads a file", "TFRecordDataset": "reads a file", "FixedLengthRecordDataset": "reads a file", "SqlDataset": "opens a database",
-	"PrintV2": "", "DebugIdentity": "", "DebugIdentityV2": "writes to an address", "DebugIdentityV3": "writes to an address",
+	"DebugIdentityV2": "writes to an address", "DebugIdentityV3": "writes to an address",
 	"TextLineReaderV2": "reads a file", "WholeFileReaderV2": "reads a file", "TFRecordReaderV2": "reads a file", "FixedLengthRecordReaderV2": "reads a file",
 	"FixedLengthRecordDatasetV2": "reads a file", "TFRecordDatasetV2": "reads a file", "DatasetToTFRecord": "writes a file", "ExperimentalDatasetToTFRecord": "writes a file",
 	"CreateSummaryFileWriter": "writes a file", "CreateSummaryDbWriter": "writes a database", "SnapshotDataset": "writes files", "SnapshotDatasetV2": "writes files",
-	"LoadLibrary": "loads a library", "RpcCall": "calls another machine", "RemoteCall": "calls another machine", "XlaLaunch": "",
+	"CSVDataset": "reads a file", "CSVDatasetV2": "reads a file", "ExperimentalCSVDataset": "reads a file", "LMDBDataset": "reads a file", "ExperimentalLMDBDataset": "reads a file",
+	"CacheDataset": "writes files", "CacheDatasetV2": "writes files", "CalibrationStatisticsSaver": "writes a file", "DumpTensor": "writes a file",
+	"DistributedSave": "writes files", "MatchingFilesDataset": "lists files", "ExperimentalMatchingFilesDataset": "lists files", "RecordInput": "reads files",
+	"ListSnapshotChunksDataset": "lists files", "SnapshotChunkDataset": "reads a file", "SnapshotDatasetReader": "reads files", "Skipgram": "reads a file",
+	"GenerateVocabRemapping": "reads files", "LoadAndRemapMatrix": "reads a file", "DataServiceDataset": "calls another machine", "DataServiceDatasetV2": "calls another machine",
+	"DataServiceDatasetV3": "calls another machine", "DataServiceDatasetV4": "calls another machine", "RegisterDataset": "calls another machine", "RegisterDatasetV2": "calls another machine",
+	"RpcClient": "calls another machine", "RpcServer": "opens a port", "LoadLibrary": "loads a library", "RpcCall": "calls another machine", "RemoteCall": "calls another machine", "XlaLaunch": "",
+}
+
+// addressed are operators that print, or show values to a debugger, and write to a file
+// or another machine if an attribute says so.
+func addressed(op string) bool {
+	switch op {
+	case "PrintV2", "DebugIdentity", "DebugNanCount", "DebugNumericSummary":
+		return true
+	}
+	return false
 }
 
 // node reads a NodeDef: name = 1, op = 2.
@@ -400,6 +417,10 @@ func (m *message) node(b blob, offset int64) {
 		op := f.str()
 		if why := fileNodes[op]; why != "" {
 			m.t.note("ST374", m.at, offset, op, "the operator "+op+" "+why)
+		} else if addressed(op) && m.t.work(workSearch*min(b.size, maxText)) {
+			if text, err := b.at(0, maxText); err == nil && (b.size > maxText || bytes.Contains(text, []byte("://"))) {
+				m.t.note("ST374", m.at, offset, op, "the operator "+op+" writes to an address")
+			}
 		}
 		return true
 	})

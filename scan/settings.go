@@ -152,6 +152,23 @@ func isSettings(lower string) bool {
 // classSetting judges a string of JSON whose file is known by its name, in lower
 // case, for naming classes and modules that are imported.
 func (t *trace) classSetting(at place, lower string, above []string, key, text string, offset int64) {
+	switch key {
+	case "activation_function", "activation_fn", "sbert_ce_default_activation_function", "tokenizer_class":
+		// sentence-transformers imports what has a dot here, and calls it; before 3.4
+		// whatever it is.
+		if strings.Contains(text, ".") && isDotted(text) && !strings.HasPrefix(text, "nn.") {
+			t.target(at, offset, text)
+		}
+	case "attn_implementation", "_attn_implementation", "experts_implementation", "_experts_implementation":
+		// transformers fetches such a repository, and imports it, where kernels is
+		// installed; of old, of anyone.
+		if repository, _, ok := strings.Cut(text, "/"); ok && repository != "kernels-community" {
+			t.note("ST367", at, offset, clip(text, 80), fmt.Sprintf("asks for the code of %+q to be fetched, and imported", clip(text, 80)))
+		}
+	}
+	if len(above) > 0 && above[len(above)-1] == "types" && lower == "config.json" && runs(text) && strings.Contains(text, ".") {
+		t.target(at, offset, text) // the modules of an Asym or a Router
+	}
 	switch lower {
 	case "modules.json": // of sentence-transformers
 		if key == "type" {
