@@ -4,8 +4,8 @@
 
 Writes written.json, a table as cases.json, and written.tar.gz. Needs torch,
 numpy, transformers, accelerate, pytorch-lightning, scikit-learn, joblib,
-pandas, scipy, xgboost, lightgbm and omegaconf; the versions are in
-written.json. Checkpoints of torch in all their forms are in
+pandas, scipy, xgboost, lightgbm, omegaconf, ml-dtypes, onnx, sentencepiece,
+tensorboard, pillow, peft and flax; the versions are in written.json. Checkpoints of torch in all their forms are in
 convert/torch/testdata, which the test reads too.
 """
 
@@ -28,13 +28,20 @@ os.environ.update(CUDA_VISIBLE_DEVICES="", HF_HUB_OFFLINE="1", TOKENIZERS_PARALL
 warnings.simplefilter("ignore")
 
 import joblib
+import flax.serialization
 import lightgbm
+import ml_dtypes
 import numpy as np
 import omegaconf
+import onnx
 import pandas as pd
+import peft
+import PIL.Image
 import pytorch_lightning as pl
 import scipy.sparse
+import sentencepiece
 import torch
+import torch.utils.tensorboard
 import transformers
 import xgboost
 from sklearn import cluster, decomposition, ensemble, feature_extraction, linear_model, naive_bayes, neighbors, neural_network, pipeline, preprocessing, svm, tree
@@ -42,7 +49,7 @@ from sklearn import cluster, decomposition, ensemble, feature_extraction, linear
 logging.disable(logging.CRITICAL)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PROGRAMS = ("torch", "numpy", "transformers", "accelerate", "pytorch-lightning", "scikit-learn", "joblib", "pandas", "scipy", "xgboost", "lightgbm", "omegaconf")
+PROGRAMS = ("torch", "numpy", "transformers", "accelerate", "pytorch-lightning", "scikit-learn", "joblib", "pandas", "scipy", "xgboost", "lightgbm", "omegaconf", "ml-dtypes", "onnx", "sentencepiece", "tensorboard", "pillow", "peft", "flax")
 
 # Clean is what weights and their numbers have to be. An object of a program
 # has to be told from them, and has to raise no alarm: suspicious.
@@ -203,8 +210,48 @@ def estimators():
     put("lightgbm/classifier.pkl", "suspicious", pickle.dumps(lightgbm.LGBMClassifier(n_estimators=2, num_leaves=3, verbose=-1).fit(X, y)))
 
 
+def repositories():
+    for name in ("bfloat16", "float8_e4m3fn", "float4_e2m1fn", "int4"):
+        of = getattr(ml_dtypes, name)
+        for protocol in (2, 5):
+            put("ml_dtypes/%s-p%d.pkl" % (name, protocol), "clean", pickle.dumps({"w": np.ones((2, 3), of), "s": np.ones(1, of)[0]}, protocol))
+    put("ml_dtypes/bfloat16.joblib", "clean", dumped({"w": np.ones((2, 3), ml_dtypes.bfloat16)}))
+    put("flax/model.msgpack", "clean", flax.serialization.to_bytes({"params": {"kernel": np.ones((2, 2), np.float32), "bias": np.ones(2, ml_dtypes.bfloat16)}, "step": 3}))
+
+    def graph():
+        weights = [onnx.numpy_helper.from_array(np.random.default_rng(1).standard_normal((8, 8), np.float32), "w%d" % i) for i in range(2)]
+        nodes = [onnx.helper.make_node("MatMul", ["x", "w0"], ["y"]), onnx.helper.make_node("MatMul", ["y", "w1"], ["z"])]
+        ends = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [1, 8]) for n in ("x", "z")]
+        return onnx.helper.make_model(onnx.helper.make_graph(nodes, "g", ends[:1], ends[1:], weights))
+
+    for name, options in {"one": {"location": "model.onnx_data"}, "each": {"all_tensors_to_one_file": False}}.items():
+        put("onnx/" + name, "clean", folder(lambda d: onnx.save_model(graph(), d + "/model.onnx", save_as_external_data=True, size_threshold=0, **options)))
+
+    model = io.BytesIO()
+    words = ["the quick brown fox jumps over the lazy dog", "weights of a model"] * 20
+    sentencepiece.SentencePieceTrainer.train(sentence_iterator=iter(words), model_writer=model, vocab_size=40, hard_vocab_limit=False, normalization_rule_name="identity", minloglevel=2)
+    put("sentencepiece/tokenizer.model", "clean", model.getvalue())
+
+    def events(d):
+        writer = torch.utils.tensorboard.SummaryWriter(d, filename_suffix=".x")
+        writer.add_scalar("loss", 0.5, 1)
+        writer.add_text("args", '{"lr": 0.1}')
+        writer.close()
+        os.rename(os.path.join(d, os.listdir(d)[0]), d + "/events.out.tfevents.1")
+
+    put("tensorboard/runs", "clean", folder(events))
+    bitmap = io.BytesIO()
+    PIL.Image.new("RGB", (4, 4), "red").save(bitmap, "bmp")
+    put("pillow/sample.bmp", "clean", bitmap.getvalue())
+
+    config = transformers.GPT2Config(vocab_size=16, n_embd=4, n_layer=1, n_head=1, n_positions=4, bos_token_id=1, eos_token_id=2)
+    for safe in (True, False):
+        lora = peft.get_peft_model(transformers.GPT2LMHeadModel(config), peft.LoraConfig(r=1, target_modules=["c_attn"], task_type="CAUSAL_LM"))
+        put("peft/lora" + ("" if safe else "-bin"), "clean", folder(lambda d: lora.save_pretrained(d, safe_serialization=safe)))
+
+
 def main():
-    for part in (numpy_files, torch_files, trainers, estimators):
+    for part in (numpy_files, torch_files, trainers, estimators, repositories):
         part()
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as t:
