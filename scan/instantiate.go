@@ -66,6 +66,10 @@ func (k *kerasReader) close(t *trace, at place, offset int64) {
 func (k *kerasReader) fetched(t *trace, at place, offset int64) {
 	fetch, address := false, ""
 	for i := len(k.objects) - 1; i >= 0; i-- {
+		const step = 3
+		if !t.work(step) {
+			return // of 10,000 lists around millions of addresses
+		}
 		o := &k.objects[i]
 		if fetch = fetch || o.fetch; address == "" {
 			address = o.address
