@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"maps"
 	"path"
@@ -19,7 +20,7 @@ func (t *trace) tar(b blob, at place) string {
 	section := io.NewSectionReader(b, 0, b.size)
 	archive := tar.NewReader(section)
 	format := "tar"
-	seen := map[string]bool{}
+	seed, seen := maphash.MakeSeed(), map[uint64]bool{} // sums of the names, which may be a megabyte each
 	links := t.linksOf(at)
 	defer links.finish()
 	end := int64(0)
@@ -34,7 +35,7 @@ func (t *trace) tar(b blob, at place) string {
 			t.junk(b.rest(end), at, end)
 			return format
 		}
-		if t.spent.members--; t.spent.members < 0 || !t.work(workEntry) || t.ctx.Err() != nil {
+		if t.spent.members--; t.spent.members < 0 || !t.work(workEntry+workName*int64(max(len(h.Name)-maxMemberName, 0))) || t.ctx.Err() != nil {
 			t.note("ST404", at, here, "", "more members than a scan reads")
 			return format
 		}
@@ -76,10 +77,11 @@ func (t *trace) tar(b blob, at place) string {
 		}
 		name := path.Clean(h.Name)
 		links.file(in, here, h.Name)
-		if seen[name] {
+		sum := maphash.String(seed, name)
+		if seen[sum] {
 			t.note("ST410", in, here, "", "a second member of that name")
 		}
-		seen[name] = true
+		seen[sum] = true
 		data, ok := b.sub(here, h.Size)
 		if !ok {
 			t.note("ST402", in, here, "", fmt.Sprintf("%d bytes, %d are left", h.Size, b.size-here))
