@@ -109,6 +109,13 @@ func (t *trace) openZip(b blob, at place) (*directory, error) {
 			at64 = off - 76 // bytes before the archive shift it
 			wide, err = b.at(at64, 56)
 		}
+		if base := off - 76 - at64; err == nil && base > 0 && follows(b, base) {
+			// Of archives back to back, as torch.distributed.checkpoint writes them, the offset counts
+			// from where the last begins, and leads into another by chance.
+			if last, err := b.at(off-76, 56); err == nil && len(last) == 56 && le.Uint32(last) == sigEnd64 {
+				at64, wide = off-76, last
+			}
+		}
 		if err == nil && len(wide) == 56 && le.Uint32(wide) == sigEnd64 {
 			d.zip64, d.tail, d.locator = true, at64, off-20
 			c, s, o := le.Uint64(wide[32:]), le.Uint64(wide[40:]), le.Uint64(wide[48:])
@@ -133,6 +140,12 @@ func (t *trace) openZip(b blob, at place) (*directory, error) {
 		}
 	}
 	return d, t.entries(b, at, d, count)
+}
+
+// follows tells whether one archive ends and another begins at off.
+func follows(b blob, off int64) bool {
+	between, err := b.at(max(off-22, 0), 26)
+	return err == nil && off >= 22 && len(between) == 26 && le.Uint32(between) == sigEnd && le.Uint16(between[20:]) == 0 && le.Uint32(between[22:]) == sigLocal
 }
 
 // maxNames is how many bytes the names of an archive's members may take.

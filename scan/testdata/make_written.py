@@ -41,6 +41,7 @@ import pytorch_lightning as pl
 import scipy.sparse
 import sentencepiece
 import torch
+import torch.distributed.checkpoint
 import torch.utils.tensorboard
 import transformers
 import xgboost
@@ -240,6 +241,9 @@ def repositories():
         os.rename(os.path.join(d, os.listdir(d)[0]), d + "/events.out.tfevents.1")
 
     put("tensorboard/runs", "clean", folder(events))
+    # Tensors of one size are archives of one size, back to back.
+    shards = folder(lambda d: torch.distributed.checkpoint.save({"w%d" % i: torch.ones(2, 2) for i in range(4)}, checkpoint_id=d))
+    put("torch/shard.distcp", "clean", shards["__0_0.distcp"])
     bitmap = io.BytesIO()
     PIL.Image.new("RGB", (4, 4), "red").save(bitmap, "bmp")
     put("pillow/sample.bmp", "clean", bitmap.getvalue())
