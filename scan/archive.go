@@ -110,6 +110,7 @@ type zipFile struct {
 	keys    keySet
 	scratch []byte
 	opened  int64 // bytes of members that were opened, as they are packed
+	beyond  int   // members that were to be opened when there was no work left for it
 	script  bool
 	isSkops bool
 }
@@ -267,11 +268,13 @@ func (z *zipFile) open(m *member) (blob, bool) {
 	}
 	// Members that lie one over the other are read as often as there are entries,
 	// and cost nothing to write.
-	const often = 4
+	const often, pickles = 4, 1 << 15
 	z.opened += raw.size
 	again := z.opened > often*z.b.size
-	if again && !z.t.work(2*raw.size+workPart) && !isPickleName(z.d.name(m)) {
-		return blob{}, false // which is told when all is done
+	if again && !z.t.work(2*raw.size+workPart) {
+		if z.beyond++; z.beyond > pickles || !isPickleName(z.d.name(m)) {
+			return blob{}, false // which is told when all is done
+		}
 	}
 	if m.method == 0 {
 		if m.size != m.packed {

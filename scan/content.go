@@ -450,12 +450,18 @@ func (t *trace) junk(b blob, at place, offset int64) {
 		return // what lies in junk is not searched for more of it, or time would multiply
 	}
 	const window, most = 1 << 20, 512
+	if !t.work(workJunk * min(window, b.size)) {
+		return
+	}
 	data, err := b.at(0, window)
 	if err != nil {
 		t.unreadable(at, offset, err)
 	}
 	tries := 0
-	for i := 0; i+4 <= len(data) && tries < most && t.ctx.Err() == nil; i++ {
+	for i := 0; i+4 <= len(data) && tries < most; i++ {
+		if i%4096 == 0 && t.ctx.Err() != nil {
+			break
+		}
 		switch c := data[i]; {
 		case c == 0x80 && data[i+1] <= 5, c == 'c' && isImport(data[i:min(len(data), i+520)]),
 			c == 'P' && bytes.HasPrefix(data[i:], []byte("PK\x03\x04")), c == 0x7f && bytes.HasPrefix(data[i:], []byte("\x7fELF")),

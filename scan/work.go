@@ -16,6 +16,7 @@ const (
 	workExpression = 50      // of a byte that a regular expression is matched with
 	workCommand    = 170     // of a byte that is held against commands
 	workSearch     = 4       // of a byte in which words are looked for
+	workJunk       = 2       // of a byte of what belongs to nothing
 	workWord       = 40      // of JSON
 	workLine       = 100     // of settings, in which words are looked for
 	workTag        = 100     // of XML
