@@ -194,8 +194,9 @@ func (t *trace) embedded(at place, offset int64, text string) {
 // escapes are what leads from a template of Jinja into the interpreter.
 var escapes = regular(`__(?:class|subclasses|globals|builtins|mro|base|bases|init|import|getattribute|dict|reduce|reduce_ex|code|self|call|loader|spec)__|\\x5f\\x5f|\bos\.(?:system|popen)|\bsubprocess\b|\bpopen\s*\(|\blipsum\b|\bcycler\.|\bjoiner\.__|\bgi_frame\b|\bf_(?:globals|builtins|back)\b|\beval\s*\(|\bexec\s*\(`)
 
-// unusual are what templates of chats do without.
-var unusual = regular(`\|\s*attr\s*\(|\b(?:request|self|config|get_flashed_messages|url_for)\s*[\[.]|\bmap\s*\(\s*["']attr["']|\\(?:x5[fF]|u005[fF]|137)|%c|["']__|\b(?:cycler|joiner|namespace|range|dict)\s*\[|(?:''|"")\s*\[|["']_+["']\s*\*|\battribute\s*=\s*(?:[^\s"']|["'][^"']*["']\s*[~+])|\b(?:select|reject)attr\s*\(\s*[^\s"')]|\bgroupby\s*\(\s*[^\s"')]|\[\s*\w+\s*[+~]\s*["']|["']_["']\s*[~+]\s*["']_|\{%-?\s*(?:include|import|extends|from)\b|\bhttps?://[^\s"'}]*\{\{`)
+// unusual are what templates of chats do without. They write of requests, and of
+// types as dict[str, int].
+var unusual = regular(`\|\s*attr\s*\(|\b(?:request|self|config|get_flashed_messages|url_for)\s*(?:\[|\.\s*[a-z_])|\bmap\s*\(\s*["']attr["']|\\(?:x5[fF]|u005[fF]|137)|%c|["']__|\b(?:cycler|joiner|namespace|range)\s*\[|\bdict\s*\[\s*(?:[^\ss]|s(?:[^t]|t(?:[^r]|r\w)))|(?:''|"")\s*\[|["']_+["']\s*\*|\battribute\s*=\s*(?:[^\s"']|["'][^"']*["']\s*[~+])|\b(?:select|reject)attr\s*\(\s*[^\s"')]|\bgroupby\s*\(\s*[^\s"')]|\[\s*\w+\s*[+~]\s*["']|["']_["']\s*[~+]\s*["']_|\{%-?\s*(?:include|import|extends|from)\b|\bhttps?://[^\s"'}]*\{\{`)
 
 // template judges a template of Jinja.
 func (t *trace) template(at place, offset int64, text string) {
