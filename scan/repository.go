@@ -78,17 +78,24 @@ func (s *scanner) index(f *File, at string, byPath map[string]*File) {
 	}
 }
 
-// small reads a file of the place that is short.
+// small reads a file of the place that is short: the settings of a model, or an index,
+// of which those of 300,000 tensors are.
 func (s *scanner) small(name string) ([]byte, error) {
+	const most = 32 << 20
 	f, err := s.fsys.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxJSON+1))
-	if err == nil && len(text) > maxJSON {
-		err = errors.New("too long")
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
 	}
+	if info.Size() > most {
+		return nil, errors.New("too long")
+	}
+	text := make([]byte, max(info.Size(), 0))
+	_, err = io.ReadFull(f, text)
 	return text, err
 }
 
