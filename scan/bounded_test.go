@@ -15,6 +15,7 @@ import (
 // pickle: neither texts and pictures, nor numbers of a tensor, nor what is compressed.
 // Python's unpicklers come to the call in each of them.
 func TestBehindBound(t *testing.T) {
+	unhurried(t)
 	const evil = "cos\nsystem\n(S'true'\ntR."
 	marks := strings.Repeat("(", 600_000) + strings.Repeat("1", 600_000) // more than are read
 	var packed bytes.Buffer

@@ -9,6 +9,7 @@ import (
 // What stands before a dangerous name does not make it less: at every bound of
 // the machine, the names of the rest are read.
 func TestPadding(t *testing.T) {
+	unhurried(t)
 	const n = 2 << 20
 	for _, test := range []struct{ name, pad string }{
 		{"the stack is full", "(" + strings.Repeat("N", n) + "1"},
@@ -86,6 +87,7 @@ func TestPaddingLong(t *testing.T) {
 // A checkpoint within bytes is looked into behind a bound, too, and be it one that
 // no program would take for a pickle.
 func TestPaddingLoad(t *testing.T) {
+	unhurried(t)
 	pad := "\x80\x03(" + strings.Repeat("N", 2<<20) + "1"
 	for _, inner := range []string{"\x80\x02cos\nsystem\n.", "I1\n0cos\nsystem\n.", "\x80\x02]."} {
 		for _, data := range []string{

@@ -31,6 +31,7 @@ func placesOf(t *testing.T, v *values) int64 {
 // TestPlacesSpent states that what is looked into of random and of trained-like
 // numbers is less than half of what may be.
 func TestPlacesSpent(t *testing.T) {
+	unhurried(t)
 	n := 1 << 23
 	if testing.Short() {
 		n = 1 << 20
@@ -56,6 +57,7 @@ func TestPlacesSpent(t *testing.T) {
 // TestTooManyPlaces states that a tensor of beginnings is not clean, and that no
 // more of them is looked into than may be.
 func TestTooManyPlaces(t *testing.T) {
+	unhurried(t)
 	n := 1 << 21
 	for name, begin := range map[string]string{
 		"pickles":         "\x80\x02ccccc\nccc\n0",

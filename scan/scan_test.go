@@ -497,3 +497,12 @@ func TestDeep(t *testing.T) {
 		}
 	}
 }
+
+// unhurried leaves a test to runs without the race detector, under which it takes many
+// seconds, and there is but one goroutine in it.
+func unhurried(t *testing.T) {
+	t.Helper()
+	if raceEnabled {
+		t.Skip("costs time under the race detector")
+	}
+}

@@ -109,6 +109,7 @@ func zipOfAll(members ...string) []byte {
 // TestHinted holds that metadata full of what may begin a secret are searched in
 // part and not called clean, and that what comes first is found.
 func TestHinted(t *testing.T) {
+	unhurried(t)
 	var meta strings.Builder
 	meta.WriteString(`{"__metadata__":{"a":"hf_` + strings.Repeat("aB3", 12) + `"`)
 	for i := range 60_000 {

@@ -21,6 +21,7 @@ func (s sparse) ReadAt(p []byte, off int64) (int, error) {
 // bound, and that a billion pairs of GGUF of which nothing was read are not
 // clean.
 func TestSparse(t *testing.T) {
+	unhurried(t)
 	const size = 64 << 30
 	var r io.ReaderAt = sparse("GGUF\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x40")
 	f, err := Reader(t.Context(), r, size, "a.gguf", Options{})

@@ -8,6 +8,7 @@ import (
 // TestTokens states that a document of nothing but words, or of templates, is
 // read up to a bound, says so, and hides nothing of what stood before it.
 func TestTokens(t *testing.T) {
+	unhurried(t)
 	const evil = `{"chat_template":"{{ ''.__class__ }}"`
 	tests := []struct{ name, text, first, last string }{
 		{"words", evil + `,"a":[` + strings.Repeat("0,", maxTokens) + "0]}", "ST503", "ST404"},

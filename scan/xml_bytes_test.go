@@ -12,6 +12,7 @@ import (
 // clean, nor are declarations that fill all that is read, and that long text in a
 // model is no matter.
 func TestLongTag(t *testing.T) {
+	unhurried(t)
 	for name, c := range map[string]struct {
 		text string
 		id   string
