@@ -68,7 +68,7 @@ func twoEnds64(seen, loaded zipEntry) []byte {
 	data = append(append(data, dir...), endRecord64(1, len(dir), len(data))...)
 	data = append(data, "PK\x06\x07\x00\x00\x00\x00"...)
 	data = append(le.AppendUint64(data, uint64(at)), 1, 0, 0, 0)
-	return append(data, endRecord(0xffff, 0xffffffff, 0xffffffff, 0)...)
+	return append(data, endRecord(0xffff, -1, -1, 0)...)
 }
 
 // longComment has a directory in the comment of another, and an end record that
