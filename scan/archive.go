@@ -268,7 +268,7 @@ func (z *zipFile) open(m *member) (blob, bool) {
 	}
 	// Members that lie one over the other are read as often as there are entries,
 	// and cost nothing to write.
-	const often, pickles = 4, 1 << 15
+	const often, pickles = 4, 1 << 13
 	z.opened += raw.size
 	again := z.opened > often*z.b.size
 	if again && !z.t.work(2*raw.size+workPart) {
