@@ -245,7 +245,7 @@ func TestGraphAddress(t *testing.T) {
 		want          Verdict
 	}{
 		{"PrintV2", "stderr", Clean},
-		{"PrintV2", "file:///tmp/x", VerdictDangerous},
+		{"PrintV2", "file:///etc/x", VerdictDangerous},
 		{"DebugIdentity", "grpc://h:1", VerdictDangerous},
 		{"CacheDatasetV2", "", VerdictDangerous},
 		{"AddV2", "file://", Clean},
