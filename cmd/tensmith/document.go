@@ -10,8 +10,9 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
-	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/tensmith/tensmith/internal/escape"
 )
 
 // What programs read has one form for every verb. --json is one document a
@@ -47,27 +48,11 @@ func encoder(w io.Writer) *json.Encoder {
 type escaping struct{ io.Writer }
 
 func (v escaping) Write(text []byte) (int, error) {
-	if !bytes.ContainsFunc(text, isHidden) {
-		return v.Writer.Write(text)
-	}
-	var b bytes.Buffer
-	for _, r := range string(text) {
-		if !isHidden(r) {
-			b.WriteRune(r)
-		} else if first, second := utf16.EncodeRune(r); second == utf8.RuneError {
-			fmt.Fprintf(&b, `\u%04x`, r)
-		} else {
-			fmt.Fprintf(&b, `\u%04x\u%04x`, first, second)
-		}
-	}
-	if _, err := v.Writer.Write(b.Bytes()); err != nil {
+	if _, err := v.Writer.Write(escape.JSON(text)); err != nil {
 		return 0, err
 	}
 	return len(text), nil
 }
-
-// isHidden leaves the line ends of an indented document alone.
-func isHidden(r rune) bool { return r >= 0x7f && unprintable(r) }
 
 // printIndented prints a document as json.Encoder does with an indent of two
 // spaces, but of a struct's lists one element after the other: the text of a

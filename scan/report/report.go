@@ -11,18 +11,16 @@
 package report
 
 import (
-	"bytes"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"io"
 	"strings"
 	"unicode"
-	"unicode/utf16"
-	"unicode/utf8"
 
 	"github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
 
+	"github.com/tensmith/tensmith/internal/escape"
 	"github.com/tensmith/tensmith/scan"
 )
 
@@ -60,32 +58,8 @@ func SARIF(w io.Writer, r *scan.Report, version string) error {
 	if err != nil {
 		return err
 	}
-	_, err = w.Write(append(visible(text, func(r rune) string {
-		if first, second := utf16.EncodeRune(r); second != utf8.RuneError {
-			return fmt.Sprintf(`\u%04x\u%04x`, first, second)
-		}
-		return fmt.Sprintf(`\u%04x`, r)
-	}), '\n'))
+	_, err = w.Write(append(escape.JSON(text), '\n'))
 	return err
-}
-
-// visible has an escape in the place of what a terminal acts upon and the
-// encoders leave as it is: the controls behind ASCII, and what turns or hides
-// text.
-func visible(text []byte, escape func(rune) string) []byte {
-	hidden := func(r rune) bool { return r >= 0x7f && !unicode.IsGraphic(r) }
-	if !bytes.ContainsFunc(text, hidden) {
-		return text
-	}
-	var b bytes.Buffer
-	for _, r := range string(text) {
-		if hidden(r) {
-			b.WriteString(escape(r))
-		} else {
-			b.WriteRune(r)
-		}
-	}
-	return b.Bytes()
 }
 
 // semantic is a version as SARIF wants it, or the first of all.
@@ -247,8 +221,7 @@ func JUnit(w io.Writer, r *scan.Report, threshold scan.Severity) error {
 	if err != nil {
 		return err
 	}
-	text = visible(text, func(r rune) string { return fmt.Sprintf("&#x%X;", r) })
-	_, err = fmt.Fprintf(w, "%s%s\n", xml.Header, text)
+	_, err = fmt.Fprintf(w, "%s%s\n", xml.Header, escape.XML(text))
 	return err
 }
 
