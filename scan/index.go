@@ -22,7 +22,7 @@ func (s *scanner) indexAlone(f *File) {
 	if f.Format != "json" || !strings.HasSuffix(f.Path, ".index.json") {
 		return
 	}
-	names, err := s.shardNames(f.Path)
+	names, err := s.shardNames(f.Path, nil)
 	if err != nil {
 		return // settings of something else
 	}
@@ -39,10 +39,14 @@ func (s *scanner) indexAlone(f *File) {
 }
 
 // shardNames returns the names of the files that an index in the place names,
-// sorted and each once. Of an index of millions of tensors that is little.
-func (s *scanner) shardNames(name string) ([]string, error) {
+// sorted and each once. Of an index of millions of tensors that is little. It visits
+// the tensors, too, if that is asked for.
+func (s *scanner) shardNames(name string, visit func(tensor, shard string)) ([]string, error) {
 	seen := map[string]bool{}
-	err := s.weightMap(name, func(_, shard string) {
+	err := s.weightMap(name, func(tensor, shard string) {
+		if visit != nil {
+			visit(tensor, shard)
+		}
 		if len(seen) < maxShardNames {
 			seen[shard] = true
 		}

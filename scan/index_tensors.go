@@ -27,25 +27,27 @@ type listed struct {
 	met           bool
 }
 
+// A listing is what an index lists.
+type listing struct {
+	seed    maphash.Seed
+	tensors []listed // one more than are compared, if there are more
+}
+
+func (l *listing) of(tensor, shard string) listed {
+	return listed{tensor: maphash.String(l.seed, tensor), shard: maphash.String(l.seed, shard)}
+}
+
+func (l *listing) add(tensor, shard string) {
+	if len(l.tensors) <= maxListed {
+		l.tensors = append(l.tensors, l.of(tensor, shard))
+	}
+}
+
 // tensors compares the tensors that an index lists with those in the files that
 // it names, as [Check] does: a loader finds others than whoever reads the index.
 // The text of the index is at another place than the index if that is a link.
-func (s *scanner) tensors(f *File, at string, byPath map[string]*File) {
-	seed := maphash.MakeSeed()
-	var list []listed
-	names := map[uint64]string{} // of the shards
-	err := s.weightMap(at, func(tensor, shard string) {
-		l := listed{tensor: maphash.String(seed, tensor), shard: maphash.String(seed, shard)}
-		if len(list) <= maxListed {
-			list = append(list, l)
-		}
-		if len(names) < maxShardNames {
-			names[l.shard] = shard
-		}
-	})
-	if err != nil || len(list) == 0 {
-		return // told where its files are looked for
-	}
+func (s *scanner) tensors(f *File, at string, names []string, index *listing, byPath map[string]*File) {
+	list := index.tensors
 	if len(list) > maxListed {
 		f.add("ST404", -1, "tensors", fmt.Sprintf("lists more than %d tensors, which were not compared with its files", maxListed))
 		return
@@ -54,20 +56,17 @@ func (s *scanner) tensors(f *File, at string, byPath map[string]*File) {
 	slices.SortFunc(list, order)
 	read := map[uint64]bool{}
 	unlisted, extra := 0, ""
-	for i, l := range list {
-		if i > 0 && list[i-1].shard == l.shard {
-			continue
-		}
-		shard := s.target(byPath[path.Join(path.Dir(f.Path), names[l.shard])], byPath)
-		if leaves(names[l.shard]) || shard == nil || shard.Format != "safetensors" {
+	for _, name := range names {
+		shard := s.target(byPath[path.Join(path.Dir(f.Path), name)], byPath)
+		if leaves(name) || shard == nil || shard.Format != "safetensors" {
 			continue // told where its files are looked for
 		}
 		if s.compared > maxIndexed {
 			f.add("ST404", -1, "headers", "names more headers than a scan compares with indexes")
 			return
 		}
-		read[l.shard] = s.header(shard, func(tensor string) {
-			want := listed{tensor: maphash.String(seed, tensor), shard: l.shard}
+		sound := s.header(shard, func(tensor string) {
+			want := index.of(tensor, name)
 			i, found := slices.BinarySearchFunc(list, want, order)
 			for ; i < len(list) && order(list[i], want) == 0; i++ { // listed twice
 				list[i].met = true
@@ -78,6 +77,7 @@ func (s *scanner) tensors(f *File, at string, byPath map[string]*File) {
 				}
 			}
 		})
+		read[maphash.String(index.seed, name)] = sound
 	}
 	missing := map[uint64]bool{} // of the list, those that are not in their shard
 	for _, l := range list {
@@ -89,7 +89,7 @@ func (s *scanner) tensors(f *File, at string, byPath map[string]*File) {
 		first, in := "", ""
 		// The text is read again for the name, which is known by its hash alone.
 		_ = s.weightMap(at, func(tensor, shard string) {
-			if missing[maphash.String(seed, tensor)] && read[maphash.String(seed, shard)] && (first == "" || tensor < first) {
+			if l := index.of(tensor, shard); missing[l.tensor] && read[l.shard] && (first == "" || tensor < first) {
 				first, in = tensor, shard
 			}
 		})

@@ -39,7 +39,7 @@ func TestShardNames(t *testing.T) {
 		}
 		slices.Sort(want)
 		s := &scanner{fsys: fstest.MapFS{"i.json": {Data: []byte(text)}}}
-		got, err := s.shardNames("i.json")
+		got, err := s.shardNames("i.json", nil)
 		if (err != nil) != (fails != nil) {
 			t.Errorf("%.80s: %v, and by encoding/json %v", text, err, fails)
 		} else if diff := cmp.Diff(want, got); err == nil && diff != "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"io/fs"
 	"path"
@@ -27,7 +28,6 @@ func (s *scanner) repository(ctx context.Context) {
 		}
 		if text := s.target(f, byPath); text != nil && text.Format == "json" {
 			s.index(f, text.Path, byPath)
-			s.tensors(f, text.Path, byPath)
 		}
 	}
 	for _, files := range folders {
@@ -46,7 +46,8 @@ func (f *File) add(id string, offset int64, name, message string) {
 // index compares the index of a model with the files beside it. The index may be
 // a link, and what it names beside the link; its text is at another place then.
 func (s *scanner) index(f *File, at string, byPath map[string]*File) {
-	names, err := s.shardNames(at)
+	tensors := listing{seed: maphash.MakeSeed()}
+	names, err := s.shardNames(at, tensors.add)
 	if _, ok := errors.AsType[*fs.PathError](err); ok {
 		return // the scan of the file has told
 	}
@@ -61,7 +62,7 @@ func (s *scanner) index(f *File, at string, byPath map[string]*File) {
 	safe := strings.HasSuffix(f.Path, ".safetensors.index.json")
 	for _, name := range names {
 		if len(f.Findings) >= maxKept {
-			return
+			break
 		}
 		there := byPath[path.Join(path.Dir(f.Path), name)]
 		target := s.target(there, byPath)
@@ -76,6 +77,7 @@ func (s *scanner) index(f *File, at string, byPath map[string]*File) {
 			f.add("ST506", -1, name, fmt.Sprintf("names %s, which is no safetensors file but %s", shown, target.Format))
 		}
 	}
+	s.tensors(f, at, names, &tensors, byPath)
 }
 
 // small reads a file of the place that is short: the settings of a model, or an index,

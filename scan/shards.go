@@ -89,7 +89,7 @@ func (s *scanner) indexed(f *File, byPath map[string]*File) []string {
 	if text == nil || text.Format != "json" {
 		return nil
 	}
-	names, err := s.shardNames(text.Path)
+	names, err := s.shardNames(text.Path, nil)
 	if err != nil {
 		return nil // told where the index was judged
 	}
