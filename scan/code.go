@@ -53,11 +53,11 @@ func (t *trace) text(b blob, at place, head []byte, format string) {
 		t.script(b, at, "python", "a Python program")
 		return
 	}
-	if !t.mayBePython(head) {
-		// No line begins as one of those does, and only the name is left.
-	} else if lines := pythonLine().FindAll(head, 2); len(lines) == 2 || len(lines) == 1 && bytes.HasPrefix(bytes.TrimSpace(head), lines[0]) {
-		t.script(b, at, "python", "a Python program")
-		return
+	if t.mayBePython(head) {
+		if lines := pythonLine().FindAll(head, 2); len(lines) == 2 || len(lines) == 1 && bytes.HasPrefix(bytes.TrimSpace(head), lines[0]) {
+			t.script(b, at, "python", "a Python program")
+			return
+		}
 	}
 	for _, ext := range scriptNames {
 		if strings.HasSuffix(lower, ext) {

@@ -58,6 +58,13 @@ func (s *scanner) external(byPath map[string]*File) {
 func (s *scanner) numbers(parts []external, model, data *File) {
 	end, gaps := uint64(0), int64(0)
 	whole := data.Format == "unknown" && len(data.Findings) == 1 && data.Findings[0].ID == "ST405" && !otherModel(data.Path)
+	var r io.ReaderAt
+	if whole {
+		if f, err := s.fsys.Open(data.Path); err == nil {
+			defer f.Close()
+			r, _ = f.(io.ReaderAt)
+		}
+	}
 	for _, p := range parts {
 		if p.end == 0 {
 			p.end = max(uint64(data.Size), p.begin)
@@ -68,7 +75,7 @@ func (s *scanner) numbers(parts []external, model, data *File) {
 		}
 		if gap := int64(max(p.begin, end) - end); whole && gap > 0 {
 			gaps += gap
-			whole = gap < maxGap && gaps <= maxGaps && s.zeros(data.Path, int64(end), gap)
+			whole = gap < maxGap && gaps <= maxGaps && r != nil && zeros(blob{r, int64(end), gap})
 		}
 		end = max(end, p.end)
 	}
@@ -88,17 +95,8 @@ func otherModel(name string) bool {
 	return claimsModel(name) || isProgramName(name)
 }
 
-// zeros tells whether a part of a file of the place is nothing else.
-func (s *scanner) zeros(name string, off, n int64) bool {
-	f, err := s.fsys.Open(name)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	r, ok := f.(io.ReaderAt)
-	if !ok {
-		return false
-	}
-	p, err := blob{r, off, n}.at(0, n)
-	return err == nil && int64(len(p)) == n && allZero(p)
+// zeros tells whether a part of a file is nothing else.
+func zeros(b blob) bool {
+	p, err := b.at(0, b.size)
+	return err == nil && int64(len(p)) == b.size && allZero(p)
 }

@@ -232,14 +232,12 @@ func isHex(head []byte) bool {
 }
 
 func unbase64(text string) []byte {
-	if strings.ContainsFunc(text, unicode.IsSpace) {
-		text = strings.Map(func(r rune) rune {
-			if unicode.IsSpace(r) {
-				return -1
-			}
-			return r
-		}, text)
-	}
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) {
+			return -1
+		}
+		return r
+	}, text)
 	for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding} {
 		if b, err := enc.DecodeString(text); err == nil {
 			return b

@@ -94,11 +94,11 @@ func (t *trace) openZip(b blob, at place) (*directory, error) {
 	if err != nil || off < 0 {
 		return nil, err
 	}
-	d := &directory{}
-	d.comment = record[22:min(22+int(le.Uint16(record[20:])), len(record))]
-	d.end = off + 22 + int64(len(d.comment))
-	if len(d.comment) < int(le.Uint16(record[20:])) {
-		t.note("ST414", at, off, "comment", fmt.Sprintf("a comment of %d bytes, %d are left: other readers take an end record before it", le.Uint16(record[20:]), len(d.comment)))
+	announced := int(le.Uint16(record[20:]))
+	comment := record[22:min(22+announced, len(record))]
+	d := &directory{comment: comment, end: off + 22 + int64(len(comment))}
+	if len(comment) < announced {
+		t.note("ST414", at, off, "comment", fmt.Sprintf("a comment of %d bytes, %d are left: other readers take an end record before it", announced, len(comment)))
 	}
 	count, size, begin := uint64(le.Uint16(record[10:])), uint64(le.Uint32(record[12:])), uint64(le.Uint32(record[16:]))
 	d.tail = off
